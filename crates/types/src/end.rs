@@ -1,0 +1,71 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How the work on an acknowledged instance ended. Every instance gets one; never silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    /// A result was made and every destination of it has it.
+    Reported,
+    /// Sent on untouched, with no result asked for.
+    Forwarded,
+    /// No route applies.
+    NoRuleMatched,
+    /// A model could not take it; originals are still forwarded.
+    Declined {
+        /// Why.
+        reason: DeclineReason,
+    },
+    /// Work on it was given up after every retry; `dokuei replay` tries again.
+    Failed {
+        /// What went wrong, in a person's words.
+        reason: String,
+    },
+}
+
+impl End {
+    /// The word that names the end in tables, JSON and logs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Forwarded => "forwarded",
+            Self::NoRuleMatched => "no_rule_matched",
+            Self::Declined { .. } => "declined",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// Why a model did not look at an image, grouped by what an operator can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
+pub enum DeclineReason {
+    /// No pixels to look at (a report, a plan, an empty image).
+    NoPixels(String),
+    /// The transfer syntax or codec is not one we decode.
+    Codec(String),
+    /// The attributes contradict each other, the standard or the pixel data.
+    Malformed(String),
+    /// A limit of this node (pixels, frames, bytes).
+    Limit(String),
+    /// The model's own criteria for what it accepts.
+    Criteria(String),
+    /// Written by this node or by another algorithm: never analysed.
+    Derived(String),
+}
+
+impl fmt::Display for DeclineReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, detail) = match self {
+            Self::NoPixels(detail) => ("no pixels", detail),
+            Self::Codec(detail) => ("codec", detail),
+            Self::Malformed(detail) => ("malformed", detail),
+            Self::Limit(detail) => ("limit", detail),
+            Self::Criteria(detail) => ("model's criteria", detail),
+            Self::Derived(detail) => ("derived object", detail),
+        };
+        write!(f, "{kind}: {detail}")
+    }
+}

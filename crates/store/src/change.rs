@@ -1,0 +1,242 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dokuei_types::{DeclineReason, InstanceId, ModelIdentity};
+use rusqlite::params;
+
+use crate::error::StoreError;
+use crate::folder::Folder;
+use crate::job::{self, Fate, Lease};
+use crate::model::{DeliveryId, JobId, TaskId, UnitId};
+use crate::object::{self, NewResult, Staged};
+use crate::outbox::{self, DeliveryEnd, DeliveryLease};
+use crate::task::{self, NewTask, TaskEnd};
+use crate::unit::{self, NewMember, millis};
+use crate::writer::{Request, Tx};
+
+/// What the rules said of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Route by route and condition by condition, for people and `dokuei show`.
+    pub trace: serde_json::Value,
+    /// Why nothing will be done although a route matched.
+    pub declined: Option<DeclineReason>,
+}
+
+/// Changes that happen together or not at all, and only while the lease they are made under is held.
+pub struct Changes {
+    guard: Option<Guard>,
+    list: Vec<Change>,
+    staged: Vec<(NewResult, Vec<Staged>)>,
+}
+
+enum Guard {
+    Job { job: JobId, fence: i64, fate: Fate },
+    Delivery { id: DeliveryId, fence: i64, end: DeliveryEnd },
+}
+
+enum Change {
+    Decide { instance: InstanceId, decision: Decision },
+    Begin { task: NewTask, lease: Option<Duration> },
+    Join(NewMember),
+    Settle(UnitId),
+    Result(usize),
+    Finish { task: TaskId, end: TaskEnd },
+    SendOriginal { instance: InstanceId, destination: String },
+    SendResult { instance: InstanceId, model: Box<ModelIdentity>, role: String, destination: String },
+}
+
+/// What came of a set of changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Tasks that were begun and leased at once, so that the work goes on without another turn.
+    pub leases: Vec<Lease>,
+}
+
+impl Changes {
+    fn guarded(guard: Guard) -> Self {
+        Self { guard: Some(guard), list: Vec::new(), staged: Vec::new() }
+    }
+
+    fn job(lease: &Lease, fate: Fate) -> Self {
+        Self::guarded(Guard::Job { job: lease.job, fence: lease.fence, fate })
+    }
+
+    /// The job is done.
+    #[must_use]
+    pub fn complete(lease: &Lease) -> Self {
+        Self::job(lease, Fate::Complete)
+    }
+
+    /// The job is tried again at `at` (milliseconds since 1970).
+    #[must_use]
+    pub fn retry(lease: &Lease, at: i64, reason: &str) -> Self {
+        Self::job(lease, Fate::Retry { at, reason: reason.to_owned() })
+    }
+
+    /// The job becomes a dead letter.
+    #[must_use]
+    pub fn bury(lease: &Lease, reason: &str) -> Self {
+        Self::job(lease, Fate::Bury { reason: reason.to_owned() })
+    }
+
+    /// The job is given back untried (the node stops).
+    #[must_use]
+    pub fn release(lease: &Lease) -> Self {
+        Self::job(lease, Fate::Release)
+    }
+
+    /// The job goes on until `until` (milliseconds since 1970).
+    #[must_use]
+    pub fn renew(lease: &Lease, until: i64) -> Self {
+        Self::job(lease, Fate::Renew { until })
+    }
+
+    /// What came of an attempt to deliver.
+    #[must_use]
+    pub fn delivered(lease: &DeliveryLease, end: DeliveryEnd) -> Self {
+        Self::guarded(Guard::Delivery { id: lease.id, fence: lease.fence, end })
+    }
+
+    /// Records what the rules said of `instance`, in place of what they said before.
+    #[must_use]
+    pub fn decide(mut self, instance: InstanceId, decision: Decision) -> Self {
+        self.list.push(Change::Decide { instance, decision });
+        self
+    }
+
+    /// Queues a task; with `lease`, the caller goes on with it at once (see [`Applied::leases`]).
+    #[must_use]
+    pub fn begin(mut self, task: NewTask, lease: Option<Duration>) -> Self {
+        self.list.push(Change::Begin { task, lease });
+        self
+    }
+
+    /// Adds an instance to a series or study that is waited for.
+    #[must_use]
+    pub fn join(mut self, member: NewMember) -> Self {
+        self.list.push(Change::Join(member));
+        self
+    }
+
+    /// Settles a unit: a task for each member that waits and each model of the route.
+    #[must_use]
+    pub fn settle(mut self, unit: UnitId) -> Self {
+        self.list.push(Change::Settle(unit));
+        self
+    }
+
+    /// Keeps a result with its objects. When there is one of the same identity, that one stays and
+    /// these objects are removed.
+    #[must_use]
+    pub fn result(mut self, result: NewResult, objects: Vec<Staged>) -> Self {
+        self.list.push(Change::Result(self.staged.len()));
+        self.staged.push((result, objects));
+        self
+    }
+
+    /// Records what came of a task.
+    #[must_use]
+    pub fn finish(mut self, task: TaskId, end: TaskEnd) -> Self {
+        self.list.push(Change::Finish { task, end });
+        self
+    }
+
+    /// Queues an original for a destination, unless it is or was.
+    #[must_use]
+    pub fn send_original(mut self, instance: InstanceId, destination: &str) -> Self {
+        self.list.push(Change::SendOriginal { instance, destination: destination.to_owned() });
+        self
+    }
+
+    /// Queues the objects of `role` of the result that `model` gave for `instance`, unless they are
+    /// or were.
+    #[must_use]
+    pub fn send_result(mut self, instance: InstanceId, model: &ModelIdentity, role: &str, destination: &str) -> Self {
+        let (model, role) = (Box::new(model.clone()), role.to_owned());
+        self.list.push(Change::SendResult { instance, model, role, destination: destination.to_owned() });
+        self
+    }
+}
+
+/// A set of changes on its way through the writer.
+pub(crate) struct Applying<D> {
+    changes: Changes,
+    applied: Applied,
+    /// Which of `changes.staged` the index names now.
+    kept: Vec<bool>,
+    done: D,
+}
+
+impl<D: FnOnce(Result<Applied, StoreError>) + Send + 'static> Applying<D> {
+    pub(crate) fn new(changes: Changes, done: D) -> Self {
+        let kept = vec![false; changes.staged.len()];
+        Self { changes, applied: Applied::default(), kept, done }
+    }
+}
+
+impl<D: FnOnce(Result<Applied, StoreError>) + Send + 'static> Request for Applying<D> {
+    fn folders(&self) -> Vec<Arc<Folder>> {
+        self.changes.staged.iter().flat_map(|(_, objects)| objects).map(Staged::folder).collect()
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        match &self.changes.guard {
+            Some(Guard::Job { job, fence, fate }) => job::fenced(tx, *job, *fence, fate)?,
+            Some(Guard::Delivery { id, fence, end }) => outbox::finish(tx, *id, *fence, end)?,
+            None => {}
+        }
+        for change in &self.changes.list {
+            match change {
+                Change::Decide { instance, decision } => decide(tx, *instance, decision)?,
+                Change::Begin { task, lease } => {
+                    let id = task::open(tx, task)?;
+                    let lease = job::add_analyze(tx, task.instance.0, id, lease.map(millis))?;
+                    self.applied.leases.extend(lease);
+                }
+                Change::Join(member) => unit::join(tx, member)?,
+                Change::Settle(unit) => unit::settle(tx, *unit)?,
+                Change::Result(index) => {
+                    if let (Some((result, objects)), Some(kept)) =
+                        (self.changes.staged.get(*index), self.kept.get_mut(*index))
+                    {
+                        *kept = object::add(tx, result, objects)?;
+                    }
+                }
+                Change::Finish { task, end } => task::finish(tx, *task, end)?,
+                Change::SendOriginal { instance, destination } => outbox::add_original(tx, *instance, destination)?,
+                Change::SendResult { instance, model, role, destination } => {
+                    outbox::add_result(tx, *instance, model, role, destination)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        // When the commit itself failed it may yet be found durable after a crash: the files stay for
+        // recovery to judge.
+        let uncertain = matches!(&outcome, Err(StoreError::Index { doing: "commit", .. }));
+        let Self { changes, applied, kept, done } = *self;
+        for ((_, objects), kept) in changes.staged.into_iter().zip(kept) {
+            if (kept && outcome.is_ok()) || uncertain {
+                objects.into_iter().for_each(Staged::keep);
+            }
+        }
+        done(outcome.map(|()| applied));
+    }
+}
+
+fn decide(tx: &mut Tx<'_>, instance: InstanceId, decision: &Decision) -> Result<(), StoreError> {
+    let declined = decision.declined.as_ref().map(task::json).transpose()?;
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO decision (instance, at, trace, declined) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (instance) DO UPDATE
+             SET at = excluded.at, trace = excluded.trace, declined = excluded.declined",
+        )
+        .and_then(|mut insert| insert.execute(params![instance.0, tx.now, decision.trace.to_string(), declined]))
+        .map_err(StoreError::index("record a decision"))?;
+    tx.touched.insert(instance.0);
+    Ok(())
+}

@@ -1,0 +1,110 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::config::Clock;
+use crate::error::StoreError;
+
+/// A point at which the store touches the disk, in the order of an instance's way to durability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A temporary file is about to be made.
+    Create,
+    /// Bytes are about to be written to a temporary file.
+    Write,
+    /// A temporary file is about to be synced.
+    SyncFile,
+    /// A temporary file is about to be renamed to its final place.
+    Rename,
+    /// A folder is about to be synced.
+    SyncFolder,
+    /// A transaction is about to become durable.
+    Transaction,
+    /// A transaction is durable, and those who wait are about to hear of it.
+    Answer,
+}
+
+/// The disk, as far as tests want to stand between it and the store.
+pub trait Disk: Send + Sync {
+    /// Bytes that an unprivileged user may still write in the file system of `path`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// Called before every step; an error is taken as the step's own.
+    ///
+    /// # Errors
+    /// Whatever the test wants to happen.
+    fn before(&self, step: Step, path: &Path) -> io::Result<()>;
+}
+
+/// The disk as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How much may still be written before the watermark, without asking the file system each time.
+pub(crate) struct Gauge {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    data_dir: PathBuf,
+    min_bytes: u64,
+    free_bytes: AtomicU64,
+    written_bytes: AtomicU64,
+    asked_at: AtomicI64,
+}
+
+/// The answer of the file system is used for this long, in milliseconds.
+const FRESH_MS: i64 = 1_000;
+/// The answer of the file system is used for this many bytes written by us.
+const FRESH_BYTES: u64 = 64 << 20;
+
+impl Gauge {
+    pub(crate) fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, data_dir: &Path, min_bytes: u64) -> Self {
+        Self {
+            disk,
+            clock,
+            data_dir: data_dir.to_owned(),
+            min_bytes,
+            free_bytes: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
+            asked_at: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Counts `bytes` about to be written, refused when they would go below the watermark.
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), StoreError> {
+        let written_bytes = self.written_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let now = self.clock.now_ms();
+        let age_ms = now.saturating_sub(self.asked_at.load(Ordering::Relaxed));
+        let left = self.free_bytes.load(Ordering::Relaxed).saturating_sub(written_bytes);
+        let near = left < self.min_bytes.saturating_add(FRESH_BYTES);
+        if near || written_bytes > FRESH_BYTES || !(0..FRESH_MS).contains(&age_ms) {
+            let free_bytes = self
+                .disk
+                .free_bytes(&self.data_dir)
+                .map_err(|source| StoreError::file("ask for the free space of", &self.data_dir, source))?;
+            self.free_bytes.store(free_bytes, Ordering::Relaxed);
+            // These may not be in the answer yet.
+            self.written_bytes.store(bytes, Ordering::Relaxed);
+            self.asked_at.store(now, Ordering::Relaxed);
+        }
+        let free_bytes = self.free_bytes.load(Ordering::Relaxed);
+        if free_bytes.saturating_sub(self.written_bytes.load(Ordering::Relaxed)) < self.min_bytes {
+            return Err(StoreError::DiskLow { free_bytes, min_bytes: self.min_bytes });
+        }
+        Ok(())
+    }
+}

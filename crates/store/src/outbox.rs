@@ -1,0 +1,295 @@
+use std::path::Path;
+
+use dokuei_types::{DimseStatus, InstanceId, ModelIdentity};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::StoreError;
+use crate::model::DeliveryId;
+use crate::object::{self, StoredObject, object_row};
+use crate::schema::state;
+use crate::writer::Tx;
+
+/// The role of an instance sent on untouched.
+pub const ORIGINAL: &str = "original";
+
+/// The right to deliver one object to one destination until `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryLease {
+    /// The entry in the outbox.
+    pub id: DeliveryId,
+    /// Grows with every lease of the entry.
+    pub fence: i64,
+    /// Name of the destination.
+    pub destination: String,
+    /// The instance it is, or is about.
+    pub instance: InstanceId,
+    /// Study Instance UID of that instance.
+    pub study: Option<String>,
+    /// [`ORIGINAL`], `sr`, `sc`.
+    pub role: String,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// When it was queued, milliseconds since 1970.
+    pub queued_at: i64,
+    /// When the lease runs out, milliseconds since 1970.
+    pub until: i64,
+    /// What may be sent: the first that the destination accepts.
+    pub alternatives: Vec<StoredObject>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// The destination has it.
+    Stored {
+        /// The status of its response: success or a warning.
+        status: DimseStatus,
+        /// SOP Class UID of the alternative it took.
+        sop_class: String,
+        /// What is to be remembered of it, such as the text of a warning.
+        comment: Option<String>,
+    },
+    /// Tried again later.
+    Retry {
+        /// When, milliseconds since 1970.
+        at: i64,
+        /// The status of the response, when there was one.
+        status: Option<DimseStatus>,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Given up: a dead letter until replayed.
+    Dead {
+        /// The status of the response, when there was one.
+        status: Option<DimseStatus>,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Not tried after all (the node stops); the attempt does not count.
+    Released,
+}
+
+/// Queues an original; nothing happens when it is queued or delivered already.
+pub(crate) fn add_original(tx: &mut Tx<'_>, instance: InstanceId, destination: &str) -> Result<(), StoreError> {
+    add(tx, instance, destination, ORIGINAL, 0)
+}
+
+/// Queues the objects of `role` of a result; nothing happens when it has none of that role, or when
+/// they are queued or delivered already.
+pub(crate) fn add_result(
+    tx: &mut Tx<'_>,
+    instance: InstanceId,
+    model: &ModelIdentity,
+    role: &str,
+    destination: &str,
+) -> Result<(), StoreError> {
+    let failed = StoreError::index;
+    let Some(result) = object::find_id(tx.conn, instance, model).map_err(failed("find a result"))? else {
+        return Err(StoreError::Broken { what: format!("nothing to send: no result for instance {instance}") });
+    };
+    let present: bool = tx
+        .conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE result = ?1 AND role = ?2)")
+        .and_then(|mut find| find.query_row(params![result, role], |row| row.get(0)))
+        .map_err(failed("look for objects of a role"))?;
+    if present { add(tx, instance, destination, role, result) } else { Ok(()) }
+}
+
+fn add(tx: &mut Tx<'_>, instance: InstanceId, destination: &str, role: &str, result: i64) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO delivery (destination, instance, result, role, not_before, queued_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
+        )
+        .and_then(|mut insert| insert.execute(params![destination, instance.0, result, role, tx.now]))
+        .map_err(StoreError::index("queue a delivery"))?;
+    tx.touched.insert(instance.0);
+    tx.ring = true;
+    Ok(())
+}
+
+/// Leases up to `limit` deliveries to `destination` that are due, oldest first.
+pub(crate) fn lease(
+    tx: &mut Tx<'_>,
+    data_dir: &Path,
+    destination: &str,
+    limit: usize,
+    lease_ms: i64,
+) -> Result<Vec<DeliveryLease>, StoreError> {
+    let failed = StoreError::index;
+    expire(tx, Some(destination))?;
+    let until = tx.now.saturating_add(lease_ms);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = tx
+        .conn
+        .prepare_cached(
+            "UPDATE delivery SET state = ?3, fence = fence + 1, attempts = attempts + 1, leased_until = ?4,
+                    last_tried_at = ?5, first_tried_at = coalesce(first_tried_at, ?5)
+             WHERE id IN (SELECT id FROM delivery WHERE destination = ?1 AND state = ?2 AND not_before <= ?5
+                          ORDER BY not_before, id LIMIT ?6)
+             RETURNING id, fence, instance, result, role, attempts, queued_at",
+        )
+        .and_then(|mut lease| {
+            lease
+                .query_map(params![destination, state::WAITING, state::LEASED, until, tx.now, limit], leased_row)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .map_err(failed("lease deliveries"))?;
+    rows.sort_by_key(|row| row.id);
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let alternatives = match row.result {
+            0 => original(tx.conn, data_dir, row.instance),
+            result => object::objects(tx.conn, data_dir, result, Some(&row.role)),
+        };
+        let study = tx
+            .conn
+            .prepare_cached("SELECT study FROM instance WHERE id = ?1")
+            .and_then(|mut find| find.query_row([row.instance], |row| row.get(0)))
+            .map_err(failed("read the study of a delivery"))?;
+        leases.push(DeliveryLease {
+            id: DeliveryId(row.id),
+            fence: row.fence,
+            destination: destination.to_owned(),
+            instance: InstanceId(row.instance),
+            study,
+            role: row.role,
+            attempts: row.attempts.saturating_sub(1),
+            queued_at: row.queued_at,
+            until,
+            alternatives: alternatives.map_err(failed("read the objects of a delivery"))?,
+        });
+    }
+    Ok(leases)
+}
+
+struct Leased {
+    id: i64,
+    fence: i64,
+    instance: i64,
+    result: i64,
+    role: String,
+    attempts: u32,
+    queued_at: i64,
+}
+
+fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
+    Ok(Leased {
+        id: row.get(0)?,
+        fence: row.get(1)?,
+        instance: row.get(2)?,
+        result: row.get(3)?,
+        role: row.get(4)?,
+        attempts: row.get(5)?,
+        queued_at: row.get(6)?,
+    })
+}
+
+/// The original of an instance, as the only alternative.
+pub(crate) fn original(conn: &Connection, data_dir: &Path, instance: i64) -> rusqlite::Result<Vec<StoredObject>> {
+    conn.prepare_cached(
+        "SELECT path, 'original', sop_class, sop_instance, transfer_syntax, size_bytes FROM instance WHERE id = ?1",
+    )?
+    .query_map([instance], |row| object_row(row, data_dir))?
+    .collect()
+}
+
+/// Puts back deliveries whose lease has run out, or of all (`None`: their owner is dead).
+pub(crate) fn expire(tx: &mut Tx<'_>, destination: Option<&str>) -> Result<(), StoreError> {
+    let (text, now) = match destination {
+        Some(_) => (
+            "UPDATE delivery SET state = 0, leased_until = NULL
+             WHERE destination = ?1 AND state = 1 AND leased_until <= ?2",
+            tx.now,
+        ),
+        None => {
+            ("UPDATE delivery SET state = 0, leased_until = NULL WHERE state = 1 AND (?1 IS NULL OR ?2 > 0)", tx.now)
+        }
+    };
+    tx.conn
+        .prepare_cached(text)
+        .and_then(|mut update| update.execute(params![destination, now]))
+        .map_err(StoreError::index("put interrupted deliveries back"))?;
+    Ok(())
+}
+
+/// Records what came of an attempt, if its lease is still held.
+pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &DeliveryEnd) -> Result<(), StoreError> {
+    let failed = StoreError::index;
+    let held: Option<i64> = tx
+        .conn
+        .prepare_cached("SELECT instance FROM delivery WHERE id = ?1 AND fence = ?2 AND state = ?3")
+        .and_then(|mut find| find.query_row(params![id.0, fence, state::LEASED], |row| row.get(0)).optional())
+        .map_err(failed("check a lease"))?;
+    let Some(instance) = held else {
+        return Err(StoreError::LeaseLost { what: format!("delivery {id}") });
+    };
+    tx.touched.insert(instance);
+    let status = |status: &Option<DimseStatus>| status.map(|status| status.0);
+    let result = match end {
+        DeliveryEnd::Stored { status, sop_class, comment } => tx
+            .conn
+            .prepare_cached(
+                "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, sop_class = ?4, reason = ?5,
+                        stored_at = ?6 WHERE id = ?1",
+            )
+            .and_then(|mut u| u.execute(params![id.0, state::STORED, status.0, sop_class, comment, tx.now])),
+        DeliveryEnd::Retry { at, status: code, reason } => {
+            tx.ring = true;
+            tx.conn
+                .prepare_cached(
+                    "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, reason = ?4, not_before = ?5
+                     WHERE id = ?1",
+                )
+                .and_then(|mut u| u.execute(params![id.0, state::WAITING, status(code), reason, at]))
+        }
+        DeliveryEnd::Dead { status: code, reason } => tx
+            .conn
+            .prepare_cached(
+                "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, reason = ?4 WHERE id = ?1",
+            )
+            .and_then(|mut u| u.execute(params![id.0, state::DEAD, status(code), reason])),
+        DeliveryEnd::Released => tx
+            .conn
+            .prepare_cached(
+                "UPDATE delivery SET state = ?2, leased_until = NULL, attempts = max(attempts - 1, 0) WHERE id = ?1",
+            )
+            .and_then(|mut u| u.execute(params![id.0, state::WAITING])),
+    };
+    result.map(|_| ()).map_err(failed("record a delivery"))
+}
+
+/// When the next delivery to `destination` is due, or its lease runs out.
+pub(crate) fn next_due(conn: &Connection, destination: &str) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached(
+        "SELECT min(at) FROM (
+             SELECT min(not_before) AS at FROM delivery WHERE destination = ?1 AND state = 0
+             UNION ALL SELECT min(leased_until) FROM delivery WHERE destination = ?1 AND state = 1)",
+    )?
+    .query_row([destination], |row| row.get(0))
+}
+
+/// Destinations for which something waits.
+pub(crate) fn destinations(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    conn.prepare_cached("SELECT DISTINCT destination FROM delivery WHERE state IN (0, 1)")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Gives up on everything that waits for a destination that is no more.
+pub(crate) fn strand(tx: &mut Tx<'_>, destination: &str, reason: &str) -> Result<usize, StoreError> {
+    let touched = tx
+        .conn
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, leased_until = NULL, reason = ?3
+             WHERE destination = ?1 AND state = ?4 RETURNING instance",
+        )
+        .and_then(|mut update| {
+            update
+                .query_map(params![destination, state::DEAD, reason, state::WAITING], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()
+        })
+        .map_err(StoreError::index("give up on a destination"))?;
+    tx.touched.extend(&touched);
+    Ok(touched.len())
+}

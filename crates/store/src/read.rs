@@ -1,0 +1,217 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dokuei_types::{InstanceId, ModelIdentity};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use crate::config::{Clock, SystemClock};
+use crate::error::StoreError;
+use crate::folder::Folders;
+use crate::model::TaskId;
+use crate::object::{self, StoredResult};
+use crate::replay::{self, Replayed};
+use crate::task::{self, StoredTask};
+use crate::writer::Tx;
+use crate::{ends, schema};
+
+/// Reads the index of a data folder, inside the node that owns it or beside it. Cheap to clone.
+#[derive(Clone)]
+pub struct StoreReader {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    data_dir: PathBuf,
+    /// Connections that nobody uses at the moment.
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// An instance as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredInstance {
+    /// Its number in the store.
+    pub id: InstanceId,
+    /// 1, or more when the UID came with other bytes.
+    pub version: u32,
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// Transfer Syntax UID of the data set.
+    pub transfer_syntax: String,
+    /// Study Instance UID.
+    pub study: Option<String>,
+    /// Series Instance UID.
+    pub series: Option<String>,
+    /// Where the Part 10 file is.
+    pub path: PathBuf,
+    /// Where the data set begins in it.
+    pub data_set_offset: u64,
+    /// Bytes of the data set.
+    pub size_bytes: u64,
+    /// AE title of the sender.
+    pub calling_ae: String,
+    /// AE title it called.
+    pub called_ae: String,
+    /// When it was received, milliseconds since 1970.
+    pub received_at: i64,
+    /// Attributes for lists, as the node chose them.
+    pub attributes: serde_json::Value,
+}
+
+impl StoreReader {
+    /// Opens the index of `data_dir`, which must be there already.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`], [`StoreError::NewerLayout`], or what the index says.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let conn = schema::open_beside(data_dir)?;
+        let idle = Mutex::new(vec![conn]);
+        Ok(Self { inner: Arc::new(Inner { data_dir: data_dir.to_owned(), idle }) })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.inner.data_dir
+    }
+
+    /// The instance of a number.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn instance(&self, id: InstanceId) -> Result<Option<StoredInstance>, StoreError> {
+        self.with("read an instance", |conn| {
+            conn.prepare_cached(
+                "SELECT id, version, sop_class, sop_instance, transfer_syntax, study, series, path, data_set_offset,
+                        size_bytes, calling_ae, called_ae, received_at, attributes
+                 FROM instance WHERE id = ?1",
+            )?
+            .query_row([id.0], |row| instance_row(row, self.data_dir()))
+            .optional()
+        })
+    }
+
+    /// The instances that `text` names: a number, a SOP Instance UID, a series or a study UID.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn find(&self, text: &str) -> Result<Vec<InstanceId>, StoreError> {
+        let number = text.parse::<i64>().ok();
+        self.with("look for instances", |conn| {
+            conn.prepare_cached(
+                "SELECT id FROM instance WHERE id = ?1
+                 UNION SELECT id FROM instance WHERE sop_instance = ?2
+                 UNION SELECT id FROM instance WHERE series = ?2
+                 UNION SELECT id FROM instance WHERE study = ?2 ORDER BY 1",
+            )?
+            .query_map(params![number, text], |row| row.get(0).map(InstanceId))?
+            .collect()
+        })
+    }
+
+    /// The newest instances, newest first.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn newest(&self, limit: usize) -> Result<Vec<StoredInstance>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with("list instances", |conn| {
+            conn.prepare_cached(
+                "SELECT id, version, sop_class, sop_instance, transfer_syntax, study, series, path, data_set_offset,
+                        size_bytes, calling_ae, called_ae, received_at, attributes
+                 FROM instance ORDER BY id DESC LIMIT ?1",
+            )?
+            .query_map([limit], |row| instance_row(row, self.data_dir()))?
+            .collect()
+        })
+    }
+
+    /// The task of a number.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn task(&self, id: TaskId) -> Result<Option<StoredTask>, StoreError> {
+        self.with("read a task", |conn| task::find(conn, id))
+    }
+
+    /// What `model`, in just this version, said of an instance.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn result(&self, id: InstanceId, model: &ModelIdentity) -> Result<Option<StoredResult>, StoreError> {
+        self.with("read a result", |conn| object::find(conn, self.data_dir(), id, model))
+    }
+
+    /// Whether a model of this name, version and weights has a result for another version of the same SOP
+    /// instance: the objects of both would carry the same UIDs.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn reported_otherwise(&self, id: InstanceId, model: &ModelIdentity) -> Result<bool, StoreError> {
+        self.with("look for results of other versions", |conn| {
+            conn.prepare_cached(
+                "SELECT EXISTS (
+                     SELECT 1 FROM instance AS this JOIN instance AS other USING (sop_instance)
+                     JOIN result ON result.instance = other.id
+                     WHERE this.id = ?1 AND other.id <> ?1
+                       AND result.model = ?2 AND result.version = ?3 AND result.weights = ?4)",
+            )?
+            .query_row(params![id.0, model.name, model.version, model.weights_sha256], |row| row.get(0))
+        })
+    }
+
+    /// Tries again what failed for `instances`; where nothing failed, what was sent is sent again (the
+    /// same bytes), and where nothing was sent the rules are asked again. A running node hears of it
+    /// within half a second.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn replay(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        let failed = StoreError::index;
+        let mut conn = schema::open_beside(self.data_dir())?;
+        let outer = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("begin a replay"))?;
+        let mut tx = Tx::new(&outer, SystemClock.now_ms());
+        let replayed = replay::replay(&mut tx, instances)?;
+        ends::refresh(&mut tx)?;
+        outer.commit().map_err(failed("commit a replay"))?;
+        Ok(replayed)
+    }
+
+    /// Runs a read on a connection of its own.
+    pub(crate) fn with<T>(
+        &self,
+        doing: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let idle = || self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = idle().pop();
+        let conn = match spare {
+            Some(conn) => conn,
+            None => schema::open_beside(self.data_dir())?,
+        };
+        let value = read(&conn).map_err(StoreError::index(doing));
+        idle().push(conn);
+        value
+    }
+}
+
+fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstance> {
+    let bytes = |index| row.get::<_, i64>(index).map(|bytes| u64::try_from(bytes).unwrap_or_default());
+    Ok(StoredInstance {
+        id: InstanceId(row.get(0)?),
+        version: row.get(1)?,
+        sop_class: row.get(2)?,
+        sop_instance: row.get(3)?,
+        transfer_syntax: row.get(4)?,
+        study: row.get(5)?,
+        series: row.get(6)?,
+        path: Folders::resolve(data_dir, &row.get::<_, String>(7)?),
+        data_set_offset: bytes(8)?,
+        size_bytes: bytes(9)?,
+        calling_ae: row.get(10)?,
+        called_ae: row.get(11)?,
+        received_at: row.get(12)?,
+        attributes: serde_json::from_str(&row.get::<_, String>(13)?).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,250 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::config::Durability;
+use crate::error::StoreError;
+
+/// Name of the index inside the data folder.
+pub(crate) const FILE: &str = "index.sqlite";
+
+/// The layout this program writes.
+pub(crate) const VERSION: i64 = 1;
+
+/// Job, task and delivery states are numbers in the index.
+pub(crate) mod state {
+    pub(crate) const WAITING: i64 = 0;
+    pub(crate) const LEASED: i64 = 1;
+    pub(crate) const STORED: i64 = 2;
+    pub(crate) const DEAD: i64 = 3;
+}
+
+/// How long a connection waits for another process's small transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+CREATE TABLE layout (version INTEGER NOT NULL);
+
+-- One row per stored data set. `end_kind` is 'open' while there is work on it.
+CREATE TABLE instance (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sop_instance TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sop_class TEXT NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    study TEXT,
+    series TEXT,
+    digest BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    data_set_offset INTEGER NOT NULL,
+    attributes TEXT NOT NULL,
+    calling_ae TEXT NOT NULL,
+    called_ae TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    end_kind TEXT NOT NULL DEFAULT 'open',
+    end_json TEXT,
+    ended_at INTEGER,
+    UNIQUE (sop_instance, version)
+);
+CREATE INDEX instance_study ON instance (study);
+CREATE INDEX instance_series ON instance (series);
+CREATE INDEX instance_end ON instance (end_kind);
+
+-- Every further time an instance came: the same again, another version, or refused.
+CREATE TABLE arrival (
+    id INTEGER PRIMARY KEY,
+    instance INTEGER NOT NULL REFERENCES instance (id),
+    outcome TEXT NOT NULL,
+    calling_ae TEXT NOT NULL,
+    called_ae TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX arrival_instance ON arrival (instance);
+
+-- What the rules said of an instance; `trace` is route by route and condition by condition.
+CREATE TABLE decision (
+    instance INTEGER PRIMARY KEY REFERENCES instance (id),
+    at INTEGER NOT NULL,
+    trace TEXT NOT NULL,
+    declined TEXT
+);
+
+-- The work queue. Done work has no row; what came of it is in the other tables.
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    instance INTEGER REFERENCES instance (id),
+    unit INTEGER REFERENCES unit (id),
+    task INTEGER REFERENCES task (id),
+    state INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    fence INTEGER NOT NULL DEFAULT 0,
+    leased_until INTEGER,
+    reason TEXT,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX job_due ON job (kind, state, not_before, id);
+CREATE INDEX job_instance ON job (instance) WHERE instance IS NOT NULL;
+CREATE INDEX job_interrupted ON job (interrupted) WHERE interrupted > 0;
+CREATE UNIQUE INDEX job_unit ON job (unit) WHERE unit IS NOT NULL;
+CREATE UNIQUE INDEX job_task ON job (task) WHERE task IS NOT NULL;
+
+-- A series or study that a route waits for.
+CREATE TABLE unit (
+    id INTEGER PRIMARY KEY,
+    route TEXT NOT NULL,
+    level TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    models TEXT NOT NULL,
+    send TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    pass INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (route, level, uid)
+);
+-- `pass` is NULL until the unit has settled with this member in it.
+CREATE TABLE member (
+    unit INTEGER NOT NULL REFERENCES unit (id),
+    instance INTEGER NOT NULL REFERENCES instance (id),
+    joined_at INTEGER NOT NULL,
+    pass INTEGER,
+    PRIMARY KEY (unit, instance)
+) WITHOUT ROWID;
+CREATE INDEX member_instance ON member (instance);
+
+-- One model's work on one instance for one route.
+CREATE TABLE task (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance INTEGER NOT NULL REFERENCES instance (id),
+    route TEXT NOT NULL,
+    model TEXT NOT NULL,
+    send TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    result INTEGER REFERENCES result (id),
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    UNIQUE (instance, route, model)
+);
+
+-- What one model version said of one instance: made once, kept as made.
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance INTEGER NOT NULL REFERENCES instance (id),
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    weights TEXT NOT NULL,
+    findings TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    UNIQUE (instance, model, version, weights)
+);
+-- Its objects; those of one role are alternatives, in the order in which a destination is offered them.
+CREATE TABLE object (
+    result INTEGER NOT NULL REFERENCES result (id),
+    role TEXT NOT NULL,
+    sop_class TEXT NOT NULL,
+    alternative INTEGER NOT NULL,
+    sop_instance TEXT NOT NULL,
+    series TEXT NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    PRIMARY KEY (result, role, sop_class)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX object_path ON object (path);
+-- Two objects of one UID would be one object to a PACS.
+CREATE UNIQUE INDEX object_sop_instance ON object (sop_instance);
+
+-- The outbox: one row per object and destination. `result` is 0 for an original.
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    instance INTEGER NOT NULL REFERENCES instance (id),
+    result INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    fence INTEGER NOT NULL DEFAULT 0,
+    leased_until INTEGER,
+    status INTEGER,
+    reason TEXT,
+    sop_class TEXT,
+    queued_at INTEGER NOT NULL,
+    first_tried_at INTEGER,
+    last_tried_at INTEGER,
+    stored_at INTEGER,
+    UNIQUE (instance, destination, role, result)
+);
+CREATE INDEX delivery_due ON delivery (destination, state, not_before, id);
+CREATE INDEX delivery_state ON delivery (state);
+
+INSERT INTO layout VALUES (1);
+";
+
+/// Opens the index for the owner, making or upgrading it.
+pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let failed = StoreError::index;
+    let mut conn = Connection::open(data_dir.join(FILE)).map_err(failed("open"))?;
+    prepare(&conn)?;
+    conn.pragma_update(None, "journal_mode", "WAL").map_err(failed("set the journal mode"))?;
+    let synchronous = match durability {
+        Durability::Fsync => "FULL",
+        Durability::Os => "NORMAL",
+    };
+    conn.pragma_update(None, "synchronous", synchronous).map_err(failed("set the durability"))?;
+    // The writer thread checkpoints when nobody waits for it.
+    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed("set the checkpoint interval"))?;
+    conn.set_prepared_statement_cache_capacity(128);
+    let tx = conn.transaction().map_err(failed("begin"))?;
+    if layout(&tx)?.is_none() {
+        tx.execute_batch(TABLES).map_err(failed("make the tables"))?;
+    }
+    let found = layout(&tx)?.unwrap_or_default();
+    tx.commit().map_err(failed("make the tables"))?;
+    check(data_dir, found)?;
+    Ok(conn)
+}
+
+/// Opens the index beside a node that may be running: no lock, nothing made.
+pub(crate) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
+    let path = data_dir.join(FILE);
+    if !path.is_file() {
+        return Err(StoreError::Absent { data_dir: data_dir.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(StoreError::index("open"))?;
+    prepare(&conn)?;
+    conn.pragma_update(None, "synchronous", "FULL").map_err(StoreError::index("set the durability"))?;
+    match layout(&conn)? {
+        Some(found) => check(data_dir, found).map(|()| conn),
+        None => Err(StoreError::Absent { data_dir: data_dir.to_owned() }),
+    }
+}
+
+fn prepare(conn: &Connection) -> Result<(), StoreError> {
+    conn.busy_timeout(BUSY).map_err(StoreError::index("set the busy timeout"))?;
+    conn.pragma_update(None, "foreign_keys", true).map_err(StoreError::index("set foreign keys"))
+}
+
+fn layout(conn: &Connection) -> Result<Option<i64>, StoreError> {
+    let failed = StoreError::index;
+    if !conn.table_exists(None, "layout").map_err(failed("look for the layout version"))? {
+        return Ok(None);
+    }
+    conn.query_row("SELECT max(version) FROM layout", [], |row| row.get(0)).map_err(failed("read the layout version"))
+}
+
+fn check(data_dir: &Path, found: i64) -> Result<(), StoreError> {
+    if found > VERSION {
+        return Err(StoreError::NewerLayout { data_dir: data_dir.to_owned(), found, known: VERSION });
+    }
+    Ok(())
+}

@@ -1,0 +1,421 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dokuei_types::{DimseStatus, End, InstanceId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use crate::error::StoreError;
+use crate::folder::Folders;
+use crate::job::JobKind;
+use crate::object::{self, StoredObject};
+use crate::read::StoreReader;
+use crate::schema::state;
+
+/// How much there is of everything, for `dokuei status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Instances by the word of their end, or `open`.
+    pub instances: BTreeMap<String, u64>,
+    /// Jobs that wait or run, by kind.
+    pub jobs: BTreeMap<String, u64>,
+    /// When the oldest job in the queue was queued, milliseconds since 1970.
+    pub oldest_job_at: Option<i64>,
+    /// Series and studies that are waited for.
+    pub units_waiting: u64,
+    /// Results made.
+    pub results: u64,
+    /// Destinations by name.
+    pub destinations: BTreeMap<String, DestinationCounts>,
+    /// Dead letters: jobs and deliveries.
+    pub dead_letters: u64,
+    /// When the newest instance was received, milliseconds since 1970.
+    pub last_received_at: Option<i64>,
+}
+
+/// What there is of one destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DestinationCounts {
+    /// Objects that wait.
+    pub waiting: u64,
+    /// Objects being sent.
+    pub sending: u64,
+    /// Objects that arrived.
+    pub stored: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// When the oldest that waits was queued, milliseconds since 1970.
+    pub oldest_waiting_at: Option<i64>,
+}
+
+/// Everything known of one instance, for `dokuei show`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownInstance {
+    /// Its number.
+    pub id: InstanceId,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// 1, or more when the UID came with other bytes.
+    pub version: u32,
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// Transfer Syntax UID.
+    pub transfer_syntax: String,
+    /// Study Instance UID.
+    pub study: Option<String>,
+    /// Series Instance UID.
+    pub series: Option<String>,
+    /// Where the Part 10 file is.
+    pub path: PathBuf,
+    /// Bytes of the data set.
+    pub size_bytes: u64,
+    /// SHA-256 of the data set as received, lower-case hexadecimal.
+    pub sha256: String,
+    /// Attributes for lists, as the node chose them.
+    pub attributes: serde_json::Value,
+    /// How it ended; `None` while it is in work.
+    #[serde(flatten)]
+    pub end: Option<End>,
+    /// When it ended, milliseconds since 1970.
+    pub ended_at: Option<i64>,
+    /// Each time it came, the first one first.
+    pub arrivals: Vec<ShownArrival>,
+    /// What the rules said, route by route and condition by condition.
+    pub decision: Option<serde_json::Value>,
+    /// Each model's work on it.
+    pub tasks: Vec<ShownTask>,
+    /// What models said of it.
+    pub results: Vec<ShownResult>,
+    /// What was or will be sent where.
+    pub deliveries: Vec<ShownDelivery>,
+}
+
+/// One time an instance came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownArrival {
+    /// `new`, `duplicate` (same bytes), `superseded` (other bytes, kept as a further version) or `refused`.
+    pub outcome: String,
+    /// AE title of the sender.
+    pub calling_ae: String,
+    /// AE title it called.
+    pub called_ae: String,
+    /// Address of the sender.
+    pub peer: String,
+    /// When, milliseconds since 1970.
+    pub at: i64,
+}
+
+/// One model's work for one route.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownTask {
+    /// Name of the route.
+    pub route: String,
+    /// Name of the model.
+    pub model: String,
+    /// `open`, `reported`, `declined` or `failed`.
+    pub state: String,
+    /// Why it was declined or failed.
+    pub reason: Option<String>,
+    /// When it was finished, milliseconds since 1970.
+    pub finished_at: Option<i64>,
+}
+
+/// What one model version said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownResult {
+    /// Name of the model.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// What it said.
+    pub findings: serde_json::Value,
+    /// When, milliseconds since 1970.
+    pub made_at: i64,
+    /// The files.
+    pub objects: Vec<StoredObject>,
+}
+
+/// A result object's place in a list.
+pub type ShownObject = StoredObject;
+
+/// One object for one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownDelivery {
+    /// Name of the destination.
+    pub destination: String,
+    /// `original`, `sr`, `sc`.
+    pub role: String,
+    /// `waiting`, `sending`, `stored` or `dead`.
+    pub state: &'static str,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// DIMSE status of the last response, four hexadecimal digits.
+    pub status: Option<String>,
+    /// What the last attempt came to, in words.
+    pub reason: Option<String>,
+    /// SOP Class UID of the alternative that was taken.
+    pub sop_class: Option<String>,
+    /// When it is tried next, milliseconds since 1970.
+    pub next_at: Option<i64>,
+    /// When the destination had it, milliseconds since 1970.
+    pub stored_at: Option<i64>,
+}
+
+/// Something given up on, for `dokuei failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The instance; `dokuei replay` takes this number.
+    pub instance: InstanceId,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// `match`, `analyze` with the model's name, or `deliver` with role and destination.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl StoreReader {
+    /// How much there is of everything.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        self.with("count", counts)
+    }
+
+    /// Everything known of one instance.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn show(&self, id: InstanceId) -> Result<Option<ShownInstance>, StoreError> {
+        self.with("read an instance", |conn| show(conn, self.data_dir(), id))
+    }
+
+    /// How an instance has ended; `None` while it is in work or when there is none of this number.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn end(&self, id: InstanceId) -> Result<Option<End>, StoreError> {
+        self.with("read an end", |conn| {
+            let json: Option<Option<String>> = conn
+                .prepare_cached("SELECT end_json FROM instance WHERE id = ?1")?
+                .query_row([id.0], |row| row.get(0))
+                .optional()?;
+            Ok(json.flatten().and_then(|json| serde_json::from_str(&json).ok()))
+        })
+    }
+
+    /// What was given up on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn failed(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with("list dead letters", |conn| {
+            conn.prepare_cached(
+                "SELECT job.instance, instance.sop_instance,
+                        CASE WHEN task.model IS NULL THEN 'match' ELSE 'analyze ' || task.model END,
+                        coalesce(job.reason, ''), job.attempts
+                 FROM job JOIN instance ON instance.id = job.instance LEFT JOIN task ON task.id = job.task
+                 WHERE job.state = ?1
+                 UNION ALL
+                 SELECT delivery.instance, instance.sop_instance,
+                        'deliver ' || delivery.role || ' to ' || delivery.destination,
+                        coalesce(delivery.reason, ''), delivery.attempts
+                 FROM delivery JOIN instance ON instance.id = delivery.instance
+                 WHERE delivery.state = ?1
+                 ORDER BY 1 LIMIT ?2",
+            )?
+            .query_map(params![state::DEAD, limit], |row| {
+                Ok(DeadLetter {
+                    instance: InstanceId(row.get(0)?),
+                    sop_instance: row.get(1)?,
+                    what: row.get(2)?,
+                    reason: row.get(3)?,
+                    attempts: row.get(4)?,
+                })
+            })?
+            .collect()
+        })
+    }
+}
+
+fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut ends = conn.prepare_cached("SELECT end_kind, count(*) FROM instance GROUP BY end_kind")?;
+    for row in ends.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))? {
+        let (kind, count) = row?;
+        counts.instances.insert(kind, unsigned(count));
+    }
+    let mut jobs =
+        conn.prepare_cached("SELECT kind, count(*), min(created_at) FROM job WHERE state < ?1 GROUP BY kind")?;
+    for row in jobs.query_map([state::STORED], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))? {
+        let (kind, count, oldest): (i64, i64, Option<i64>) = row?;
+        let Some(kind) = JobKind::from_number(kind) else { continue };
+        if kind == JobKind::Settle {
+            counts.units_waiting = unsigned(count);
+        } else {
+            counts.oldest_job_at = counts.oldest_job_at.into_iter().chain(oldest).min();
+        }
+        counts.jobs.insert(kind.as_str().to_owned(), unsigned(count));
+    }
+    let mut outbox = conn.prepare_cached(
+        "SELECT destination, state, count(*), min(queued_at) FROM delivery GROUP BY destination, state",
+    )?;
+    for row in outbox.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))? {
+        let (destination, state, count, oldest): (String, i64, i64, i64) = row?;
+        let entry = counts.destinations.entry(destination).or_default();
+        match state {
+            state::WAITING => {
+                entry.waiting = unsigned(count);
+                entry.oldest_waiting_at = Some(oldest);
+            }
+            state::LEASED => entry.sending = unsigned(count),
+            state::STORED => entry.stored = unsigned(count),
+            _ => {
+                entry.dead = unsigned(count);
+                counts.dead_letters = counts.dead_letters.saturating_add(entry.dead);
+            }
+        }
+    }
+    let one = |sql| conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+    let dead_jobs = conn.query_row("SELECT count(*) FROM job WHERE state = ?1", [state::DEAD], |row| row.get(0))?;
+    counts.dead_letters = counts.dead_letters.saturating_add(unsigned(dead_jobs));
+    counts.results = unsigned(one("SELECT count(*) FROM result")?.unwrap_or_default());
+    counts.last_received_at =
+        one("SELECT received_at FROM instance WHERE id = (SELECT max(id) FROM instance)").optional()?.flatten();
+    Ok(counts)
+}
+
+fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<Option<ShownInstance>> {
+    let shown = conn
+        .prepare_cached(
+            "SELECT sop_instance, version, sop_class, transfer_syntax, study, series, path, size_bytes,
+                    lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at
+             FROM instance WHERE id = ?1",
+        )?
+        .query_row([id.0], |row| instance_row(row, data_dir, id))
+        .optional()?;
+    let Some(mut shown) = shown else { return Ok(None) };
+    let further = conn
+        .prepare_cached("SELECT outcome, calling_ae, called_ae, peer, at FROM arrival WHERE instance = ?1 ORDER BY id")?
+        .query_map([id.0], |row| {
+            Ok(ShownArrival {
+                outcome: row.get(0)?,
+                calling_ae: row.get(1)?,
+                called_ae: row.get(2)?,
+                peer: row.get(3)?,
+                at: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    shown.arrivals.extend(further);
+    shown.decision = conn
+        .prepare_cached("SELECT trace FROM decision WHERE instance = ?1")?
+        .query_row([id.0], |row| json(row, 0))
+        .optional()?;
+    shown.tasks = conn
+        .prepare_cached("SELECT route, model, state, reason, finished_at FROM task WHERE instance = ?1 ORDER BY id")?
+        .query_map([id.0], |row| {
+            Ok(ShownTask {
+                route: row.get(0)?,
+                model: row.get(1)?,
+                state: row.get(2)?,
+                reason: row.get(3)?,
+                finished_at: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    shown.results = results(conn, data_dir, id)?;
+    shown.deliveries = conn
+        .prepare_cached(
+            "SELECT destination, role, state, attempts, status, reason, sop_class, not_before, stored_at
+             FROM delivery WHERE instance = ?1 ORDER BY id",
+        )?
+        .query_map([id.0], delivery_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(shown))
+}
+
+fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Result<ShownInstance> {
+    let end = row.get::<_, Option<String>>(10)?.and_then(|json| serde_json::from_str(&json).ok());
+    let first = ShownArrival {
+        outcome: "new".into(),
+        calling_ae: row.get(12)?,
+        called_ae: row.get(13)?,
+        peer: row.get(14)?,
+        at: row.get(15)?,
+    };
+    Ok(ShownInstance {
+        id,
+        sop_instance: row.get(0)?,
+        version: row.get(1)?,
+        sop_class: row.get(2)?,
+        transfer_syntax: row.get(3)?,
+        study: row.get(4)?,
+        series: row.get(5)?,
+        path: Folders::resolve(data_dir, &row.get::<_, String>(6)?),
+        size_bytes: unsigned(row.get(7)?),
+        sha256: row.get(8)?,
+        attributes: json(row, 9)?,
+        end,
+        ended_at: row.get(11)?,
+        arrivals: vec![first],
+        decision: None,
+        tasks: Vec::new(),
+        results: Vec::new(),
+        deliveries: Vec::new(),
+    })
+}
+
+fn results(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<Vec<ShownResult>> {
+    let mut find = conn
+        .prepare_cached("SELECT id, model, version, findings, made_at FROM result WHERE instance = ?1 ORDER BY id")?;
+    let rows = find.query_map([id.0], |row| {
+        let result = ShownResult {
+            model: row.get(1)?,
+            version: row.get(2)?,
+            findings: json(row, 3)?,
+            made_at: row.get(4)?,
+            objects: Vec::new(),
+        };
+        Ok((row.get::<_, i64>(0)?, result))
+    })?;
+    let mut all = Vec::new();
+    for row in rows {
+        let (number, mut result) = row?;
+        result.objects = object::objects(conn, data_dir, number, None)?;
+        all.push(result);
+    }
+    Ok(all)
+}
+
+fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
+    let state: i64 = row.get(2)?;
+    Ok(ShownDelivery {
+        destination: row.get(0)?,
+        role: row.get(1)?,
+        state: match state {
+            state::WAITING => "waiting",
+            state::LEASED => "sending",
+            state::STORED => "stored",
+            _ => "dead",
+        },
+        attempts: row.get(3)?,
+        status: row.get::<_, Option<u16>>(4)?.map(|status| DimseStatus(status).to_string()),
+        reason: row.get(5)?,
+        sop_class: row.get(6)?,
+        next_at: (state == state::WAITING).then(|| row.get(7)).transpose()?,
+        stored_at: row.get(8)?,
+    })
+}
+
+fn json(row: &Row<'_>, index: usize) -> rusqlite::Result<serde_json::Value> {
+    Ok(serde_json::from_str(&row.get::<_, String>(index)?).unwrap_or_default())
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
+}

@@ -1,0 +1,275 @@
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use dokuei_types::InstanceId;
+use rustix::fs::FlockOperation;
+
+use crate::change::{Applied, Applying, Changes};
+use crate::config::{Clock, Durability, StoreConfig};
+use crate::disk::Gauge;
+use crate::error::StoreError;
+use crate::folder::{Folders, make_dir};
+use crate::incoming::{self, Arrival, Incoming};
+use crate::job::{self, JobKind, Lease};
+use crate::object::{self, NewObject, Staged};
+use crate::outbox::{self, DeliveryLease};
+use crate::read::StoreReader;
+use crate::replay::{self, Replayed};
+use crate::unit::millis;
+use crate::writer::{Shared, Writer};
+use crate::{recovery, schema};
+
+/// Name of the file whose lock says who owns the folder.
+const LOCK: &str = "node.lock";
+
+/// A data folder and the right to change it. Cheap to clone; the folder is given up when the last
+/// clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: StoreConfig,
+    pub(crate) incoming: PathBuf,
+    pub(crate) objects: Folders,
+    results: Folders,
+    pub(crate) gauge: Gauge,
+    shared: Arc<Shared>,
+    // Dropped in this order: the writer finishes before the lock is given up.
+    pub(crate) writer: Writer,
+    reader: StoreReader,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a data folder, making it when absent, and resumes whatever a crash has cut short.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another node has it, [`StoreError::NewerLayout`] when a newer program
+    /// wrote it, else what the disk or the index says.
+    pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let data_dir = config.data_dir.clone();
+        make_dir(&data_dir, config.durability)?;
+        let lock = lock(&data_dir)?;
+        let incoming = data_dir.join("incoming");
+        make_dir(&incoming, config.durability)?;
+        let mut conn = schema::open_owned(&data_dir, config.durability)?;
+        let folders = |name| Folders::open(&data_dir, name, config.durability, Arc::clone(&config.disk));
+        let (objects, results) = (folders("objects")?, folders("results")?);
+
+        recovery::clear_leases(&mut conn, config.clock.now_ms(), config.interruptions_max)?;
+        let begun = incoming::clear(&incoming)?;
+        let unnamed = recovery::clear_orphans(&conn, &objects, "instance")?
+            .saturating_add(recovery::clear_orphans(&conn, &results, "object")?);
+        if begun > 0 || unnamed > 0 {
+            tracing::info!(begun, unnamed, "removed files that were never acknowledged");
+        }
+
+        let shared = Arc::new(Shared::new(
+            Arc::clone(&config.clock),
+            Arc::clone(&config.disk),
+            config.durability == Durability::Fsync,
+        ));
+        let open = job::open_count(&conn).map_err(StoreError::index("count the jobs"))?;
+        shared.queue.store(open, Ordering::Relaxed);
+        let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
+        let reader = StoreReader::open(&data_dir)?;
+        let writer = Writer::start(conn, Arc::clone(&shared))?;
+        let inner = Inner { config, incoming, objects, results, gauge, shared, writer, reader, _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens a data folder beside the node that owns it, to read and to replay.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`] when there is none.
+    pub fn attach(data_dir: &Path) -> Result<StoreReader, StoreError> {
+        StoreReader::open(data_dir)
+    }
+
+    /// Begins to receive an instance.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskLow`] below the watermark, [`StoreError::QueueFull`] when too much work waits,
+    /// [`StoreError::File`] when the disk fails: all before any byte of the data set is read.
+    pub fn receive(&self, arrival: Arrival) -> Result<Incoming, StoreError> {
+        let depth = self.queue_depth();
+        let max = self.inner.config.queue_max;
+        if depth >= max {
+            return Err(StoreError::QueueFull { depth, max });
+        }
+        self.inner.gauge.take(arrival.file_meta.len() as u64)?;
+        Incoming::begin(Arc::clone(&self.inner), arrival)
+    }
+
+    /// Jobs that wait or run.
+    #[must_use]
+    pub fn queue_depth(&self) -> u64 {
+        u64::try_from(self.inner.shared.queue.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Whether an instance would be received now.
+    ///
+    /// # Errors
+    /// As [`Store::receive`].
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        self.inner.gauge.take(0)
+    }
+
+    /// What reads the index without waiting for writers.
+    #[must_use]
+    pub fn reader(&self) -> &StoreReader {
+        &self.inner.reader
+    }
+
+    /// The time, as the store sees it.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.inner.config.clock)
+    }
+
+    /// Calls `listener` after changes that may have made work due, also those of another process. It
+    /// runs on the writer's thread and must only pass the news on.
+    pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.inner.shared.listen(Arc::new(listener));
+    }
+
+    /// Leases up to `limit` due jobs of `kind`, oldest first, durable when this returns.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn lease(&self, kind: JobKind, limit: usize, lease_for: Duration) -> Result<Vec<Lease>, StoreError> {
+        let max = self.inner.config.interruptions_max;
+        self.inner.writer.call(move |tx| job::lease(tx, kind, limit, millis(lease_for), max))
+    }
+
+    /// When the next job of `kind` is due or its lease runs out, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn next_job_at(&self, kind: JobKind) -> Result<Option<i64>, StoreError> {
+        self.inner.reader.with("look for the next job", |conn| job::next_due(conn, kind))
+    }
+
+    /// Leases up to `limit` due deliveries to `destination`, oldest first, durable when this returns.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn lease_deliveries(
+        &self,
+        destination: &str,
+        limit: usize,
+        lease_for: Duration,
+    ) -> Result<Vec<DeliveryLease>, StoreError> {
+        let (destination, data_dir) = (destination.to_owned(), self.inner.config.data_dir.clone());
+        self.inner.writer.call(move |tx| outbox::lease(tx, &data_dir, &destination, limit, millis(lease_for)))
+    }
+
+    /// When the next delivery to `destination` is due or its lease runs out, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn next_delivery_at(&self, destination: &str) -> Result<Option<i64>, StoreError> {
+        self.inner.reader.with("look for the next delivery", |conn| outbox::next_due(conn, destination))
+    }
+
+    /// Names of the destinations for which something waits, configured or not.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn waiting_destinations(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.reader.with("list the destinations", outbox::destinations)
+    }
+
+    /// Makes dead letters of all that waits for a destination which is no more; how many.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn strand(&self, destination: &str, reason: &str) -> Result<usize, StoreError> {
+        let (destination, reason) = (destination.to_owned(), reason.to_owned());
+        self.inner.writer.call(move |tx| outbox::strand(tx, &destination, &reason))
+    }
+
+    /// Writes a result object durably, to be named by [`Changes::result`].
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn stage(&self, object: &NewObject<'_>) -> Result<Staged, StoreError> {
+        let inner = &self.inner;
+        self.inner.gauge.take(object.bytes.len() as u64).or_else(|error| match error {
+            // Results may use what is kept free: without them nothing ever leaves the disk.
+            StoreError::DiskLow { .. } => Ok(()),
+            other => Err(other),
+        })?;
+        let disk = inner.config.disk.as_ref();
+        object::stage(&inner.results, &inner.incoming, inner.config.durability, disk, object)
+    }
+
+    /// Makes changes and waits until they are durable.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when the lease they are made under is no longer held, else what the
+    /// index says; nothing has changed then.
+    pub fn apply(&self, changes: Changes) -> Result<Applied, StoreError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.apply_then(changes, move |outcome| drop(answer.send(outcome)));
+        answered.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Makes changes and calls `done` on the writer's thread, where it must be quick, once they are
+    /// durable or certain not to be.
+    pub fn apply_then(&self, changes: Changes, done: impl FnOnce(Result<Applied, StoreError>) + Send + 'static) {
+        self.inner.writer.submit(Box::new(Applying::new(changes, done)));
+    }
+
+    /// Makes sets of changes that share one transaction but succeed or fail each for itself.
+    pub fn apply_all(&self, sets: Vec<Changes>) -> Vec<Result<Applied, StoreError>> {
+        let waiting: Vec<_> = sets
+            .into_iter()
+            .map(|changes| {
+                let (answer, answered) = mpsc::sync_channel(1);
+                self.apply_then(changes, move |outcome| drop(answer.send(outcome)));
+                answered
+            })
+            .collect();
+        waiting.into_iter().map(|answered| answered.recv().unwrap_or(Err(StoreError::Closed))).collect()
+    }
+
+    /// Tries again what failed for `instances`; see [`StoreReader::replay`].
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn replay(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        let instances = instances.to_vec();
+        self.inner.writer.call(move |tx| replay::replay(tx, &instances))
+    }
+
+    /// Finishes what was handed over and stops the writer; later changes are refused. Also done when the
+    /// last clone is dropped.
+    pub fn close(&self) {
+        self.inner.writer.close();
+    }
+}
+
+/// Takes the lock of a data folder, held as long as the file is open.
+fn lock(data_dir: &Path) -> Result<File, StoreError> {
+    let path = data_dir.join(LOCK);
+    let failed = |source| StoreError::file("lock", &path, source);
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        // Only for the message; the lock itself is what counts.
+        let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+        let holder = if known { format!(" (process {})", holder.trim()) } else { String::new() };
+        return Err(StoreError::Locked { data_dir: data_dir.to_owned(), holder });
+    }
+    file.set_len(0).map_err(failed)?;
+    file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
+    Ok(file)
+}

@@ -1,0 +1,336 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::config::Clock;
+use crate::disk::{Disk, Step};
+use crate::ends;
+use crate::error::StoreError;
+use crate::folder::{Folder, remove};
+
+/// Requests that share one transaction at most.
+const GROUP_MAX: usize = 512;
+/// Requests after which the log is folded back into the index even under load.
+const CHECKPOINT_AFTER: usize = 4_096;
+/// How often the writer looks for what another process changed, and tidies.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// One transaction's view of the index, and what must happen once it is durable.
+pub(crate) struct Tx<'a> {
+    pub(crate) conn: &'a Connection,
+    /// The time of the transaction.
+    pub(crate) now: i64,
+    /// Instances whose end must be worked out again.
+    pub(crate) touched: BTreeSet<i64>,
+    /// Change of the number of open jobs.
+    pub(crate) queue: i64,
+    /// Files that nothing names any more.
+    pub(crate) unlink: Vec<PathBuf>,
+    /// Work was added or changed its time.
+    pub(crate) ring: bool,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(conn: &'a Connection, now: i64) -> Self {
+        Self { conn, now, touched: BTreeSet::new(), queue: 0, unlink: Vec::new(), ring: false }
+    }
+}
+
+/// Something that changes the index, in a group with others.
+pub(crate) trait Request: Send {
+    /// Folders that must be synced before the transaction.
+    fn folders(&self) -> Vec<Arc<Folder>> {
+        Vec::new()
+    }
+
+    /// Makes the change; on an error nothing of it stays.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+
+    /// Hears what came of it, once it is durable or certain not to be.
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// What is called when there may be something new to do.
+type Listener = Arc<dyn Fn() + Send + Sync>;
+
+/// What the writer thread shares with the rest.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Whether folders are synced.
+    sync: bool,
+    /// Open jobs.
+    pub(crate) queue: AtomicI64,
+    listeners: Mutex<Vec<Listener>>,
+}
+
+impl Shared {
+    pub(crate) fn new(clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, sync: bool) -> Self {
+        Self { clock, disk, sync, queue: AtomicI64::new(0), listeners: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    fn ring(&self) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in listeners {
+            listener();
+        }
+    }
+}
+
+/// The one thread that writes the index.
+pub(crate) struct Writer {
+    requests: Mutex<Option<Sender<Box<dyn Request>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(conn: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let (requests, queue) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || Loop { conn, shared, since_checkpoint: 0, data_version: 0 }.serve(&queue))
+            .map_err(|source| StoreError::file("start the writer of", "index".as_ref(), source))?;
+        Ok(Self { requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands a request over; its `finish` is called in any case.
+    pub(crate) fn submit(&self, request: Box<dyn Request>) {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = match requests {
+            Some(requests) => requests.send(request).err().map(|refused| refused.0),
+            None => Some(request),
+        };
+        if let Some(request) = refused {
+            request.finish(Err(StoreError::Closed));
+        }
+    }
+
+    /// Runs `work` in the next transaction and waits until it is durable.
+    pub(crate) fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.submit(Box::new(Call { work: Some(work), value: None, answer }));
+        answered.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Finishes what was handed over and ends the thread.
+    pub(crate) fn close(&self) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the index has panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+struct Call<T, F> {
+    work: Option<F>,
+    value: Option<T>,
+    answer: SyncSender<Result<T, StoreError>>,
+}
+
+impl<T, F> Request for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let work = self.work.take().ok_or(StoreError::Closed)?;
+        self.value = Some(work(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { value, answer, .. } = *self;
+        // A caller that no longer waits has nothing to hear.
+        drop(answer.send(outcome.and_then(|()| value.ok_or(StoreError::Closed))));
+    }
+}
+
+struct Loop {
+    conn: Connection,
+    shared: Arc<Shared>,
+    since_checkpoint: usize,
+    data_version: i64,
+}
+
+impl Loop {
+    fn serve(mut self, queue: &Receiver<Box<dyn Request>>) {
+        loop {
+            match queue.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    group.extend(queue.try_iter().take(GROUP_MAX.saturating_sub(1)));
+                    self.commit(group);
+                }
+                Err(RecvTimeoutError::Timeout) => self.tidy(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.checkpoint();
+    }
+
+    /// One transaction for all of `group`.
+    fn commit(&mut self, group: Vec<Box<dyn Request>>) {
+        let size = group.len();
+        let (mut group, failed) = self.sync_folders(group);
+        for (request, error) in failed {
+            request.finish(Err(error));
+        }
+        let mut effects = Effects::default();
+        let outcomes = match self.transaction(&mut group, &mut effects) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                effects = Effects::default();
+                group.iter().map(|_| Err(error.clone())).collect()
+            }
+        };
+        for path in &effects.unlink {
+            remove(path);
+        }
+        self.shared.queue.fetch_add(effects.queue, Ordering::Relaxed);
+        for (request, outcome) in group.into_iter().zip(outcomes) {
+            request.finish(outcome);
+        }
+        if effects.ring {
+            self.shared.ring();
+        }
+        self.since_checkpoint = self.since_checkpoint.saturating_add(size);
+        if self.since_checkpoint >= CHECKPOINT_AFTER {
+            self.checkpoint();
+        }
+    }
+
+    /// Syncs each folder once; the requests of a folder that fails come back with its error.
+    #[expect(clippy::type_complexity, reason = "a local pair, named where it is taken apart")]
+    fn sync_folders(
+        &self,
+        group: Vec<Box<dyn Request>>,
+    ) -> (Vec<Box<dyn Request>>, Vec<(Box<dyn Request>, StoreError)>) {
+        if !self.shared.sync {
+            return (group, Vec::new());
+        }
+        let mut synced: Vec<(usize, Result<(), StoreError>)> = Vec::new();
+        let (mut good, mut bad) = (Vec::with_capacity(group.len()), Vec::new());
+        for request in group {
+            let mut outcome = Ok(());
+            for folder in request.folders() {
+                let key = Arc::as_ptr(&folder) as usize;
+                let known = synced.iter().find(|(known, _)| *known == key).map(|(_, known)| known.clone());
+                let this = known.unwrap_or_else(|| {
+                    let this = folder.sync(self.shared.disk.as_ref());
+                    synced.push((key, this.clone()));
+                    this
+                });
+                outcome = outcome.and(this);
+            }
+            match outcome {
+                Ok(()) => good.push(request),
+                Err(error) => bad.push((request, error)),
+            }
+        }
+        (good, bad)
+    }
+
+    fn transaction(
+        &mut self,
+        group: &mut [Box<dyn Request>],
+        effects: &mut Effects,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        if group.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.shared.clock.now_ms();
+        let failed = StoreError::index;
+        let outer = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("begin a transaction"))?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for request in group {
+            outer.execute_batch("SAVEPOINT request").map_err(failed("set a savepoint"))?;
+            let mut tx = Tx::new(&outer, now);
+            let outcome = request.run(&mut tx).and_then(|()| ends::refresh(&mut tx));
+            if outcome.is_ok() {
+                effects.take(tx);
+            } else {
+                outer.execute_batch("ROLLBACK TO request").map_err(failed("roll back"))?;
+            }
+            outer.execute_batch("RELEASE request").map_err(failed("release a savepoint"))?;
+            outcomes.push(outcome);
+        }
+        let index = PathBuf::from(crate::schema::FILE);
+        self.shared
+            .disk
+            .before(Step::Transaction, &index)
+            .map_err(|source| StoreError::file("commit to", &index, source))?;
+        outer.commit().map_err(failed("commit"))?;
+        self.shared
+            .disk
+            .before(Step::Answer, &index)
+            .map_err(|source| StoreError::file("answer from", &index, source))?;
+        Ok(outcomes)
+    }
+
+    /// What is done when nobody waits: hears of other processes' changes, folds the log back.
+    fn tidy(&mut self) {
+        // Differs when another connection, so another process, has committed since (`dokuei replay`).
+        match self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)) {
+            Ok(version) if version == self.data_version => {}
+            Ok(version) => {
+                self.data_version = version;
+                self.shared.ring();
+            }
+            Err(error) => tracing::warn!(%error, "cannot ask whether the index has changed"),
+        }
+        if self.since_checkpoint > 0 {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        self.since_checkpoint = 0;
+        let done = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot fold the log back into the index");
+        }
+    }
+}
+
+/// What the requests of a group ask for once they are durable.
+#[derive(Default)]
+struct Effects {
+    queue: i64,
+    unlink: Vec<PathBuf>,
+    ring: bool,
+}
+
+impl Effects {
+    fn take(&mut self, tx: Tx<'_>) {
+        self.queue = self.queue.saturating_add(tx.queue);
+        self.unlink.extend(tx.unlink);
+        self.ring |= tx.ring;
+    }
+}

@@ -1,0 +1,124 @@
+//! A child process dies at each step in turn; its parent then opens what it left.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dokuei_store::{Changes, DeliveryEnd, JobKind, NewObject, NewResult, Store, StoreConfig, Subject, TaskEnd};
+use dokuei_testkit::DeadlyDisk;
+use dokuei_types::{DimseStatus, End, Uid};
+
+use crate::support::{LEASE, files, instance_of, model, send, task};
+
+const DIR: &str = "DOKUEI_CRASH_DIR";
+const AT: &str = "DOKUEI_CRASH_AT";
+const INSTANCES: usize = 2;
+
+fn data_set(number: usize) -> Vec<u8> {
+    format!("data set {number} ").repeat(1_000).into_bytes()
+}
+
+/// Sends, analyses and delivers; says on stdout what it was told is stored.
+#[test]
+fn child() {
+    let (Ok(dir), Ok(at)) = (std::env::var(DIR), std::env::var(AT)) else { return };
+    let disk = DeadlyDisk::at(at.parse().unwrap());
+    let store = Store::open(StoreConfig { disk_free_min: 0, disk, ..StoreConfig::new(dir) }).unwrap();
+    for number in 0..INSTANCES {
+        send(&store, &format!("1.2.{number}"), &data_set(number)).unwrap();
+        // Straight to the pipe: the test harness keeps what is printed until the end.
+        writeln!(io::stderr(), "stored {number}").unwrap();
+        work(&store);
+    }
+    writeln!(io::stderr(), "alive").unwrap();
+}
+
+/// Everything that is due: match, analyse, deliver.
+fn work(store: &Store) {
+    for lease in store.lease(JobKind::Match, 10, LEASE).unwrap() {
+        let instance = instance_of(&lease);
+        store.apply(Changes::complete(&lease).begin(task(instance), None).send_original(instance, "pacs")).unwrap();
+    }
+    for lease in store.lease(JobKind::Analyze, 10, LEASE).unwrap() {
+        let Subject::Task(number, instance) = lease.subject else { panic!("{lease:?}") };
+        let uid = Uid::new(&format!("2.25.{instance}")).unwrap();
+        let object = NewObject {
+            role: "sr",
+            sop_class: &uid,
+            sop_instance: &uid,
+            series: &uid,
+            transfer_syntax: "1.2.840.10008.1.2.1",
+            bytes: uid.as_str().as_bytes(),
+        };
+        let staged = store.stage(&object).unwrap();
+        let result = NewResult { instance, model: model(), findings: serde_json::json!([]), made_at: 0 };
+        let changes = Changes::complete(&lease)
+            .result(result, vec![staged])
+            .finish(number, TaskEnd::Reported(Box::new(model())))
+            .send_result(instance, &model(), "sr", "pacs");
+        store.apply(changes).unwrap();
+    }
+    for lease in store.lease_deliveries("pacs", 10, LEASE).unwrap() {
+        let end = DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.2".into(), comment: None };
+        store.apply(Changes::delivered(&lease, end)).unwrap();
+    }
+}
+
+/// Runs the child until it dies at step `at`; what it was told is stored, and whether it lived.
+fn run(dir: &Path, at: usize) -> (Vec<usize>, bool) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child", "--nocapture"])
+        .env(DIR, dir)
+        .env(AT, at.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: Vec<String> = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap).collect();
+    child.wait().unwrap();
+    let stored = lines.iter().filter_map(|line| line.strip_prefix("stored ")?.parse().ok()).collect();
+    (stored, lines.iter().any(|line| line == "alive"))
+}
+
+#[test]
+fn acknowledged_means_recoverable_at_every_step() {
+    let mut lived = false;
+    for at in 1..200 {
+        let dir = tempfile::tempdir().unwrap();
+        let (acknowledged, alive) = run(dir.path(), at);
+        check(dir.path(), at, &acknowledged);
+        if alive {
+            assert!(at > 30, "the child has fewer steps than it should: {at}");
+            lived = true;
+            break;
+        }
+    }
+    assert!(lived, "the child never lived to the end");
+}
+
+fn check(dir: &Path, at: usize, acknowledged: &[usize]) {
+    let store = Store::open(StoreConfig { disk_free_min: 0, ..StoreConfig::new(dir) }).unwrap();
+    for number in acknowledged {
+        let found = store.reader().find(&format!("1.2.{number}")).unwrap();
+        let [instance] = found.as_slice() else { panic!("step {at}: {number} is lost") };
+        let stored = store.reader().instance(*instance).unwrap().unwrap();
+        let offset = usize::try_from(stored.data_set_offset).unwrap();
+        assert_eq!(std::fs::read(&stored.path).unwrap()[offset..], data_set(*number), "step {at}");
+    }
+    // The senders come again with what they were not told is stored, and with what they were.
+    for number in 0..INSTANCES {
+        send(&store, &format!("1.2.{number}"), &data_set(number)).unwrap();
+    }
+    work(&store);
+    work(&store);
+    let newest = store.reader().newest(10).unwrap();
+    assert_eq!(newest.len(), INSTANCES, "step {at}");
+    for instance in newest {
+        let shown = store.reader().show(instance.id).unwrap().unwrap();
+        assert_eq!(shown.end, Some(End::Reported), "step {at}");
+        assert_eq!((shown.results.len(), shown.deliveries.len()), (1, 2), "step {at}");
+        assert!(shown.results[0].objects[0].path.exists(), "step {at}");
+    }
+    drop(store);
+    assert_eq!(files(dir).len(), 2 * INSTANCES, "step {at}: files that nothing names are left");
+}

@@ -1,0 +1,10 @@
+//! The store from outside: what it promises about durability, duplicates, work and deliveries.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod crash;
+mod delivery;
+mod disk;
+mod receive;
+mod support;
+mod work;

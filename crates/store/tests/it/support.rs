@@ -1,0 +1,157 @@
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use dokuei_store::{
+    Arrival, Committed, Disk, IndexEntry, JobKind, Lease, ManualClock, NewTask, SendTo, Step, Store, StoreConfig,
+    StoreError, Subject,
+};
+use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
+
+/// The time at which every test begins.
+pub(crate) const START: i64 = 1_800_000_000_000;
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// A disk that counts its steps and may fail at one of them.
+pub(crate) struct FakeDisk {
+    pub(crate) free_bytes: AtomicU64,
+    pub(crate) steps: Mutex<Vec<(Step, String)>>,
+    pub(crate) fail: Mutex<Option<(Step, io::ErrorKind)>>,
+}
+
+impl FakeDisk {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { free_bytes: AtomicU64::new(1 << 40), steps: Mutex::default(), fail: Mutex::default() })
+    }
+
+    pub(crate) fn fail_at(&self, step: Step, kind: io::ErrorKind) {
+        *self.fail.lock().unwrap() = Some((step, kind));
+    }
+
+    pub(crate) fn heal(&self) {
+        *self.fail.lock().unwrap() = None;
+    }
+}
+
+impl Disk for FakeDisk {
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(self.free_bytes.load(Ordering::SeqCst))
+    }
+
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.steps.lock().unwrap().push((step, name));
+        match *self.fail.lock().unwrap() {
+            Some((at, kind)) if at == step => Err(io::Error::from(kind)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A store in a folder of its own, with a clock and a disk that the test owns.
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) disk: Arc<FakeDisk>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, clock: Arc::new(ManualClock::at(START)), disk: FakeDisk::new() }
+    }
+
+    pub(crate) fn config(&self) -> StoreConfig {
+        StoreConfig {
+            disk_free_min: 1 << 20,
+            clock: Arc::clone(&self.clock) as _,
+            disk: Arc::clone(&self.disk) as _,
+            ..StoreConfig::new(self.dir.path())
+        }
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(self.config()).unwrap()
+    }
+}
+
+pub(crate) fn arrival(sop_instance: &str) -> Arrival {
+    Arrival {
+        calling_ae: AeTitle::new("CR_ROOM_1").unwrap(),
+        called_ae: AeTitle::new("DOKUEI").unwrap(),
+        peer_addr: "127.0.0.1:50000".into(),
+        sop_class: Uid::new("1.2.840.10008.5.1.4.1.1.1").unwrap(),
+        sop_instance: Uid::new(sop_instance).unwrap(),
+        transfer_syntax: Uid::new("1.2.840.10008.1.2.1").unwrap(),
+        file_meta: b"META".to_vec(),
+    }
+}
+
+pub(crate) fn entry() -> IndexEntry {
+    IndexEntry {
+        study: Some(Uid::new("1.2.3").unwrap()),
+        series: Some(Uid::new("1.2.3.1").unwrap()),
+        attributes: serde_json::json!({"modality": "CR"}),
+    }
+}
+
+pub(crate) fn send(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result<Committed, StoreError> {
+    let mut incoming = store.receive(arrival(sop_instance))?;
+    for piece in data_set.chunks(1_000) {
+        incoming.write(piece)?;
+    }
+    let (answer, answered) = mpsc::channel();
+    incoming.commit(entry(), move |outcome| answer.send(outcome).unwrap());
+    answered.recv().unwrap()
+}
+
+pub(crate) fn one_lease(store: &Store, kind: JobKind) -> Lease {
+    let mut leases = store.lease(kind, 10, LEASE).unwrap();
+    assert_eq!(leases.len(), 1, "{kind:?}");
+    leases.remove(0)
+}
+
+pub(crate) fn instance_of(lease: &Lease) -> InstanceId {
+    match lease.subject {
+        Subject::Instance(instance) | Subject::Task(_, instance) => instance,
+        Subject::Unit(unit) => panic!("unit {unit}"),
+    }
+}
+
+pub(crate) fn model() -> ModelIdentity {
+    ModelIdentity {
+        name: "lungs".into(),
+        version: "1.0".into(),
+        vendor: "test".into(),
+        device_uid: Uid::new("2.25.1").unwrap(),
+        weights_sha256: "ab".into(),
+        qualification: ContentQualification::Research,
+    }
+}
+
+pub(crate) fn task(instance: InstanceId) -> NewTask {
+    let send = vec![SendTo { destination: "pacs".into(), roles: vec!["sr".into(), "sc".into()] }];
+    NewTask { instance, route: "chest".into(), model: "lungs".into(), send }
+}
+
+/// Files below `dir`, without the index.
+pub(crate) fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for root in ["incoming", "objects", "results"] {
+        walk(&dir.join(root), &mut found);
+    }
+    found
+}
+
+fn walk(dir: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else {
+            found.push(path.to_string_lossy().into_owned());
+        }
+    }
+}

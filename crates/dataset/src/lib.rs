@@ -1,0 +1,64 @@
+//! Data sets as bytes: a bounded iterative reader, a writer, character sets; never files or sockets.
+//!
+//! Any bytes are an acceptable input. The reader walks the encoding with a stack of its own, checks every
+//! length against what is really there, and holds back values over a limit, so that neither depth nor a
+//! lying length can exhaust the stack or the memory. It stops at the pixel data, which stays where it is.
+
+mod charset;
+mod data_set;
+mod file;
+mod read;
+mod read_at;
+mod write;
+
+pub use charset::CharacterSets;
+pub use data_set::{Dataset, Element, Value};
+pub use dicom_core::{Tag, VR};
+pub use file::{FileMeta, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MetaFields, file_meta, read_file};
+pub use read::{Header, Limits, PixelElement, ReadError, read_header};
+pub use read_at::ReadAt;
+pub use write::write_dataset;
+
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, VirtualVr};
+use dicom_dictionary_std::{StandardDataDictionary, uids};
+
+/// Explicit VR Big Endian: retired, so its dictionary constant is deprecated; files of it remain.
+pub(crate) const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+
+/// How the elements of a data set are encoded (PS3.5 § 7.1 and Annex A).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Implicit VR Little Endian (PS3.5 § A.1).
+    ImplicitLittle,
+    /// Explicit VR Little Endian (PS3.5 § A.2) and everything encapsulated (§ A.4).
+    ExplicitLittle,
+    /// Explicit VR Big Endian (retired; PS3.5-2016 § A.3).
+    ExplicitBig,
+}
+
+impl Encoding {
+    /// The encoding a transfer syntax prescribes. Unknown and private ones are taken for explicit little
+    /// endian, the rule for every encapsulated syntax (PS3.5 § A.4).
+    #[must_use]
+    pub fn of(transfer_syntax: &str) -> Self {
+        match transfer_syntax {
+            uids::IMPLICIT_VR_LITTLE_ENDIAN => Self::ImplicitLittle,
+            EXPLICIT_VR_BIG_ENDIAN => Self::ExplicitBig,
+            _ => Self::ExplicitLittle,
+        }
+    }
+}
+
+/// The VR the dictionary gives a tag; UN when it knows none (PS3.6).
+pub(crate) fn dictionary_vr(tag: Tag, signed_pixels: bool) -> VR {
+    if tag.element() == 0 {
+        return VR::UL;
+    }
+    match StandardDataDictionary.by_tag(tag).map(DataDictionaryEntry::vr) {
+        Some(VirtualVr::Xs) if signed_pixels => VR::SS,
+        Some(vr) => vr.relaxed(),
+        // Private creators (PS3.5 § 7.8.1).
+        None if tag.group() % 2 == 1 && (0x10..=0xFF).contains(&tag.element()) => VR::LO,
+        None => VR::UN,
+    }
+}

@@ -1,0 +1,8 @@
+//! The reader against the writer, against another reader, and against hostile bytes.
+
+mod hostile;
+mod real_files;
+mod round_trip;
+
+/// Retired from the dictionary, not from the world.
+const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";

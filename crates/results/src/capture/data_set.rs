@@ -1,0 +1,129 @@
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dokuei_dataset::Dataset;
+
+use super::RgbPicture;
+use crate::codes::{self, Concept};
+use crate::header::{Basis, Evidence, Kind, copy_if_valid, copy_sequence, reference_item};
+use crate::tree::code_item;
+use crate::{Explanation, Object, ResultError};
+
+const CLASS: &str = uids::SECONDARY_CAPTURE_IMAGE_STORAGE;
+
+/// The object around the picture of one source (PS3.3 A.8.1). It is Secondary Capture and not Multi-frame True
+/// Color, because that is accepted everywhere.
+pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPicture) -> Result<Object, ResultError> {
+    let reference = basis.references.get(source).ok_or(ResultError::NoSource)?;
+    let header = basis.input.sources.get(source).map(|s| s.header).ok_or(ResultError::NoSource)?;
+    let of_source = std::slice::from_ref(reference);
+    let series = basis.uid(of_source, &[Kind::HeatMap.role(), "series"]);
+    let instance = basis.uid(of_source, &[Kind::HeatMap.role(), CLASS]);
+
+    let mut data = basis.data_set(CLASS, Kind::HeatMap, &series, &instance);
+    anatomy(&mut data, header);
+    equipment(&mut data, basis);
+    general_image(&mut data, header);
+    derivation(&mut data, basis);
+
+    let mut item = reference_item(reference);
+    // Same matrix, nothing cropped.
+    item.put_text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
+    item.put_items(
+        tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,
+        vec![code_item(&codes::SOURCE_FOR_PROCESSING, &basis.text)],
+    );
+    data.put_items(tags::SOURCE_IMAGE_SEQUENCE, vec![item]);
+    let mut evidence = Evidence::default();
+    evidence.add(reference);
+    data.put_items(tags::REFERENCED_SERIES_SEQUENCE, evidence.by_series());
+
+    pixels(&mut data, picture)?;
+    Ok(basis.object(data, CLASS, series, instance))
+}
+
+/// What says where in the body this is. Body Part Examined decides whether Laterality is needed (PS3.3
+/// C.7.3.1), which may then be empty.
+fn anatomy(data: &mut Dataset, header: &Dataset) {
+    copy_if_valid(header, data, tags::BODY_PART_EXAMINED, VR::CS);
+    copy_if_valid(header, data, tags::LATERALITY, VR::CS);
+    if !data.contains(tags::BODY_PART_EXAMINED) && !data.contains(tags::LATERALITY) {
+        data.put_bytes(tags::LATERALITY, VR::CS, []);
+    }
+    data.put_bytes(tags::PATIENT_ORIENTATION, VR::CS, []);
+    copy_if_valid(header, data, tags::PATIENT_ORIENTATION, VR::CS);
+    copy_sequence(header, data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
+}
+
+/// SC Equipment and SC Image (PS3.3 C.8.6.1, C.8.6.2).
+fn equipment(data: &mut Dataset, basis: &Basis<'_>) {
+    let node = basis.input.node;
+    data.put_text(tags::CONVERSION_TYPE, VR::CS, "WSD");
+    for (tag, text) in [
+        (tags::SECONDARY_CAPTURE_DEVICE_MANUFACTURER, &node.manufacturer),
+        (tags::SECONDARY_CAPTURE_DEVICE_MANUFACTURER_MODEL_NAME, &node.model_name),
+        (tags::SECONDARY_CAPTURE_DEVICE_SOFTWARE_VERSIONS, &node.software_version),
+    ] {
+        if !text.is_empty() {
+            basis.put(data, tag, VR::LO, text);
+        }
+    }
+    data.put_text(tags::DATE_OF_SECONDARY_CAPTURE, VR::DA, &basis.time.date);
+    data.put_text(tags::TIME_OF_SECONDARY_CAPTURE, VR::TM, &basis.time.time);
+}
+
+/// General Image (PS3.3 C.7.6.1).
+fn general_image(data: &mut Dataset, header: &Dataset) {
+    data.put_text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\SECONDARY");
+    data.put_text(tags::IMAGE_COMMENTS, VR::LT, "AI output, not verified, not for diagnosis, not for measurement");
+    // It asks for text that identifies patient or date: none is drawn here, but the source may have some.
+    let burned_in = header.text(tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES");
+    data.put_text(tags::BURNED_IN_ANNOTATION, VR::CS, if burned_in { "YES" } else { "NO" });
+    let recognizable = header.text(tags::RECOGNIZABLE_VISUAL_FEATURES).as_deref() == Some("YES");
+    data.put_text(tags::RECOGNIZABLE_VISUAL_FEATURES, VR::CS, if recognizable { "YES" } else { "NO" });
+    // Once lossy, always lossy (PS3.3 C.7.6.1.1.5).
+    if header.text(tags::LOSSY_IMAGE_COMPRESSION).as_deref() == Some("01") {
+        data.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
+        copy_if_valid(header, data, tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS);
+        copy_if_valid(header, data, tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS);
+    } else {
+        data.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00");
+    }
+}
+
+/// How the picture came about.
+fn derivation(data: &mut Dataset, basis: &Basis<'_>) {
+    let (code, words): (Option<Concept>, &str) = match basis.input.explanation {
+        Explanation::ClassActivation => (Some(codes::CLASS_ACTIVATION), "class activation map"),
+        Explanation::GradientClassActivation => {
+            (Some(codes::GRADIENT_CLASS_ACTIVATION), "gradient-weighted class activation map")
+        }
+        Explanation::Saliency => (Some(codes::SALIENCY), "saliency map"),
+        Explanation::Occlusion => (Some(codes::SALIENCY), "map of the output's sensitivity to occlusion"),
+        Explanation::ModelOutput => (None, "map put out by the model"),
+        Explanation::None => (None, "outline, without a map,"),
+    };
+    if let Some(code) = code {
+        data.put_items(tags::DERIVATION_CODE_SEQUENCE, vec![code_item(&code, &basis.text)]);
+    }
+    let model = basis.input.model;
+    let text = format!("{} {}: {words} over the source image as displayed", model.name, model.version);
+    basis.put(data, tags::DERIVATION_DESCRIPTION, VR::ST, &text);
+}
+
+/// Image Pixel (PS3.3 C.7.6.3): RGB by pixel, 8 bits.
+fn pixels(data: &mut Dataset, picture: RgbPicture) -> Result<(), ResultError> {
+    let (rows, columns) = (picture.rows, picture.columns);
+    let too_large = |_| ResultError::PictureTooLarge { rows, columns };
+    data.put_u16(tags::SAMPLES_PER_PIXEL, &[3]);
+    data.put_text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+    data.put_u16(tags::PLANAR_CONFIGURATION, &[0]);
+    data.put_u16(tags::ROWS, &[u16::try_from(rows).map_err(too_large)?]);
+    data.put_u16(tags::COLUMNS, &[u16::try_from(columns).map_err(too_large)?]);
+    data.put_u16(tags::BITS_ALLOCATED, &[8]);
+    data.put_u16(tags::BITS_STORED, &[8]);
+    data.put_u16(tags::HIGH_BIT, &[7]);
+    data.put_u16(tags::PIXEL_REPRESENTATION, &[0]);
+    // The writer pads to even length.
+    data.put_bytes(tags::PIXEL_DATA, VR::OB, picture.data);
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! The secondary capture: the source at its own matrix, with what the model saw drawn over it.
+//!
+//! Order of drawing: the source, the map in the colours of the scale, the outlines of the marked regions, the
+//! numbers that tie them to their findings, the caption with the colour bar. The caption goes where it hides
+//! least ([`quiet`]).
+
+mod canvas;
+mod caption;
+mod colour;
+mod data_set;
+mod letters;
+mod outline;
+mod overlay;
+mod quiet;
+
+pub use colour::ColourScale;
+
+use dicom_dictionary_std::tags;
+use dokuei_types::Finding;
+
+use crate::header::Basis;
+use crate::{Explanation, Object, ReportInput, ResultError};
+use canvas::Canvas;
+
+/// The source as a person sees it, without anything drawn over it.
+#[derive(Debug, Clone, Copy)]
+pub enum SourcePicture<'a> {
+    /// One byte a pixel, row by row, 0 black.
+    Gray {
+        /// Rows.
+        rows: u32,
+        /// Columns.
+        columns: u32,
+        /// `rows * columns` bytes.
+        data: &'a [u8],
+    },
+    /// Three bytes a pixel, row by row, sRGB.
+    Rgb {
+        /// Rows.
+        rows: u32,
+        /// Columns.
+        columns: u32,
+        /// `rows * columns * 3` bytes.
+        data: &'a [u8],
+    },
+}
+
+/// How the map looks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CaptureStyle {
+    /// The colours of the map.
+    pub scale: ColourScale,
+    /// How much of the source a map value of 1 covers, 0 to 1.
+    pub opacity: f32,
+}
+
+impl Default for CaptureStyle {
+    fn default() -> Self {
+        Self { scale: ColourScale::default(), opacity: 0.5 }
+    }
+}
+
+/// A finished picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RgbPicture {
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub columns: u32,
+    /// Three bytes a pixel, row by row, sRGB.
+    pub data: Vec<u8>,
+}
+
+/// The Secondary Capture (PS3.3 A.8.1) of `input.sources[source]`; `None` when nothing in it is marked.
+///
+/// `maps[i]` is the explanation map of the source's `findings()[i]` in source pixels, `rows * columns` values of
+/// 0 to 1 row by row, where there is one. Maps of findings that are not marked are not drawn.
+///
+/// # Errors
+/// [`ResultError`] when sizes contradict each other or do not fit an image, or the source lacks identifiers.
+pub fn secondary_capture(
+    input: &ReportInput<'_>,
+    source: usize,
+    picture: &SourcePicture<'_>,
+    maps: &[Option<&[f32]>],
+    style: &CaptureStyle,
+) -> Result<Option<Object>, ResultError> {
+    let basis = Basis::new(input)?;
+    let Some(drawn) = capture_picture(input, source, picture, maps, style)? else { return Ok(None) };
+    data_set::secondary_capture(&basis, source, drawn).map(Some)
+}
+
+/// The picture of the [`secondary_capture`] without the object around it.
+///
+/// # Errors
+/// As [`secondary_capture`], but for identifiers.
+pub fn capture_picture(
+    input: &ReportInput<'_>,
+    source: usize,
+    picture: &SourcePicture<'_>,
+    maps: &[Option<&[f32]>],
+    style: &CaptureStyle,
+) -> Result<Option<RgbPicture>, ResultError> {
+    let image = input.sources.get(source).ok_or(ResultError::NoSource)?;
+    let findings = image.findings();
+    if !findings.iter().any(Finding::is_marked) {
+        return Ok(None);
+    }
+    let canvas = Canvas::of(picture)?;
+    for (tag, what, size) in [(tags::ROWS, "picture", canvas.rows), (tags::COLUMNS, "picture", canvas.columns)] {
+        let declared = image.header.int(tag).and_then(|n| u64::try_from(n).ok());
+        if let Some(expected) = declared.filter(|n| *n != size as u64) {
+            return Err(ResultError::Samples { what, expected, actual: size as u64 });
+        }
+    }
+    draw(canvas, findings, maps, input, style).map(Some)
+}
+
+fn draw(
+    mut canvas: Canvas,
+    findings: &[Finding],
+    maps: &[Option<&[f32]>],
+    input: &ReportInput<'_>,
+    style: &CaptureStyle,
+) -> Result<RgbPicture, ResultError> {
+    let marked: Vec<(usize, &Finding)> =
+        findings.iter().enumerate().filter(|(_, finding)| finding.is_marked()).collect();
+    let maps: Vec<&[f32]> = marked.iter().filter_map(|(i, _)| maps.get(*i).copied().flatten()).collect();
+    let map = overlay::joined(&maps, canvas.rows * canvas.columns)?;
+
+    // Looked at before anything is drawn: quiet is what the source has nothing in.
+    let mut quiet = quiet::Quiet::of(&canvas);
+    if let Some(map) = &map {
+        quiet.avoid_map(map);
+    }
+    let regions = marked.iter().flat_map(|(_, finding)| &finding.regions);
+    for region in regions {
+        quiet.avoid_outline(&region.outline);
+    }
+
+    let text_size = caption::text_size(&canvas);
+    if let Some(map) = &map {
+        overlay::blend(&mut canvas, map, style);
+    }
+    for (number, (_, finding)) in marked.iter().enumerate() {
+        for region in &finding.regions {
+            outline::draw(&mut canvas, &region.outline, text_size);
+            if marked.len() > 1 {
+                outline::number(&mut canvas, &region.outline, number + 1, text_size);
+            }
+        }
+    }
+    let shown: Vec<&Finding> = marked.iter().map(|(_, finding)| *finding).collect();
+    let bar = caption::Bar { style, title: map_title(input.explanation) };
+    caption::draw(&mut canvas, &quiet, &shown, input.model, map.is_some().then_some(&bar));
+    canvas.into_picture()
+}
+
+/// What the colours of a map measure, in a few words.
+fn map_title(explanation: Explanation) -> &'static str {
+    match explanation {
+        Explanation::ClassActivation | Explanation::GradientClassActivation => "class activation",
+        Explanation::Saliency => "saliency",
+        Explanation::Occlusion => "occlusion sensitivity",
+        Explanation::ModelOutput | Explanation::None => "model map",
+    }
+}

@@ -1,0 +1,34 @@
+//! Findings and a source header become a Structured Report and a secondary capture; never network or model code.
+//!
+//! The report is an Imaging Measurement Report (PS3.16 TID 1500) and is the result; the secondary capture
+//! is a picture of it for places that show pictures only. Both lie in the study that was analysed, each in a
+//! series of its own, and repeat the patient, study and request attributes of the source byte for byte in its
+//! character set; own text is ASCII, which every character set holds.
+//!
+//! Nothing here reads a clock or draws a random number: the same [`ReportInput`] gives the same bytes.
+//!
+//! | folder | holds |
+//! |---|---|
+//! | `header/` | the modules that every object has: patient, study, series, equipment, references |
+//! | `templates/` | the content tree of the report, one file a template, over `tree` and `codes` |
+//! | `capture/` | the picture: colours, blending, outlines, caption |
+
+mod capture;
+mod codes;
+mod error;
+mod header;
+mod input;
+mod loop_guard;
+mod report;
+mod report_text;
+mod templates;
+#[cfg(test)]
+mod testing;
+mod tree;
+
+pub use capture::{CaptureStyle, ColourScale, RgbPicture, SourcePicture, capture_picture, secondary_capture};
+pub use error::ResultError;
+pub use input::{Explanation, Object, Outcome, ReportInput, SourceImage, SrClass};
+pub use loop_guard::{made_by_algorithm, written_by_us};
+pub use report::structured_report;
+pub use report_text::report_text;

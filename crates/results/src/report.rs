@@ -1,0 +1,62 @@
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+use dokuei_dataset::Dataset;
+
+use crate::header::{Basis, Evidence, Kind, Reference, request};
+use crate::templates::imaging_measurement_report;
+use crate::{Object, Outcome, ReportInput, ResultError, SrClass};
+
+/// The Structured Report (PS3.3 A.35.13, A.35.3, A.35.2): the same tree in each class, with a SOP Instance UID
+/// of its own.
+///
+/// `heat_maps[i]` is the secondary capture of `input.sources[i]`; what is missing at the end has none.
+///
+/// # Errors
+/// [`ResultError`] when the sources lack identifiers or are not of one study, or a finding contradicts itself.
+pub fn structured_report(
+    input: &ReportInput<'_>,
+    class: SrClass,
+    heat_maps: &[Option<Object>],
+) -> Result<Object, ResultError> {
+    let basis = Basis::new(input)?;
+    let study = basis.references.first().map(|reference| &reference.study).ok_or(ResultError::NoSource)?;
+    let heat_maps: Vec<Option<Reference>> = heat_maps
+        .iter()
+        .take(input.sources.len())
+        .map(|object| object.as_ref().map(|object| Reference::of_object(object, study)))
+        .collect();
+    let tree = imaging_measurement_report(&basis, &heat_maps)?;
+
+    let series = basis.uid(&basis.references, &[Kind::Report.role(), "series"]);
+    let instance = basis.uid(&basis.references, &[Kind::Report.role(), class.uid()]);
+    let mut data = basis.data_set(class.uid(), Kind::Report, &series, &instance);
+    document(&mut data, &basis);
+
+    let mut evidence = Evidence::default();
+    for reference in basis.references.iter().chain(tree.images()).chain(heat_maps.iter().flatten()) {
+        evidence.add(reference);
+    }
+    data.put_items(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, evidence.by_study());
+
+    tree.put(&mut data, basis.text);
+    Ok(basis.object(data, class.uid(), series, instance))
+}
+
+/// SR Document Series and SR Document General (PS3.3 C.17.1, C.17.2). What an algorithm writes is never final
+/// and never verified.
+fn document(data: &mut Dataset, basis: &Basis<'_>) {
+    let gaps = basis.input.sources.iter().filter(|s| !matches!(s.outcome, Outcome::Analysed(_))).count();
+    data.put_text(tags::COMPLETION_FLAG, VR::CS, if gaps == 0 { "COMPLETE" } else { "PARTIAL" });
+    if gaps > 0 {
+        let text = format!("No result for {gaps} of {} images", basis.input.sources.len());
+        basis.put(data, tags::COMPLETION_FLAG_DESCRIPTION, VR::LO, &text);
+    }
+    data.put_text(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED");
+    data.put_text(tags::PRELIMINARY_FLAG, VR::CS, "PRELIMINARY");
+    data.put_items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new());
+    data.put_items(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, Vec::new());
+    let requests = request::items(basis.lead);
+    if !requests.is_empty() {
+        data.put_items(tags::REFERENCED_REQUEST_SEQUENCE, requests);
+    }
+}

@@ -1,0 +1,57 @@
+//! TID 1600 Image Library, TID 1601 Image Library Entry, TID 1602 Image Library Entry Descriptors.
+
+use dicom_dictionary_std::tags;
+use dokuei_dataset::Dataset;
+
+use super::tid300::decimal;
+use crate::codes::{self, Concept};
+use crate::header::{Basis, Reference};
+use crate::tree::{Item, Relationship, Value};
+
+/// The images that were looked at, in one group.
+pub(super) fn image_library(basis: &Basis<'_>) -> Item {
+    let entries =
+        basis.input.sources.iter().zip(&basis.references).map(|(source, reference)| entry(source.header, reference));
+    Item::heading(codes::IMAGE_LIBRARY, None).with(Item::heading(codes::IMAGE_LIBRARY_GROUP, None).with_all(entries))
+}
+
+/// TID 1601. The item is named, which the template leaves open, because viewers need it.
+fn entry(header: &Dataset, reference: &Reference) -> Item {
+    Item::new(Relationship::Contains, codes::SOURCE, Value::Image(reference.clone())).with_all(descriptors(header))
+}
+
+/// TID 1602, as far as the header says.
+fn descriptors(header: &Dataset) -> Vec<Item> {
+    let item = |name: Concept, value: Value| Item::new(Relationship::HasAcqContext, name, value);
+    let mut items = Vec::new();
+    if let Some(modality) = header.text(tags::MODALITY).and_then(|term| codes::modality(&term)) {
+        items.push(item(codes::MODALITY, Value::Code(modality)));
+    }
+    for (name, tag) in [(codes::PIXEL_DATA_ROWS, tags::ROWS), (codes::PIXEL_DATA_COLUMNS, tags::COLUMNS)] {
+        if let Some(count) = header.int(tag).filter(|count| *count > 0) {
+            items.push(item(name, Value::Number { value: count.to_string(), unit: codes::PIXELS }));
+        }
+    }
+    if let [row, column] = header.texts(tags::PATIENT_ORIENTATION).as_slice() {
+        let directions = [(codes::PATIENT_ORIENTATION_ROW, row), (codes::PATIENT_ORIENTATION_COLUMN, column)];
+        for (name, direction) in directions.into_iter().filter(|(_, direction)| !direction.is_empty()) {
+            items.push(item(name, Value::Text(direction.clone())));
+        }
+    }
+    if let Some([vertical, horizontal]) = spacing_mm(header) {
+        let spacings = [(codes::HORIZONTAL_PIXEL_SPACING, horizontal), (codes::VERTICAL_PIXEL_SPACING, vertical)];
+        for (name, spacing) in spacings {
+            items.push(item(name, Value::Number { value: decimal(spacing), unit: codes::MILLIMETRE }));
+        }
+    }
+    items
+}
+
+/// Row spacing and column spacing in mm: Pixel Spacing, which may be corrected to the patient, before Imager
+/// Pixel Spacing at the detector (PS3.3 10.7.1.3).
+fn spacing_mm(header: &Dataset) -> Option<[f64; 2]> {
+    [tags::PIXEL_SPACING, tags::IMAGER_PIXEL_SPACING]
+        .into_iter()
+        .filter_map(|tag| <[f64; 2]>::try_from(header.floats(tag)).ok())
+        .find(|spacing| spacing.iter().all(|mm| mm.is_finite() && *mm > 0.0))
+}

@@ -1,0 +1,30 @@
+//! TID 4019, Algorithm Identification.
+
+use dokuei_types::Finding;
+
+use crate::codes::{self, Concept};
+use crate::header::Basis;
+use crate::tree::{Item, Relationship, Value};
+
+/// Name, version, manufacturer, parameters and family. Name and version are mandatory, so each is written even
+/// where the manifest leaves it empty.
+pub(super) fn algorithm(basis: &Basis<'_>, finding: Option<&Finding>) -> Vec<Item> {
+    let model = basis.input.model;
+    let item = |name: Concept, value: Value| Item::new(Relationship::HasConceptMod, name, value);
+    let or_unknown = |text: &str| Value::Text(if text.is_empty() { "unknown" } else { text }.to_owned());
+    let mut items = vec![
+        item(codes::ALGORITHM_NAME, or_unknown(&model.name)),
+        item(codes::ALGORITHM_VERSION, or_unknown(&model.version)),
+    ];
+    if !model.vendor.is_empty() {
+        items.push(item(codes::ALGORITHM_MANUFACTURER, Value::Text(model.vendor.clone())));
+    }
+    let mut parameters = vec![format!("sha256={}", model.weights_sha256)];
+    if let Some(finding) = finding {
+        parameters.push(format!("marking_threshold={}", finding.marking_threshold));
+    }
+    parameters.extend(basis.input.parameters.iter().filter(|text| !text.is_empty()).cloned());
+    items.extend(parameters.into_iter().map(|text| item(codes::ALGORITHM_PARAMETERS, Value::Text(text))));
+    items.push(item(codes::ALGORITHM_FAMILY, Value::Code(codes::ARTIFICIAL_INTELLIGENCE)));
+    items
+}

@@ -1,0 +1,10 @@
+//! The result objects as a receiver gets them: written, read back, compared with what went in.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod capture;
+mod fixtures;
+mod identity;
+mod loop_guard;
+mod objects;
+mod real;
+mod report;

@@ -1,0 +1,394 @@
+//! One model looks at one image: accept, prepare, infer, explain, report. No store, no network, no clock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dokuei_dataset::{Header, ReadAt};
+use dokuei_inference::{EngineFault, InferError, Inference};
+use dokuei_pixels::{Geometry, Image, Picture, PixelError, prepare};
+use dokuei_results::{
+    CaptureStyle, Object, ReportInput, ResultError, SourceImage, SourcePicture, SrClass, secondary_capture,
+    structured_report,
+};
+use dokuei_types::{DeclineReason, Finding, NodeIdentity};
+use jiff::Zoned;
+use ndarray::Array2;
+
+use crate::model::{ModelSession, ReadyModel};
+use crate::variables::Attributes;
+
+/// What one analysis may use.
+#[derive(Debug, Clone)]
+pub struct AnalysisLimits {
+    /// Of the header.
+    pub dataset: dokuei_dataset::Limits,
+    /// Of the pixels.
+    pub pixels: dokuei_pixels::Limits,
+    /// Frames of one image that are looked at; an image of more is declined.
+    pub frames_max: u32,
+}
+
+impl Default for AnalysisLimits {
+    fn default() -> Self {
+        Self { dataset: dokuei_dataset::Limits::default(), pixels: dokuei_pixels::Limits::default(), frames_max: 64 }
+    }
+}
+
+/// An image and what its result objects need to say.
+#[derive(Clone, Copy)]
+pub struct AnalysisInput<'a> {
+    /// What the model's conditions are asked about.
+    pub attributes: &'a Attributes,
+    /// The image's header.
+    pub header: &'a Header,
+    /// The file the header was read from.
+    pub file: &'a dyn ReadAt,
+    /// What result objects say of the node.
+    pub node: &'a NodeIdentity,
+    /// When the analysis began; written into the result objects.
+    pub made_at: &'a Zoned,
+    /// What it may use.
+    pub limits: &'a AnalysisLimits,
+}
+
+/// What came of an analysis.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The model looked at it.
+    Reported(Box<Analysis>),
+    /// The model could not or would not look at it.
+    Declined(DeclineReason),
+}
+
+/// What a model says of an image, with the objects that say it to others.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Each frame that was looked at.
+    pub frames: Vec<FrameFindings>,
+    /// The result objects; those of one role are alternatives, the preferred one first.
+    pub objects: Vec<AnalysisObject>,
+    /// How long each stage took.
+    pub timings: Timings,
+}
+
+/// What a model says of one frame.
+#[derive(Debug)]
+pub struct FrameFindings {
+    /// Number of the frame, from 1; `None` for a single-frame image.
+    pub frame: Option<u32>,
+    /// What it says; empty when the frame was declined.
+    pub findings: Vec<Finding>,
+    /// One per finding: its map in pixels of the source, `[rows, columns]`, 0 to 1. Only of marked findings
+    /// of the frame that the secondary capture shows.
+    pub maps: Vec<Option<Array2<f32>>>,
+    /// Why the model did not look at this frame.
+    pub declined: Option<DeclineReason>,
+}
+
+/// A result object and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnalysisObject {
+    /// `sr` or `sc`.
+    pub role: &'static str,
+    /// The object.
+    pub object: Object,
+}
+
+/// How long each stage took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Decoding and transforming into the model's input.
+    pub prepare: Duration,
+    /// Running the model.
+    pub infer: Duration,
+    /// Bringing its map and the picture into the pixels of the source.
+    pub explain: Duration,
+    /// Writing the result objects.
+    pub report: Duration,
+}
+
+/// Why an analysis came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    /// The file could not be read.
+    #[error("read the pixels")]
+    Read(#[source] PixelError),
+    /// The model's buffers could not be made.
+    #[error("make a session of the model")]
+    Session(#[source] InferError),
+    /// The model failed.
+    #[error("run the model")]
+    Infer(#[source] InferError),
+    /// The result could not be written.
+    #[error("write the result")]
+    Report(#[source] ResultError),
+    /// Something panicked; the thread and the model live on.
+    #[error("{stage} panicked: {message}")]
+    Panicked {
+        /// The stage.
+        stage: &'static str,
+        /// What the panic said.
+        message: String,
+    },
+}
+
+impl AnalyzeError {
+    /// Whether another try may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::Session(_) => true,
+            Self::Infer(error) => matches!(error, InferError::Engine(EngineFault::Refused(_))),
+            Self::Report(_) | Self::Panicked { .. } => false,
+        }
+    }
+
+    /// The whole chain of causes in one line.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// One thread's use of one model.
+pub struct Analyst {
+    model: Arc<ReadyModel>,
+    session: Box<dyn ModelSession>,
+}
+
+impl Analyst {
+    /// Makes the model's buffers for this thread.
+    ///
+    /// # Errors
+    /// [`AnalyzeError::Session`].
+    pub fn new(model: Arc<ReadyModel>) -> Result<Self, AnalyzeError> {
+        let session = model.stage().session().map_err(AnalyzeError::Session)?;
+        Ok(Self { model, session })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<ReadyModel> {
+        &self.model
+    }
+
+    /// Has the model look at an image, every frame of it, and writes the result objects.
+    ///
+    /// # Errors
+    /// [`AnalyzeError`]; what the image itself is to blame for is [`Verdict::Declined`].
+    pub fn analyze(&mut self, input: &AnalysisInput<'_>) -> Result<Verdict, AnalyzeError> {
+        if let Some(reason) = self.model.declines(input.attributes) {
+            return Ok(Verdict::Declined(reason));
+        }
+        let image = match decoding(|| Image::open(input.header, input.file, &input.limits.pixels))? {
+            Ok(image) => image,
+            Err(reason) => return Ok(Verdict::Declined(reason)),
+        };
+        if let Some(reason) = self.declines_frames(&image, input.limits.frames_max) {
+            return Ok(Verdict::Declined(reason));
+        }
+        let mut timings = Timings::default();
+        let mut looks = Vec::new();
+        for index in 0..image.frames() {
+            looks.push(self.look(&image, index, &mut timings)?);
+        }
+        if let [Look::Declined(reason), rest @ ..] = looks.as_slice()
+            && rest.iter().all(|look| matches!(look, Look::Declined(_)))
+        {
+            return Ok(Verdict::Declined(reason.clone()));
+        }
+        self.report(input, &image, looks, timings)
+    }
+
+    /// Limits of the model and of ours that are known before anything is decoded.
+    fn declines_frames(&self, image: &Image<'_>, frames_max: u32) -> Option<DeclineReason> {
+        let frames = image.frames();
+        if frames > frames_max {
+            return Some(DeclineReason::Limit(format!("{frames} frames, at most {frames_max} are looked at")));
+        }
+        let bits_stored = image.attributes().bits_stored;
+        self.model.stage().accepts().decline_frame(image.rows(), image.columns(), bits_stored)
+    }
+
+    /// Prepare and infer, for one frame.
+    fn look(&mut self, image: &Image<'_>, index: u32, timings: &mut Timings) -> Result<Look, AnalyzeError> {
+        let stage = self.model.stage();
+        let begun = Instant::now();
+        let prepared = decoding(|| prepare(image, index, stage.input()))?;
+        timings.prepare = timings.prepare.saturating_add(begun.elapsed());
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(reason) => return Ok(Look::Declined(reason)),
+        };
+        if let Some(reason) = stage.accepts().decline_prepared(&prepared, stage.input()) {
+            return Ok(Look::Declined(reason));
+        }
+        let begun = Instant::now();
+        let inference = unwinding("the model", || self.session.run(&prepared))?;
+        timings.infer = timings.infer.saturating_add(begun.elapsed());
+        match inference {
+            Ok(inference) => Ok(Look::Seen { inference, geometry: Box::new(prepared.geometry) }),
+            Err(InferError::InputNotFinite) => {
+                Ok(Look::Declined(DeclineReason::Malformed(InferError::InputNotFinite.to_string())))
+            }
+            Err(error) => Err(AnalyzeError::Infer(error)),
+        }
+    }
+
+    /// Explain and report.
+    fn report(
+        &self,
+        input: &AnalysisInput<'_>,
+        image: &Image<'_>,
+        looks: Vec<Look>,
+        mut timings: Timings,
+    ) -> Result<Verdict, AnalyzeError> {
+        let begun = Instant::now();
+        let shown = most_marked(&looks);
+        let mut frames = Vec::with_capacity(looks.len());
+        for (index, look) in looks.into_iter().enumerate() {
+            let number = u32::try_from(index).ok().and_then(|index| index.checked_add(1));
+            let frame = if image.frames() > 1 { number } else { None };
+            frames.push(look.explain(frame, shown == Some(index)));
+        }
+        let picture = match shown.and_then(|index| u32::try_from(index).ok()) {
+            Some(index) => match decoding(|| image.picture(index))? {
+                Ok(picture) => Some(picture),
+                Err(reason) => return Ok(Verdict::Declined(reason)),
+            },
+            None => None,
+        };
+        timings.explain = begun.elapsed();
+
+        let begun = Instant::now();
+        let objects = unwinding("the report", || self.objects(input, &frames, shown.zip(picture.as_ref())))?;
+        timings.report = begun.elapsed();
+        match objects {
+            Ok(objects) => Ok(Verdict::Reported(Box::new(Analysis { frames, objects, timings }))),
+            Err(error @ (ResultError::SourceAttribute { .. } | ResultError::PictureTooLarge { .. })) => {
+                Ok(Verdict::Declined(DeclineReason::Malformed(error.to_string())))
+            }
+            Err(error) => Err(AnalyzeError::Report(error)),
+        }
+    }
+
+    /// The secondary capture of the frame that is shown, and the report in each SOP class a destination
+    /// may want.
+    fn objects(
+        &self,
+        input: &AnalysisInput<'_>,
+        frames: &[FrameFindings],
+        shown: Option<(usize, &Picture)>,
+    ) -> Result<Vec<AnalysisObject>, ResultError> {
+        let stage = self.model.stage();
+        let header = &input.header.dataset;
+        let sources: Vec<SourceImage<'_>> = frames
+            .iter()
+            .map(|frame| match &frame.declined {
+                Some(reason) => SourceImage::declined(header, frame.frame, reason),
+                None => SourceImage::analysed(header, frame.frame, &frame.findings),
+            })
+            .collect();
+        let parameters = stage.parameters();
+        let report = ReportInput {
+            sources: &sources,
+            model: stage.identity(),
+            node: input.node,
+            made_at: input.made_at,
+            explanation: stage.explanation(),
+            parameters: &parameters,
+        };
+        let mut captures: Vec<Option<Object>> = vec![None; sources.len()];
+        if let Some((index, picture)) = shown {
+            let maps = frames.get(index).map(|frame| frame.maps.as_slice()).unwrap_or_default();
+            let maps: Vec<Option<&[f32]>> = maps.iter().map(|map| map.as_ref()?.as_slice()).collect();
+            let style = CaptureStyle::default();
+            let capture = secondary_capture(&report, index, &borrowed(picture), &maps, &style)?;
+            if let Some(place) = captures.get_mut(index) {
+                *place = capture;
+            }
+        }
+        let mut objects = Vec::new();
+        for class in SrClass::PREFERENCE {
+            objects.push(AnalysisObject { role: "sr", object: structured_report(&report, class, &captures)? });
+        }
+        objects.extend(captures.into_iter().flatten().map(|object| AnalysisObject { role: "sc", object }));
+        Ok(objects)
+    }
+}
+
+/// What came of one frame, in the model's own resolution.
+enum Look {
+    Seen { inference: Inference, geometry: Box<Geometry> },
+    Declined(DeclineReason),
+}
+
+impl Look {
+    fn explain(self, frame: Option<u32>, shown: bool) -> FrameFindings {
+        match self {
+            Self::Declined(reason) => {
+                FrameFindings { frame, findings: Vec::new(), maps: Vec::new(), declined: Some(reason) }
+            }
+            Self::Seen { inference, geometry } => {
+                let maps = inference.findings.iter().zip(&inference.maps).map(|(finding, map)| {
+                    let map = map.as_ref().filter(|_| shown && finding.is_marked())?;
+                    // The layout the result objects want: rows one after the other.
+                    Some(geometry.map_to_source(map).as_standard_layout().into_owned())
+                });
+                let maps = maps.collect();
+                FrameFindings { frame, findings: inference.findings, maps, declined: None }
+            }
+        }
+    }
+
+    /// The highest probability among the marked findings.
+    fn marked(&self) -> Option<f32> {
+        match self {
+            Self::Declined(_) => None,
+            Self::Seen { inference, .. } => {
+                let marked = inference.findings.iter().filter(|finding| finding.is_marked());
+                marked.map(|finding| finding.probability).max_by(f32::total_cmp)
+            }
+        }
+    }
+}
+
+/// The frame with the most certain marked finding; the first of equals.
+fn most_marked(looks: &[Look]) -> Option<usize> {
+    let marked = looks.iter().enumerate().filter_map(|(index, look)| Some((index, look.marked()?)));
+    marked.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(index, _)| index)
+}
+
+fn borrowed(picture: &Picture) -> SourcePicture<'_> {
+    match picture {
+        Picture::Gray { rows, columns, data } => SourcePicture::Gray { rows: *rows, columns: *columns, data },
+        Picture::Rgb { rows, columns, data } => SourcePicture::Rgb { rows: *rows, columns: *columns, data },
+    }
+}
+
+/// Runs something over a peer's pixels: what they are to blame for, a panic included, is a reason to
+/// decline; what the disk is to blame for is an error.
+fn decoding<T>(decode: impl FnOnce() -> Result<T, PixelError>) -> Result<Result<T, DeclineReason>, AnalyzeError> {
+    match unwinding("the decoder", decode) {
+        Ok(Ok(value)) => Ok(Ok(value)),
+        Ok(Err(error)) if error.is_transient() => Err(AnalyzeError::Read(error)),
+        Ok(Err(error)) => Ok(Err(error.decline_reason())),
+        Err(panic) => Ok(Err(DeclineReason::Malformed(panic.to_string()))),
+    }
+}
+
+/// Runs a stage so that its panic ends it alone.
+fn unwinding<T>(stage: &'static str, run: impl FnOnce() -> T) -> Result<T, AnalyzeError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        AnalyzeError::Panicked { stage, message }
+    })
+}

@@ -1,0 +1,220 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use dokuei_store::{DeliveryEnd, DeliveryId, DeliveryLease, StoredObject};
+use dokuei_types::{DimseStatus, InstanceId};
+
+/// A future on the heap.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A place that objects are sent to.
+pub trait Destination: Send + Sync + 'static {
+    /// Sends a batch; one outcome for each parcel, in their order. Brings its own time limits: the
+    /// pipeline waits for it.
+    fn deliver(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Vec<DeliveryOutcome>>;
+}
+
+/// One object to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// Its entry in the outbox.
+    pub delivery: DeliveryId,
+    /// The instance it is, or is about.
+    pub instance: InstanceId,
+    /// Study Instance UID of that instance.
+    pub study: Option<String>,
+    /// `original`, `sr`, `sc`.
+    pub role: String,
+    /// The first of these that the destination accepts is sent.
+    pub alternatives: Vec<StoredObject>,
+}
+
+impl Parcel {
+    pub(crate) fn of(lease: &DeliveryLease) -> Self {
+        Self {
+            delivery: lease.id,
+            instance: lease.instance,
+            study: lease.study.clone(),
+            role: lease.role.clone(),
+            alternatives: lease.alternatives.clone(),
+        }
+    }
+}
+
+/// What came of sending one parcel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// The destination has it.
+    Stored {
+        /// Success or a warning.
+        status: DimseStatus,
+        /// Which of the alternatives it took.
+        alternative: usize,
+        /// The text of a warning.
+        comment: Option<String>,
+    },
+    /// It answered with a failure status.
+    Refused {
+        /// The status.
+        status: DimseStatus,
+        /// The Error Comment (0000,0902), or what the status means.
+        comment: String,
+    },
+    /// It accepts none of the alternatives in its presentation contexts.
+    NotAccepted(String),
+    /// No connection, association rejected, aborted, or no answer in time.
+    Unreachable(String),
+    /// The association ended before its turn came.
+    Unsent(String),
+    /// Our own file cannot be read or sent.
+    Unreadable(String),
+}
+
+/// When a delivery or a job is tried again, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Wait after the first failure; doubled with each further one.
+    pub first: Duration,
+    /// Longest wait.
+    pub max: Duration,
+    /// Age at which a delivery becomes a dead letter.
+    pub give_up_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(2),
+            max: Duration::from_secs(600),
+            give_up_after: Duration::from_secs(3 * 24 * 3_600),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after `attempts` failures, longer or shorter by up to an eighth so that what failed
+    /// together does not come back together; `number` decides by how much.
+    pub(crate) fn wait(&self, attempts: u32, number: i64) -> Duration {
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(attempts.min(20)).unwrap_or(u32::MAX));
+        let wait = doubled.min(self.max);
+        // Fibonacci hashing spreads neighbours evenly over 0..=15.
+        let spread = (number.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as u32;
+        wait.saturating_sub(wait / 8).saturating_add((wait / 64).saturating_mul(spread))
+    }
+}
+
+/// Duplicate SOP Instance (PS3.7 Annex C): some archives answer so for an instance they have already.
+const DUPLICATE_SOP_INSTANCE: DimseStatus = DimseStatus(0x0111);
+
+/// What an outcome means for the outbox: kept as stored, tried again, or given up.
+///
+/// Refusals for want of resources, broken associations and silence pass with time (PS3.4 § B.2.3); a data
+/// set that is not understood or not accepted stays so for that object.
+pub(crate) fn judge(lease: &DeliveryLease, outcome: DeliveryOutcome, policy: &RetryPolicy, now: i64) -> DeliveryEnd {
+    let taken = |alternative: usize| {
+        lease.alternatives.get(alternative).map(|object| object.sop_class.clone()).unwrap_or_default()
+    };
+    let again = |status: Option<DimseStatus>, reason: String| {
+        let age_ms = u64::try_from(now.saturating_sub(lease.queued_at)).unwrap_or_default();
+        if Duration::from_millis(age_ms) >= policy.give_up_after {
+            let days = policy.give_up_after.as_secs() / 86_400;
+            let reason =
+                format!("given up after {} attempts over {days} days: {reason}", lease.attempts.saturating_add(1));
+            return DeliveryEnd::Dead { status, reason };
+        }
+        let wait = policy.wait(lease.attempts, lease.id.0);
+        let at = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        DeliveryEnd::Retry { at, status, reason }
+    };
+    match outcome {
+        DeliveryOutcome::Stored { status, alternative, comment } => {
+            DeliveryEnd::Stored { status, sop_class: taken(alternative), comment }
+        }
+        DeliveryOutcome::Refused { status, comment } if status == DUPLICATE_SOP_INSTANCE => DeliveryEnd::Stored {
+            status,
+            sop_class: taken(0),
+            comment: Some(format!("it was there already: {comment}")),
+        },
+        DeliveryOutcome::Refused { status, comment } if passes(status) => {
+            again(Some(status), format!("refused with {status}: {comment}"))
+        }
+        DeliveryOutcome::Refused { status, comment } => {
+            DeliveryEnd::Dead { status: Some(status), reason: format!("refused with {status}: {comment}") }
+        }
+        DeliveryOutcome::NotAccepted(reason) | DeliveryOutcome::Unreadable(reason) => {
+            DeliveryEnd::Dead { status: None, reason }
+        }
+        DeliveryOutcome::Unreachable(reason) => again(None, reason),
+        DeliveryOutcome::Unsent(_) => DeliveryEnd::Released,
+    }
+}
+
+/// Whether a refusal may pass: out of resources, or a failure that says nothing of the object.
+fn passes(status: DimseStatus) -> bool {
+    status.is_transient() || status == DimseStatus::PROCESSING_FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(attempts: u32) -> DeliveryLease {
+        DeliveryLease {
+            id: DeliveryId(7),
+            fence: 1,
+            destination: "pacs".into(),
+            instance: InstanceId(1),
+            study: None,
+            role: "sr".into(),
+            attempts,
+            queued_at: 0,
+            until: 0,
+            alternatives: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn transient_and_permanent_are_told_apart() {
+        let policy = RetryPolicy::default();
+        let refused = |status: u16| DeliveryOutcome::Refused { status: DimseStatus(status), comment: String::new() };
+        for (outcome, expected) in [
+            (DeliveryOutcome::Stored { status: DimseStatus(0), alternative: 0, comment: None }, "stored"),
+            (refused(0xA700), "retry"),
+            (refused(0xA701), "retry"),
+            (refused(0x0110), "retry"),
+            (refused(0xA900), "dead"),
+            (refused(0xC000), "dead"),
+            (refused(0x0122), "dead"),
+            (refused(0x0124), "dead"),
+            (refused(0x0111), "stored"),
+            (DeliveryOutcome::NotAccepted(String::new()), "dead"),
+            (DeliveryOutcome::Unreadable(String::new()), "dead"),
+            (DeliveryOutcome::Unreachable(String::new()), "retry"),
+            (DeliveryOutcome::Unsent(String::new()), "released"),
+        ] {
+            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000) {
+                DeliveryEnd::Stored { .. } => "stored",
+                DeliveryEnd::Retry { .. } => "retry",
+                DeliveryEnd::Dead { .. } => "dead",
+                DeliveryEnd::Released => "released",
+            };
+            assert_eq!(end, expected, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_end_after_days() {
+        let policy = RetryPolicy::default();
+        let waits: Vec<f64> = (0..14).map(|attempts| policy.wait(attempts, 1).as_secs_f64()).collect();
+        for (attempts, wait) in waits.iter().enumerate() {
+            let plain = (2.0 * 2_f64.powi(i32::try_from(attempts).unwrap())).min(600.0);
+            assert!((plain * 0.86..=plain * 1.13).contains(wait), "{attempts}: {wait}");
+        }
+        let spread: std::collections::BTreeSet<_> = (0..100).map(|number| policy.wait(3, number)).collect();
+        assert!(spread.len() > 8, "what failed together comes back together");
+        let old = judge(&lease(500), DeliveryOutcome::Unreachable("no route".into()), &policy, 4 * 86_400_000);
+        let DeliveryEnd::Dead { reason, .. } = old else { panic!("{old:?}") };
+        assert!(reason.contains("501 attempts over 3 days: no route"), "{reason}");
+    }
+}

@@ -1,0 +1,329 @@
+//! The life of what arrived, one named step per stage:
+//!
+//! ```text
+//! match ▸ settle ▸ accept ▸ prepare ▸ infer ▸ explain ▸ report ▸ outbox
+//! ```
+//!
+//! Every step takes a lease from the store's queue and gives back the [`Changes`] that end it, so that
+//! what it has done and that it is done become durable together. A crash anywhere repeats the step, and
+//! a repeated step changes nothing twice: results are kept once per instance and model version, and each
+//! object is in the outbox once per destination.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use dicom_dictionary_std::tags;
+use dokuei_dataset::{Dataset, Header, read_header};
+use dokuei_results::{made_by_algorithm, written_by_us};
+use dokuei_store::{
+    Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredTask,
+    Subject, TaskEnd, TaskId, UnitLevel,
+};
+use dokuei_types::{DeclineReason, InstanceId, Uid};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::analysis::{Analysis, AnalysisInput, Analyst, Verdict};
+use crate::config::PipelineConfig;
+use crate::error::FlowError;
+use crate::pipeline::Setup;
+use crate::rules::{Route, RouteTrace, Trigger};
+use crate::variables::Attributes;
+
+/// Explicit VR Little Endian, in which results are written (PS3.5 § A.2).
+const EXPLICIT_VR_LITTLE_ENDIAN: &str = dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN;
+
+/// What every step works with.
+pub(crate) struct Stages<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) setup: &'a Setup,
+    pub(crate) config: &'a PipelineConfig,
+}
+
+impl Stages<'_> {
+    /// Does what a lease of the cheap kinds is about: match or settle.
+    pub(crate) fn route(&self, lease: &Lease) -> Result<Changes, FlowError> {
+        match lease.subject {
+            Subject::Instance(instance) => self.decide(lease, instance),
+            Subject::Unit(unit) => Ok(Changes::complete(lease).settle(unit)),
+            Subject::Task(task, _) => Err(FlowError::Hopeless(format!("task {task} came to the router"))),
+        }
+    }
+
+    /// Match: which routes apply, what they ask for, and why.
+    fn decide(&self, lease: &Lease, instance: InstanceId) -> Result<Changes, FlowError> {
+        let stored = self.stored(instance)?;
+        let (header, unreadable) = match self.header(&stored)? {
+            Ok((header, _)) => (Some(header), None),
+            // What cannot be read has no attributes: routes without conditions still forward it.
+            Err(reason) => (None, Some(reason)),
+        };
+        let dataset = Arc::new(header.as_ref().map(|header| header.dataset.clone()).unwrap_or_default());
+        let attributes = attributes(&stored, Arc::clone(&dataset));
+        let traces = self.setup.rules.explain(&attributes);
+        let held_back = unreadable
+            .or_else(|| header.as_ref().and_then(|header| mistaken(&stored, header).or_else(|| no_pixels(header))));
+
+        let mut changes = Changes::complete(lease);
+        let mut declined = None;
+        for (route, _) in self.setup.rules.routes().iter().zip(&traces).filter(|(_, trace)| trace.matched) {
+            changes = self.forward(changes, route, &stored);
+            if route.config.models.is_empty() {
+                continue;
+            }
+            match held_back.clone().or_else(|| derived(&dataset, route)) {
+                Some(reason) => declined = declined.or(Some(reason)),
+                None => changes = self.plan(changes, route, &stored),
+            }
+        }
+        Ok(changes.decide(instance, Decision { trace: json(&traces), declined }))
+    }
+
+    /// Originals go on untouched and at once, whatever a model makes of them; never back to their sender.
+    fn forward(&self, mut changes: Changes, route: &Route, stored: &StoredInstance) -> Changes {
+        for name in &route.config.send_images {
+            let destination = self.setup.destination(name);
+            let sender = destination.and_then(|destination| destination.ae_title.as_ref());
+            if sender.is_none_or(|title| title.as_str() != stored.calling_ae) {
+                changes = changes.send_original(stored.id, name);
+            }
+        }
+        changes
+    }
+
+    /// A task for each model, now or once the series or study has settled.
+    fn plan(&self, mut changes: Changes, route: &Route, stored: &StoredInstance) -> Changes {
+        let send = self.send(route);
+        if let Some((level, uid)) = unit(route.config.trigger, stored) {
+            return changes.join(NewMember {
+                instance: stored.id,
+                route: route.config.name.clone(),
+                level,
+                uid,
+                models: route.config.models.clone(),
+                send,
+                settle_after: route.config.settle_after.0,
+                settle_at_most: route.config.settle_at_most.0,
+            });
+        }
+        for model in &route.config.models {
+            let (route, model, send) = (route.config.name.clone(), model.clone(), send.clone());
+            changes = changes.begin(NewTask { instance: stored.id, route, model, send }, None);
+        }
+        changes
+    }
+
+    /// Where the results of a route go, and which of their objects.
+    fn send(&self, route: &Route) -> Vec<SendTo> {
+        let to = |name: &String| {
+            let roles = self.setup.destination(name).map(|destination| destination.roles.clone()).unwrap_or_default();
+            SendTo { destination: name.clone(), roles }
+        };
+        route.config.send_results.iter().map(to).collect()
+    }
+
+    /// Accept, prepare, infer, explain, report, outbox: one model and one instance.
+    ///
+    /// What was reported before is not made again but sent as it was kept.
+    pub(crate) fn analyze(
+        &self,
+        lease: &Lease,
+        task: TaskId,
+        instance: InstanceId,
+        analysts: &mut Analysts,
+    ) -> Result<Changes, FlowError> {
+        let StoredTask { task: planned, .. } = self
+            .store
+            .reader()
+            .task(task)?
+            .ok_or_else(|| FlowError::Hopeless(format!("task {task} is not in the store")))?;
+        let analyst = analysts.of(self.setup, &planned.model)?;
+        let model = analyst.model().identity().clone();
+        let changes = Changes::complete(lease);
+        if self.store.reader().result(instance, &model)?.is_some() {
+            let changes = changes.finish(task, TaskEnd::Reported(Box::new(model.clone())));
+            return Ok(outbox(changes, instance, &model, &planned.send));
+        }
+        if self.store.reader().reported_otherwise(instance, &model)? {
+            // Its results would carry the UIDs of those: two reports, one identity.
+            let text = "another version of this instance is reported on already".to_owned();
+            return Ok(changes.finish(task, TaskEnd::Declined(DeclineReason::Limit(text))));
+        }
+        let stored = self.stored(instance)?;
+        let (header, file) = match self.header(&stored)? {
+            Ok(read) => read,
+            Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
+        };
+        let made_at = self.store.clock().now_ms();
+        let began = Timestamp::from_millisecond(made_at).unwrap_or_default().to_zoned(TimeZone::system());
+        let input = AnalysisInput {
+            attributes: &attributes(&stored, Arc::new(header.dataset.clone())),
+            header: &header,
+            file: &file,
+            node: &self.setup.node,
+            made_at: &began,
+            limits: &self.config.limits,
+        };
+        let verdict = analyst.analyze(&input).map_err(|error| match error.is_transient() {
+            true => FlowError::Again(error.reason()),
+            false => FlowError::Hopeless(error.reason()),
+        })?;
+        match verdict {
+            Verdict::Declined(reason) => {
+                tracing::info!(%instance, model = model.name, "declined");
+                Ok(changes.finish(task, TaskEnd::Declined(reason)))
+            }
+            Verdict::Reported(analysis) => {
+                log(instance, &model.name, &analysis);
+                let findings = findings(&analysis);
+                let result = NewResult { instance, model: model.clone(), findings, made_at };
+                let staged = self.keep(&analysis)?;
+                let changes = changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
+                Ok(outbox(changes, instance, &model, &planned.send))
+            }
+        }
+    }
+
+    /// Writes the result objects durably; the changes that follow name them.
+    fn keep(&self, analysis: &Analysis) -> Result<Vec<dokuei_store::Staged>, FlowError> {
+        let objects = analysis.objects.iter().map(|made| {
+            let new = NewObject {
+                role: made.role,
+                sop_class: &made.object.sop_class,
+                sop_instance: &made.object.sop_instance,
+                series: &made.object.series_instance,
+                transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN,
+                bytes: &made.object.bytes,
+            };
+            self.store.stage(&new)
+        });
+        // A full disk may have room again; the image waits for it.
+        objects.collect::<Result<_, _>>().map_err(|error| FlowError::Again(error.to_string()))
+    }
+
+    fn stored(&self, instance: InstanceId) -> Result<StoredInstance, FlowError> {
+        let stored = self.store.reader().instance(instance)?;
+        stored.ok_or_else(|| FlowError::Hopeless(format!("instance {instance} is not in the store")))
+    }
+
+    /// The header of a stored file and the file; the inner error is the data's own fault.
+    fn header(&self, stored: &StoredInstance) -> Result<Result<(Header, File), DeclineReason>, FlowError> {
+        let again = |error: std::io::Error| FlowError::Again(format!("open {}: {error}", stored.path.display()));
+        let file = File::open(&stored.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", stored.path.display())),
+            _ => again(error),
+        })?;
+        let limits = &self.config.limits.dataset;
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            read_header(&file, stored.data_set_offset, &stored.transfer_syntax, limits)
+        }));
+        Ok(match read {
+            Ok(Ok(header)) => Ok((header, file)),
+            Ok(Err(error)) => Err(DeclineReason::Malformed(error.to_string())),
+            Err(_) => Err(DeclineReason::Malformed("the reader panicked".to_owned())),
+        })
+    }
+}
+
+/// The sessions of one thread, made when first needed.
+#[derive(Default)]
+pub(crate) struct Analysts {
+    ready: Vec<Analyst>,
+}
+
+impl Analysts {
+    /// The session of a model, made anew when the model was loaded anew.
+    fn of(&mut self, setup: &Setup, name: &str) -> Result<&mut Analyst, FlowError> {
+        let model = setup
+            .models
+            .iter()
+            .find(|model| model.name() == name)
+            .ok_or_else(|| FlowError::Hopeless(format!("the model {name} is no longer configured")))?;
+        // Sessions of models that are gone or were loaded anew hold their weights in memory.
+        self.ready.retain(|analyst| setup.models.iter().any(|model| Arc::ptr_eq(analyst.model(), model)));
+        let known = self.ready.iter().position(|analyst| analyst.model().name() == name);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let analyst = Analyst::new(Arc::clone(model)).map_err(|error| FlowError::Again(error.reason()))?;
+                self.ready.push(analyst);
+                self.ready.len().saturating_sub(1)
+            }
+        };
+        self.ready.get_mut(place).ok_or_else(|| FlowError::Again("the session is gone".to_owned()))
+    }
+}
+
+/// Outbox: each destination gets the objects it wants.
+fn outbox(mut changes: Changes, instance: InstanceId, model: &dokuei_types::ModelIdentity, send: &[SendTo]) -> Changes {
+    for to in send {
+        for role in &to.roles {
+            changes = changes.send_result(instance, model, role, &to.destination);
+        }
+    }
+    changes
+}
+
+fn attributes(stored: &StoredInstance, dataset: Arc<Dataset>) -> Attributes {
+    Attributes::new(dataset, &stored.calling_ae, &stored.called_ae, &stored.transfer_syntax)
+}
+
+/// A data set under another identity than its C-STORE request gave: a result could end up with the wrong image.
+fn mistaken(stored: &StoredInstance, header: &Header) -> Option<DeclineReason> {
+    let [instance, class] = [tags::SOP_INSTANCE_UID, tags::SOP_CLASS_UID].map(|tag| header.dataset.uid(tag));
+    let other = |found: Option<Uid>, sent: &str| found.filter(|found| found.as_str() != sent);
+    let found = other(instance, &stored.sop_instance).or_else(|| other(class, &stored.sop_class))?;
+    Some(DeclineReason::Malformed(format!("sent under another UID than the {found} of its data set")))
+}
+
+/// Objects without pixels are not for models: reports, plans, waveforms, presentation states.
+fn no_pixels(header: &Header) -> Option<DeclineReason> {
+    header.pixels.is_none().then(|| DeclineReason::NoPixels("the data set has no pixel data".to_owned()))
+}
+
+/// The loop guard: what a node or another algorithm has made is not analysed, unless the route asks.
+fn derived(dataset: &Dataset, route: &Route) -> Option<DeclineReason> {
+    if route.config.analyze_derived {
+        return None;
+    }
+    if written_by_us(dataset) {
+        return Some(DeclineReason::Derived("written by a Dokuei node".to_owned()));
+    }
+    made_by_algorithm(dataset).then(|| DeclineReason::Derived("made by an algorithm".to_owned()))
+}
+
+/// The series or study a route waits for; an instance without its UID is looked at alone.
+fn unit(trigger: Trigger, stored: &StoredInstance) -> Option<(UnitLevel, Uid)> {
+    let (level, uid) = match trigger {
+        Trigger::Instance => return None,
+        Trigger::Series => (UnitLevel::Series, stored.series.as_deref()?),
+        Trigger::Study => (UnitLevel::Study, stored.study.as_deref()?),
+    };
+    Some((level, Uid::new(uid).ok()?))
+}
+
+fn json(traces: &[RouteTrace]) -> serde_json::Value {
+    serde_json::to_value(traces).unwrap_or_default()
+}
+
+/// What the store keeps of an analysis for lists and programs.
+fn findings(analysis: &Analysis) -> serde_json::Value {
+    let frames = analysis.frames.iter().map(
+        |frame| serde_json::json!({ "frame": frame.frame, "findings": frame.findings, "declined": frame.declined }),
+    );
+    frames.collect()
+}
+
+fn log(instance: InstanceId, model: &str, analysis: &Analysis) {
+    let timings = &analysis.timings;
+    let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        %instance,
+        model,
+        prepare_ms = ms(timings.prepare),
+        infer_ms = ms(timings.infer),
+        explain_ms = ms(timings.explain),
+        report_ms = ms(timings.report),
+        "reported"
+    );
+}

@@ -1,0 +1,37 @@
+//! The life of an instance: settling, rules, stages, retries, idempotence; never byte formats.
+//!
+//! [`Pipeline`] takes what the store holds through its life; `flow.rs` tells it stage by stage. [`Analyst`]
+//! is one of those stages alone, for programs without a store or a network.
+//!
+//! | who | does | when it fails |
+//! |---|---|---|
+//! | the router, one thread | match, settle | tried again, then a dead letter |
+//! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
+//! | a task per destination | deliver | tried again for days, then a dead letter |
+//!
+//! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
+
+mod analysis;
+mod bell;
+mod condition;
+mod config;
+mod delivery;
+mod error;
+mod flow;
+mod model;
+mod outbox;
+mod pipeline;
+mod rules;
+mod variables;
+mod worker;
+
+pub use analysis::{
+    Analysis, AnalysisInput, AnalysisLimits, AnalysisObject, Analyst, AnalyzeError, FrameFindings, Timings, Verdict,
+};
+pub use config::PipelineConfig;
+pub use delivery::{BoxFuture, DeliveryOutcome, Destination, Parcel, RetryPolicy};
+pub use error::PipelineError;
+pub use model::{ModelSession, ModelStage, ReadyModel};
+pub use pipeline::{DestinationSetup, Pipeline, Setup};
+pub use rules::{ConditionTrace, RouteConfig, RouteTrace, RuleError, Rules, Trigger};
+pub use variables::{Attributes, rule_variables};

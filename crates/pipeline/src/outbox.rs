@@ -1,0 +1,137 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dokuei_store::{Changes, DeliveryLease, StoreError};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::{DeliveryOutcome, Parcel, judge};
+use crate::pipeline::{Core, DestinationSetup};
+use crate::worker::{chain, sleep_until};
+
+/// Time in which a batch must be delivered; the destination's own limits are far below.
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(1_800);
+/// Longest pause of a destination that cannot be reached, so that its return is noticed soon.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Delivers what waits for one destination, batch by batch, until told to stop. Destinations do not wait
+/// for each other.
+pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: CancellationToken) {
+    let mut rung = core.rung.subscribe();
+    let mut pause = Pause::default();
+    while !stop.is_cancelled() {
+        rung.mark_unchanged();
+        let now = core.now();
+        let next = match pause.until.filter(|until| *until > now) {
+            Some(until) => Ok(Some(until)),
+            None => asking(&core, &setup.name, |core, name| core.store.next_delivery_at(name)).await,
+        };
+        match next {
+            Ok(Some(at)) if at <= now => {}
+            Ok(next) => {
+                sleep(&mut rung, &stop, sleep_until(next, now)).await;
+                continue;
+            }
+            Err(StoreError::Closed) => break,
+            Err(error) => {
+                tracing::error!(destination = setup.name, error = chain(&error), "cannot look into the outbox");
+                sleep(&mut rung, &stop, Duration::from_secs(1)).await;
+                continue;
+            }
+        }
+        match batch(&core, &setup).await {
+            Ok(reached) => pause.after(reached, &core, &setup.name),
+            Err(error) => {
+                tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
+                pause.after(false, &core, &setup.name);
+            }
+        }
+    }
+}
+
+/// Leases a batch, has it delivered, records what came of it; whether the destination was reached.
+async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, StoreError> {
+    let size = core.config.batch;
+    let leases =
+        asking(core, &setup.name, move |core, name| core.store.lease_deliveries(name, size, DELIVERY_TIME_MAX)).await?;
+    if leases.is_empty() {
+        return Ok(true);
+    }
+    let parcels: Vec<Parcel> = leases.iter().map(Parcel::of).collect();
+    let destination = Arc::clone(&setup.destination);
+    // A task of its own, so that a panic in it ends this batch alone.
+    let delivering = tokio::spawn(async move { destination.deliver(parcels).await });
+    let mut outcomes = delivering.await.unwrap_or_else(|error| {
+        tracing::error!(destination = setup.name, %error, "the delivery panicked");
+        leases.iter().map(|_| DeliveryOutcome::Unreachable("the delivery failed within this node".into())).collect()
+    });
+    outcomes.resize(leases.len(), DeliveryOutcome::Unsent("no outcome".into()));
+    let reached =
+        outcomes.iter().any(|outcome| !matches!(outcome, DeliveryOutcome::Unreachable(_) | DeliveryOutcome::Unsent(_)));
+    let (now, policy) = (core.now(), core.config.retry);
+    let changes: Vec<Changes> = leases
+        .iter()
+        .zip(outcomes)
+        .map(|(lease, outcome)| {
+            log(lease, &outcome);
+            Changes::delivered(lease, judge(lease, outcome, &policy, now))
+        })
+        .collect();
+    let store = core.store.clone();
+    let recorded = spawn_blocking(move || store.apply_all(changes)).await.map_err(|_| StoreError::Closed)?;
+    recorded.into_iter().try_for_each(|outcome| outcome.map(|_| ()))?;
+    Ok(reached)
+}
+
+fn log(lease: &DeliveryLease, outcome: &DeliveryOutcome) {
+    let (instance, destination, role) = (lease.instance, &lease.destination, &lease.role);
+    match outcome {
+        DeliveryOutcome::Stored { status, .. } => {
+            tracing::info!(%instance, destination, role, %status, "delivered");
+        }
+        DeliveryOutcome::Unsent(_) => {}
+        other => tracing::warn!(%instance, destination, role, outcome = ?other, "not delivered"),
+    }
+}
+
+/// Keeps a destination that cannot be reached from being tried for every object that waits for it.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: Option<i64>,
+}
+
+impl Pause {
+    fn after(&mut self, reached: bool, core: &Core, destination: &str) {
+        if reached {
+            if self.failures > 0 {
+                tracing::info!(destination, "reached again");
+            }
+            *self = Self::default();
+            return;
+        }
+        let wait = core.config.retry.wait(self.failures, 0).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(core.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+    }
+}
+
+/// Asks the store on a thread that may wait for the disk.
+async fn asking<T: Send + 'static>(
+    core: &Arc<Core>,
+    name: &str,
+    ask: impl FnOnce(&Core, &str) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (core, name) = (Arc::clone(core), name.to_owned());
+    spawn_blocking(move || ask(&core, &name)).await.unwrap_or(Err(StoreError::Closed))
+}
+
+/// Until the store rings, the node stops, or the time is over.
+async fn sleep(rung: &mut watch::Receiver<u64>, stop: &CancellationToken, time: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = rung.changed() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}

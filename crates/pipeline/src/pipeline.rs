@@ -1,0 +1,211 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use dokuei_store::Store;
+use dokuei_types::{AeTitle, NodeIdentity};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bell::Bell;
+use crate::config::PipelineConfig;
+use crate::delivery::Destination;
+use crate::error::PipelineError;
+use crate::model::ReadyModel;
+use crate::rules::Rules;
+use crate::{outbox, worker};
+
+/// A place that objects are sent to, as routes name it.
+#[derive(Clone)]
+pub struct DestinationSetup {
+    /// The name routes use.
+    pub name: String,
+    /// Roles of the result objects it wants: `sr`, `sc`.
+    pub roles: Vec<String>,
+    /// Its AE title: originals are not returned to the one that sent them.
+    pub ae_title: Option<AeTitle>,
+    /// What sends.
+    pub destination: Arc<dyn Destination>,
+}
+
+/// All that a reload may change.
+pub struct Setup {
+    /// Which instances go where.
+    pub rules: Rules,
+    /// The models that routes name.
+    pub models: Vec<Arc<ReadyModel>>,
+    /// The destinations that routes name.
+    pub destinations: Vec<DestinationSetup>,
+    /// What result objects say of this node.
+    pub node: NodeIdentity,
+}
+
+impl Setup {
+    pub(crate) fn destination(&self, name: &str) -> Option<&DestinationSetup> {
+        self.destinations.iter().find(|destination| destination.name == name)
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let destinations: Vec<&str> = self.destinations.iter().map(|destination| destination.name.as_str()).collect();
+        f.debug_struct("Setup")
+            .field("rules", &self.rules)
+            .field("models", &self.models)
+            .field("destinations", &destinations)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every thread and task of the pipeline shares.
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) config: PipelineConfig,
+    /// Wakes the threads.
+    pub(crate) bell: Bell,
+    /// Wakes the deliveries.
+    pub(crate) rung: watch::Sender<u64>,
+    pub(crate) stop: CancellationToken,
+    setup: RwLock<Arc<Setup>>,
+}
+
+impl Core {
+    pub(crate) fn setup(&self) -> Arc<Setup> {
+        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.store.clock().now_ms()
+    }
+
+    fn wake(&self) {
+        self.bell.ring();
+        self.rung.send_modify(|rings| *rings = rings.wrapping_add(1));
+    }
+}
+
+/// The running pipeline: what is stored is matched, analysed and delivered until it is shut down.
+pub struct Pipeline {
+    core: Arc<Core>,
+    runtime: Handle,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Deliveries under way, and what stops those of the present setup.
+    deliveries: TaskTracker,
+    delivering: Mutex<CancellationToken>,
+}
+
+impl Pipeline {
+    /// Starts the worker threads and the deliveries, on the runtime of the caller.
+    ///
+    /// # Errors
+    /// [`PipelineError`]: a thread cannot be started, or the store cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(store: Store, setup: Setup, config: PipelineConfig) -> Result<Self, PipelineError> {
+        let core = Arc::new(Core {
+            store,
+            config,
+            bell: Bell::default(),
+            rung: watch::Sender::new(0),
+            stop: CancellationToken::new(),
+            setup: RwLock::new(Arc::new(setup)),
+        });
+        // Weak: the store must not keep the pipeline that keeps the store.
+        let listening = Arc::downgrade(&core);
+        core.store.listen(move || {
+            if let Some(core) = listening.upgrade() {
+                core.wake();
+            }
+        });
+        let pipeline = Self {
+            core,
+            runtime: Handle::current(),
+            threads: Mutex::default(),
+            deliveries: TaskTracker::new(),
+            delivering: Mutex::default(),
+        };
+        pipeline.spawn("router", worker::route)?;
+        for number in 0..pipeline.core.config.workers.max(1) {
+            pipeline.spawn(&format!("worker-{number}"), worker::analyze)?;
+        }
+        pipeline.deliver()?;
+        Ok(pipeline)
+    }
+
+    /// Takes another setup. Work under way ends by the old one; deliveries to destinations that are no
+    /// more become dead letters.
+    ///
+    /// # Errors
+    /// [`PipelineError::Store`]; the setup is in force nevertheless.
+    pub fn reload(&self, setup: Setup) -> Result<(), PipelineError> {
+        *self.core.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
+        self.deliver()?;
+        self.core.wake();
+        Ok(())
+    }
+
+    /// Looks for work now; needed only when the clock is moved by hand.
+    pub fn wake(&self) {
+        self.core.wake();
+    }
+
+    /// Ends: what is being analysed or delivered is finished, the rest waits in the store.
+    pub async fn shutdown(&self) {
+        self.core.stop.cancel();
+        self.delivering.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        self.core.wake();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = spawn_blocking(move || threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count());
+        if joined.await.is_ok_and(|panicked| panicked > 0) {
+            tracing::error!("a worker thread had panicked");
+        }
+        self.deliveries.close();
+        self.deliveries.wait().await;
+    }
+
+    fn spawn(&self, name: &str, run: fn(&Core)) -> Result<(), PipelineError> {
+        let core = Arc::clone(&self.core);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&core));
+        let thread = thread.map_err(PipelineError::Thread)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// One task per destination, in place of those before.
+    fn deliver(&self) -> Result<(), PipelineError> {
+        let setup = self.core.setup();
+        let stop = self.core.stop.child_token();
+        let before =
+            std::mem::replace(&mut *self.delivering.lock().unwrap_or_else(PoisonError::into_inner), stop.clone());
+        before.cancel();
+        for destination in &setup.destinations {
+            let drive = outbox::drive(Arc::clone(&self.core), destination.clone(), stop.clone());
+            self.deliveries.spawn_on(drive, &self.runtime);
+        }
+        for name in self.core.store.waiting_destinations()? {
+            if setup.destination(&name).is_none() {
+                let reason = format!("the destination {name} is no longer configured");
+                let count = self.core.store.strand(&name, &reason)?;
+                tracing::error!(destination = name, count, "given up: {reason}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.core.stop.cancel();
+        self.core.wake();
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("setup", &self.core.setup()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use dokuei_pipeline::{DeliveryOutcome, Destination, RouteConfig};
+use dokuei_types::{DimseStatus, End};
+
+use crate::support::{Play, PlayedModel, PlayedPacs, Site, chest, radiograph, route, send, setup, wait};
+
+/// Originals are forwarded, no model.
+fn forwarding() -> RouteConfig {
+    route(serde_json::json!({ "name": "forward", "send_images": ["pacs"] }))
+}
+
+fn refused(status: u16) -> DeliveryOutcome {
+    DeliveryOutcome::Refused { status: DimseStatus(status), comment: "as scripted".into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn originals_are_forwarded_as_they_came() {
+    let site = Site::new();
+    let pipeline = site.start(&[forwarding()], &[]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Forwarded);
+    let stored = site.store.reader().instance(instance).unwrap().unwrap();
+    assert_eq!(site.pacs.taken("original")[0].3, std::fs::read(stored.path).unwrap());
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_down_gets_everything_later() {
+    let site = Site::new();
+    let down = || DeliveryOutcome::Unreachable("connection refused".into());
+    site.pacs.answer([down(), down(), DeliveryOutcome::Unsent("aborted".into()), refused(0xA700), down()]);
+    let pipeline = site.start(&[forwarding()], &[]);
+    let instances: Vec<_> = (1..=5).map(|number| send(&site.store, &radiograph(number, |_| {})).instance()).collect();
+    for instance in instances {
+        assert_eq!(site.end(instance), End::Forwarded);
+    }
+    assert_eq!(site.pacs.taken("original").len(), 5);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_is_a_dead_letter_until_replayed() {
+    let site = Site::new();
+    site.pacs.answer([refused(0xC000)]);
+    let pipeline = site.start(&[forwarding()], &[]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("C000") && reason.contains("as scripted"), "{reason}");
+    assert_eq!(site.pacs.batches.lock().unwrap().len(), 1, "it is not tried again");
+    site.store.replay(&[instance]).unwrap();
+    assert_eq!(site.end(instance), End::Forwarded);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_together_goes_together() {
+    let site = Site::new();
+    for number in 1..=40 {
+        send(&site.store, &radiograph(number, |_| {}));
+    }
+    let pipeline = site.start(&[forwarding()], &[]);
+    wait("40 objects", || (site.pacs.taken("original").len() == 40).then_some(()));
+    let batches = site.pacs.batches.lock().unwrap().clone();
+    assert!(batches.len() <= 10, "an association for each object: {batches:?}");
+    pipeline.shutdown().await;
+}
+
+/// A destination whose code panics.
+struct Broken;
+
+impl Destination for Broken {
+    fn deliver(&self, _parcels: Vec<dokuei_pipeline::Parcel>) -> dokuei_pipeline::BoxFuture<'_, Vec<DeliveryOutcome>> {
+        Box::pin(async { panic!("the played destination panics") })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_destination_holds_up_no_other_and_its_successor_gets_what_waits() {
+    let site = Site::new();
+    let both = route(serde_json::json!({ "name": "both", "send_images": ["broken", "pacs"] }));
+    let broken: Arc<dyn Destination> = Arc::new(Broken);
+    let pacs = || Arc::clone(&site.pacs) as Arc<dyn Destination>;
+    let first = setup(std::slice::from_ref(&both), &[], &[("broken", broken), ("pacs", pacs())]);
+    let pipeline = dokuei_pipeline::Pipeline::start(site.store.clone(), first, crate::support::config()).unwrap();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    wait("the other destination", || (site.pacs.taken("original").len() == 1).then_some(()));
+    assert_eq!(site.store.reader().end(instance).unwrap(), None);
+    let mended = PlayedPacs::new();
+    let second = Arc::clone(&mended) as Arc<dyn Destination>;
+    pipeline.reload(setup(&[both], &[], &[("broken", second), ("pacs", pacs())])).unwrap();
+    assert_eq!(site.end(instance), End::Forwarded);
+    assert_eq!(mended.taken("original").len(), 1);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_taken_out_of_the_config_leaves_dead_letters() {
+    let site = Site::new();
+    site.pacs.answer(std::iter::repeat_n(DeliveryOutcome::Unreachable("down".into()), 1_000));
+    let pipeline = site.start(&[forwarding()], &[]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    wait("an attempt", || (!site.pacs.batches.lock().unwrap().is_empty()).then_some(()));
+    let other = PlayedPacs::new();
+    let elsewhere = route(serde_json::json!({ "name": "forward", "send_images": ["archive"] }));
+    let next =
+        || setup(std::slice::from_ref(&elsewhere), &[], &[("archive", Arc::clone(&other) as Arc<dyn Destination>)]);
+    // A delivery that is under way at the first reload is found waiting at a later one.
+    let end = wait("a dead letter", || {
+        pipeline.reload(next()).unwrap();
+        site.store.reader().end(instance).unwrap()
+    });
+    let End::Failed { reason } = end else { panic!("{end:?}") };
+    assert!(reason.contains("no longer configured"), "{reason}");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_refused_does_not_hold_up_the_picture() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    site.pacs.answer([DeliveryOutcome::NotAccepted("no presentation context for a report".into())]);
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("no presentation context"), "{reason}");
+    assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("sc").len()), (0, 1));
+    pipeline.shutdown().await;
+}

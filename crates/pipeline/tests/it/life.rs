@@ -1,0 +1,311 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dokuei_inference::Accepts;
+use dokuei_pipeline::RouteConfig;
+use dokuei_store::{ArrivalKind, ManualClock};
+use dokuei_types::{DeclineReason, End};
+
+use crate::support::{Play, PlayedModel, Site, chest, exists, radiograph, reread, route, send, send_from, wait};
+
+/// Every instance is forwarded and looked at.
+fn everything() -> RouteConfig {
+    route(serde_json::json!({
+        "name": "everything", "models": ["lungs"], "send_results": ["pacs"], "send_images": ["pacs"]
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_radiograph_comes_back_as_a_report_and_a_heat_map() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+
+    let (reports, pictures) = (site.pacs.taken("sr"), site.pacs.taken("sc"));
+    assert_eq!((reports.len(), pictures.len()), (1, 1));
+    assert_eq!(reports[0].1, uids::COMPREHENSIVE3_DSR_STORAGE);
+    for (_, class, uid, bytes) in reports.iter().chain(&pictures) {
+        let object = reread(bytes);
+        assert_eq!(object.text(tags::STUDY_INSTANCE_UID).as_deref(), Some("1.2.3"));
+        assert_eq!(object.text(tags::PATIENT_NAME).as_deref(), Some("Test^Patient"));
+        assert_eq!(object.text(tags::SOP_CLASS_UID).as_ref(), Some(class));
+        assert_eq!(object.text(tags::SOP_INSTANCE_UID).as_ref(), Some(uid));
+    }
+    let shown = site.store.reader().show(instance).unwrap().unwrap();
+    let classes: Vec<&str> = shown.results[0].objects.iter().map(|object| object.sop_class.as_str()).collect();
+    assert_eq!(
+        classes,
+        [
+            uids::COMPREHENSIVE3_DSR_STORAGE,
+            uids::COMPREHENSIVE_SR_STORAGE,
+            uids::ENHANCED_SR_STORAGE,
+            uids::SECONDARY_CAPTURE_IMAGE_STORAGE,
+        ],
+        "the report in each class a destination may want"
+    );
+    assert!(shown.results[0].objects.iter().all(|object| exists(&object.path)));
+    assert_eq!(shown.results[0].findings[0]["findings"][0]["name"], "opacity");
+    let trace = shown.decision.unwrap();
+    assert_eq!(trace[0]["conditions"][1]["values"]["body_part"], "'CHEST'");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_marked_means_a_report_without_a_picture() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.1));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("sc").len()), (1, 0));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_without_a_destination_are_kept() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let keep = RouteConfig { send_results: Vec::new(), ..chest(&["lungs"]) };
+    let pipeline = site.start(&[keep], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    assert_eq!(site.store.reader().show(instance).unwrap().unwrap().results[0].objects.len(), 4);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_rule_matches_ends_so_with_the_reason() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let hand = radiograph(1, |data| data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "HAND"));
+    let instance = send(&site.store, &hand).instance();
+    assert_eq!(site.end(instance), End::NoRuleMatched);
+    assert_eq!(model.runs(), 0);
+    let trace = site.store.reader().show(instance).unwrap().unwrap().decision.unwrap();
+    assert_eq!(trace[0]["conditions"][1]["values"]["body_part"], "'HAND'");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_come_back_make_no_loop() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[everything()], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    let mut results = site.pacs.taken("sr");
+    results.extend(site.pacs.taken("sc"));
+    for (role, _, _, bytes) in &results {
+        let mut data = reread(bytes);
+        if role == "sc" {
+            data.put_bytes(tags::PIXEL_DATA, VR::OB, vec![0; 64 * 48 * 3]);
+        }
+        let back = send_from(&site.store, &data, "PACS").instance();
+        let end = site.end(back);
+        assert!(matches!(end, End::Declined { .. }), "{role}: {end:?}");
+    }
+    assert_eq!(model.runs(), 1);
+    assert_eq!(site.pacs.taken("original").len(), 1, "nothing is returned to its sender");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_cannot_take_is_declined_and_still_forwarded() {
+    let criteria = Accepts { when: vec!["view_position == 'PA'".into()], ..Accepts::default() };
+    let small = Accepts { min_rows: Some(1_000), ..Accepts::default() };
+    for (name, accepts, data, reason) in [
+        ("criteria", criteria, radiograph(1, |_| {}), "view_position"),
+        ("limits", small, radiograph(1, |_| {}), "64 rows"),
+        ("no pixels", Accepts::default(), radiograph(1, |data| drop(data.remove(tags::PIXEL_DATA))), "no pixel data"),
+        (
+            "short pixels",
+            Accepts::default(),
+            radiograph(1, |data| data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![0; 10])),
+            "",
+        ),
+        (
+            "lying attributes",
+            Accepts::default(),
+            radiograph(1, |data| data.put_u16(tags::BITS_ALLOCATED, &[1_000])),
+            "",
+        ),
+        (
+            "no study",
+            Accepts::default(),
+            radiograph(1, |data| drop(data.remove(tags::STUDY_INSTANCE_UID))),
+            "StudyInstanceUID",
+        ),
+    ] {
+        let site = Site::new();
+        let model = PlayedModel::accepting("lungs", Play::Says(0.8), accepts);
+        let pipeline = site.start(&[everything()], &[&model]);
+        let instance = send(&site.store, &data).instance();
+        let End::Declined { reason: said } = site.end(instance) else { panic!("{name}: {:?}", site.end(instance)) };
+        assert!(said.to_string().contains(reason), "{name}: {said}");
+        assert_eq!(site.pacs.taken("original").len(), 1, "{name}");
+        assert_eq!(site.pacs.taken("sr").len(), 0, "{name}");
+        pipeline.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_data_set_is_declined_and_forwarded() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[everything()], &[&model]);
+    let mut data = radiograph(1, |_| {});
+    // An element whose length runs past the end.
+    data.put_text(tags::IMAGE_COMMENTS, VR::LT, "x");
+    let instance = {
+        let mut broken = dokuei_dataset::write_dataset(&data, dokuei_dataset::Encoding::ExplicitLittle);
+        broken[6] = 0xFF;
+        broken[7] = 0xFF;
+        broken.truncate(200);
+        crate::support::send_bytes(&site.store, "1.2.3.9", &broken)
+    };
+    assert!(matches!(site.end(instance), End::Declined { reason: DeclineReason::Malformed(_) }));
+    assert_eq!(site.pacs.taken("original").len(), 1);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_model_fails_and_the_other_reports() {
+    let site = Site::new();
+    let lungs = PlayedModel::new("lungs", Play::Says(0.8));
+    let bones = PlayedModel::new("bones", Play::Panics);
+    let pipeline = site.start(&[chest(&["lungs", "bones"])], &[&lungs, &bones]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("the played model panics"), "{reason}");
+    assert_eq!(site.pacs.taken("sr").len(), 1);
+    let dead = site.store.reader().failed(10).unwrap();
+    assert_eq!((dead.len(), dead[0].what.as_str()), (1, "analyze bones"));
+
+    // The node lives on, and a better model with a replay makes it good.
+    let better = PlayedModel::new("bones", Play::Says(0.2));
+    pipeline.reload(site.setup(&[chest(&["lungs", "bones"])], &[&lungs, &better])).unwrap();
+    assert_eq!(site.store.replay(&[instance]).unwrap().jobs, 1);
+    assert_eq!(site.end(instance), End::Reported);
+    assert_eq!((lungs.runs(), better.runs()), (1, 1));
+    assert_eq!(site.pacs.taken("sr").len(), 2);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again_and_then_given_up() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Refuses(2));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    assert_eq!(model.runs(), 3);
+    pipeline.shutdown().await;
+
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Refuses(1_000));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("no memory") && reason.contains("3 attempts"), "{reason}");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_image_again_is_not_looked_at_again() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let image = radiograph(1, |_| {});
+    let instance = send(&site.store, &image).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    assert_eq!(send(&site.store, &image).kind(), ArrivalKind::Duplicate);
+    let changed = radiograph(1, |data| data.put_text(tags::PATIENT_NAME, VR::PN, "Other^Patient"));
+    let second = send(&site.store, &changed);
+    assert_eq!(second.kind(), ArrivalKind::Version(2));
+    let end = site.end(second.instance());
+    assert!(matches!(end, End::Declined { reason: DeclineReason::Limit(_) }), "{end:?}");
+    assert_eq!((model.runs(), site.pacs.taken("sr").len()), (1, 1));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_routes_to_one_model_make_one_result() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let second = RouteConfig { name: "again".into(), ..chest(&["lungs"]) };
+    let pipeline = site.start(&[chest(&["lungs"]), second], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    let shown = site.store.reader().show(instance).unwrap().unwrap();
+    assert_eq!((shown.results.len(), shown.tasks.len()), (1, 2));
+    assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("sc").len()), (1, 1));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_sends_the_same_bytes_and_asks_no_model() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.end(instance), End::Reported);
+    // As `dokuei replay` does, from another process.
+    let beside = dokuei_store::Store::attach(site.dir.path()).unwrap();
+    assert_eq!(beside.replay(&[instance]).unwrap().sent_again, 2);
+    wait("the second delivery", || (site.pacs.taken.lock().unwrap().len() == 4).then_some(()));
+    assert_eq!(site.end(instance), End::Reported);
+    let reports = site.pacs.taken("sr");
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(model.runs(), 1);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_is_looked_at_once_it_has_settled() {
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let site = Site::with_clock(Arc::clone(&clock) as _);
+    let model = PlayedModel::new("lungs", Play::Says(0.2));
+    let study = route(serde_json::json!({
+        "name": "studies", "trigger": "study", "settle_after": "10s", "settle_at_most": "60s",
+        "models": ["lungs"], "send_results": ["pacs"]
+    }));
+    let pipeline = site.start(&[study], &[&model]);
+    let instances: Vec<_> = (1..=3).map(|number| send(&site.store, &radiograph(number, |_| {})).instance()).collect();
+    let counts = || site.store.reader().counts().unwrap();
+    wait("the members", || {
+        let counts = counts();
+        (counts.units_waiting == 1 && !counts.jobs.contains_key("match")).then_some(())
+    });
+    assert_eq!(model.runs(), 0);
+    clock.advance_ms(10_000);
+    pipeline.wake();
+    for instance in instances {
+        assert_eq!(site.end(instance), End::Reported);
+    }
+    let late = send(&site.store, &radiograph(4, |_| {})).instance();
+    wait("the late member", || (counts().units_waiting == 1).then_some(()));
+    clock.advance_ms(10_000);
+    pipeline.wake();
+    assert_eq!(site.end(late), End::Reported);
+    assert_eq!(model.runs(), 4, "the late image alone");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shut_down_goes_on_where_it_was() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    pipeline.shutdown().await;
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    assert_eq!(site.store.reader().end(instance).unwrap(), None);
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    assert_eq!(site.end(instance), End::Reported);
+    // Nothing waits when nothing is due: the shutdown is not held up by a sleep.
+    tokio::time::timeout(Duration::from_secs(20), pipeline.shutdown()).await.unwrap();
+}

@@ -1,0 +1,201 @@
+//! From fragments to operations: begins an instance when its command is whole, passes its bytes on as
+//! they come, and hands over what is to be answered when the message ends. Pure but for the service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dicom_dictionary_std::{tags, uids};
+use dokuei_types::{DimseStatus, Uid};
+
+use super::negotiation::Negotiated;
+use crate::message::{Assembler, CommandSet, Field, Piece, StoreFault};
+use crate::pdu::{Abort, Event, Framer, ProtocolError};
+use crate::service::{IncomingInstance, StorageService, StoreRequest};
+use crate::state::{self, Action, State};
+
+/// Something whole that arrived.
+pub(crate) enum Arrival<I> {
+    /// A request to be answered.
+    Operation(Operation<I>),
+    /// A-RELEASE-RQ.
+    Release,
+    /// A-ABORT.
+    Abort(Abort),
+}
+
+/// A request, its data set taken in.
+pub(crate) struct Operation<I> {
+    pub(crate) context: u8,
+    pub(crate) command: CommandSet,
+    pub(crate) work: Work<I>,
+}
+
+pub(crate) enum Work<I> {
+    /// The data set arrived, of so many bytes; the instance waits to be committed, or is refused.
+    Store { received: u64, outcome: Result<I, StoreFault> },
+    /// C-ECHO, to be answered with this status.
+    Echo(DimseStatus),
+    /// A request we do not know.
+    Unrecognized,
+    /// C-CANCEL, which has no response.
+    Cancel,
+}
+
+enum Receiving<I> {
+    Store {
+        received: u64,
+        outcome: Result<I, StoreFault>,
+    },
+    /// The data set of an operation we do not know.
+    Ignored,
+}
+
+pub(crate) struct Inbound<S: StorageService> {
+    service: Arc<S>,
+    negotiated: Arc<Negotiated>,
+    association: u64,
+    peer: SocketAddr,
+    instance_size: u64,
+    assembler: Assembler,
+    current: Option<(u8, CommandSet, Receiving<S::Incoming>)>,
+}
+
+impl<S: StorageService> Inbound<S> {
+    pub(crate) fn new(
+        service: Arc<S>,
+        negotiated: Arc<Negotiated>,
+        association: u64,
+        peer: SocketAddr,
+        limits: &crate::config::Limits,
+    ) -> Self {
+        let assembler = Assembler::new(negotiated.ids(), limits.command_set_bytes);
+        Self { service, negotiated, association, peer, instance_size: limits.instance_size, assembler, current: None }
+    }
+
+    /// Whether no message has begun.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.current.is_none() && self.assembler.is_between_messages()
+    }
+
+    /// Whether a data set is on its way.
+    pub(crate) fn expects_data(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether taking in `count` bytes may block: when they may begin an instance, or its storage says so.
+    pub(crate) fn may_block(&self, count: usize) -> bool {
+        match &self.current {
+            None => count > 0,
+            Some((_, _, Receiving::Store { outcome: Ok(incoming), .. })) => count > 0 && incoming.may_block(count),
+            Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Ignored)) => false,
+        }
+    }
+
+    /// Takes in what the framer holds, up to the next arrival; `None` when more bytes are needed.
+    pub(crate) fn take(&mut self, framer: &mut Framer) -> Result<Option<Arrival<S::Incoming>>, ProtocolError> {
+        while let Some(event) = framer.next()? {
+            let (kind, body) = match event {
+                Event::Fragment(fragment) => {
+                    let piece = self.assembler.accept(fragment)?;
+                    if let Some(operation) = self.piece(piece)? {
+                        return Ok(Some(Arrival::Operation(operation)));
+                    }
+                    continue;
+                }
+                Event::Control { kind, body } => (kind, body),
+                Event::Foreign(kind) => (kind, [0; 4]),
+            };
+            return match state::action(State::Sta6, state::Event::Pdu(kind)) {
+                Action::Ar2 if self.is_idle() => Ok(Some(Arrival::Release)),
+                Action::Aa3 => Ok(Some(Arrival::Abort(Abort::from_body(body)))),
+                _ => Err(ProtocolError::UnexpectedPdu(kind)),
+            };
+        }
+        Ok(None)
+    }
+
+    fn piece(&mut self, piece: Piece<'_>) -> Result<Option<Operation<S::Incoming>>, ProtocolError> {
+        match piece {
+            Piece::Partial => Ok(None),
+            Piece::Command { context, command } => self.begin(context, command),
+            Piece::Data { bytes, last } => {
+                self.data(bytes);
+                Ok(if last { self.finish() } else { None })
+            }
+        }
+    }
+
+    fn begin(&mut self, context: u8, command: CommandSet) -> Result<Option<Operation<S::Incoming>>, ProtocolError> {
+        let has_data_set = command.has_data_set();
+        let receiving = match Field::of(command.field()) {
+            Field::StoreRequest => {
+                let outcome =
+                    if has_data_set { self.begin_store(context, &command) } else { Err(StoreFault::NoDataSet) };
+                Receiving::Store { received: 0, outcome }
+            }
+            Field::EchoRequest | Field::CancelRequest | Field::OtherRequest(_) => Receiving::Ignored,
+            Field::StoreResponse | Field::EchoResponse | Field::OtherResponse(_) => {
+                return Err(ProtocolError::UnexpectedMessage(command.field()));
+            }
+        };
+        self.current = Some((context, command, receiving));
+        Ok(if has_data_set { None } else { self.finish() })
+    }
+
+    fn begin_store(&self, id: u8, command: &CommandSet) -> Result<S::Incoming, StoreFault> {
+        let sop_class = command.uid(tags::AFFECTED_SOP_CLASS_UID).ok_or(StoreFault::SopClassInvalid)?;
+        let context = self
+            .negotiated
+            .context(id)
+            .filter(|context| context.abstract_syntax == sop_class && sop_class.as_str() != uids::VERIFICATION)
+            .ok_or(StoreFault::SopClassOfOtherContext)?;
+        let sop_instance: Uid = command.uid(tags::AFFECTED_SOP_INSTANCE_UID).ok_or(StoreFault::SopInstanceInvalid)?;
+        Ok(self.service.begin(StoreRequest {
+            calling_ae: &self.negotiated.calling_ae,
+            called_ae: &self.negotiated.called_ae,
+            peer: self.peer,
+            sop_class: &sop_class,
+            sop_instance: &sop_instance,
+            transfer_syntax: &context.transfer_syntax,
+            association: self.association,
+        })?)
+    }
+
+    fn data(&mut self, bytes: &[u8]) {
+        let Some((_, _, Receiving::Store { received, outcome })) = &mut self.current else { return };
+        *received = received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let Ok(incoming) = outcome else { return };
+        // Once refused, the instance is dropped at once, so that what it holds is free while the peer
+        // goes on sending.
+        if *received > self.instance_size {
+            *outcome = Err(StoreFault::TooLarge { limit: self.instance_size });
+        } else if let Err(refusal) = incoming.write(bytes) {
+            *outcome = Err(refusal.into());
+        }
+    }
+
+    fn finish(&mut self) -> Option<Operation<S::Incoming>> {
+        let (context, command, receiving) = self.current.take()?;
+        let work = match (receiving, Field::of(command.field())) {
+            (Receiving::Store { received: 0, outcome: Ok(_) }, _) => {
+                Work::Store { received: 0, outcome: Err(StoreFault::EmptyDataSet) }
+            }
+            (Receiving::Store { received, outcome }, _) => Work::Store { received, outcome },
+            (Receiving::Ignored, Field::EchoRequest) => Work::Echo(self.echo_status(context, &command)),
+            (Receiving::Ignored, Field::CancelRequest) => Work::Cancel,
+            (Receiving::Ignored, _) => Work::Unrecognized,
+        };
+        Some(Operation { context, command, work })
+    }
+
+    /// PS3.7 § 9.1.5.1: the SOP class of C-ECHO is Verification, in a context of its own.
+    fn echo_status(&self, id: u8, command: &CommandSet) -> DimseStatus {
+        let of_context = self.negotiated.context(id).map(|context| context.abstract_syntax.as_str());
+        let of_command = command.uid(tags::AFFECTED_SOP_CLASS_UID);
+        if of_context == Some(uids::VERIFICATION) && of_command.is_some_and(|uid| uid.as_str() == uids::VERIFICATION) {
+            DimseStatus::SUCCESS
+        } else {
+            DimseStatus::SOP_CLASS_NOT_SUPPORTED
+        }
+    }
+}

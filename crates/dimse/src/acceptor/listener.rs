@@ -1,0 +1,88 @@
+//! Accepts connections until told to stop, then waits for what is in progress.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::admission::Admission;
+use super::session::{Shared, serve_connection};
+use crate::config::ListenerConfig;
+use crate::counters::{Counters, add};
+use crate::service::StorageService;
+
+/// Pause after a failed accept, mostly for want of file descriptors, which only time gives back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the associations that come to `listener`; see [`crate::bind`].
+///
+/// Each association keeps the config that `config` held when it connected. When `shutdown` is
+/// cancelled, no connection is accepted any more, each association finishes the message it is in, with
+/// its response, and is then aborted as by the service user; what is still going on after
+/// [`Timeouts::drain`](crate::Timeouts::drain) is broken off. Returns when all have ended.
+pub async fn serve<S: StorageService>(
+    listener: TcpListener,
+    config: watch::Receiver<Arc<ListenerConfig>>,
+    service: Arc<S>,
+    counters: Arc<Counters>,
+    shutdown: CancellationToken,
+) {
+    let shared = Arc::new(Shared {
+        service,
+        counters,
+        admission: Admission::default(),
+        shutdown: shutdown.clone(),
+        broken_off: CancellationToken::new(),
+    });
+    let tasks = TaskTracker::new();
+    let mut number: u64 = 0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_the_connection(&error) => continue,
+            Err(error) => {
+                warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, %peer, "TCP_NODELAY");
+        }
+        number = number.saturating_add(1);
+        add(&shared.counters.connections, 1);
+        let config = config.borrow().clone();
+        let half_open = shared.admission.connected(number, config.limits.half_open);
+        let connection = serve_connection(Box::new(stream), peer, number, config, shared.clone(), half_open);
+        tasks.spawn(connection.instrument(info_span!("association", association = number, %peer)));
+    }
+    drop(listener);
+    tasks.close();
+    let grace = config.borrow().timeouts.drain;
+    if !tasks.is_empty() {
+        info!(connections = tasks.len(), ?grace, "draining");
+    }
+    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        warn!(connections = tasks.len(), "the time to drain is over");
+        shared.broken_off.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// Errors that concern only the connection that was about to be accepted (accept(2)).
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

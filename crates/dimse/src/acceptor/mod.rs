@@ -1,0 +1,11 @@
+//! The side that is called: decides about associations, serves them, and drains on shutdown.
+
+mod admission;
+mod inbound;
+mod listener;
+mod negotiation;
+mod session;
+
+pub use listener::serve;
+pub(crate) use negotiation::UserInformation;
+pub use negotiation::{AcceptedContext, Negotiated, negotiate};

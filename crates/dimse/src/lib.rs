@@ -1,0 +1,47 @@
+//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE; never files, studies or models.
+//!
+//! | module | is | sections |
+//! |---|---|---|
+//! | [`pdu`] | protocol data units: framing, association PDUs, refusals | PS3.8 § 9.3 |
+//! | [`state`] | the upper layer state machine as a table | PS3.8 § 9.2 |
+//! | [`message`] | command sets, messages, requests and responses; no sockets | PS3.7 § 6.3, § 9.3, Annexes C and E |
+//! | [`sop_class`] | what can be stored | PS3.4 Annex B, PS3.6 Annex A |
+//! | [`serve`] | the listener: negotiation, admission, one task for each association | PS3.7 Annex D |
+//! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5 |
+//!
+//! What always holds:
+//! - success is answered to C-STORE only with a `Committed` of the storage in hand ([`IncomingInstance`]);
+//! - every C-STORE that can be answered is, and the association goes on; A-ABORT answers breaches of the
+//!   protocol, silence, and shutdown;
+//! - memory depends on limits of ours, never on a length a peer claims;
+//! - nothing of a data set is logged: it is never looked at.
+//!
+//! Both sides set TCP_NODELAY, write each PDU at once, and set TCP_QUICKACK around reads, which spares
+//! peers with Nagle's algorithm on a stall of 40 ms for each of theirs.
+
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+mod acceptor;
+mod config;
+mod counters;
+pub mod message;
+pub mod pdu;
+mod sender;
+mod service;
+pub mod sop_class;
+pub mod state;
+mod wire;
+
+pub use acceptor::{AcceptedContext, Negotiated, negotiate, serve};
+pub use config::{
+    AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice,
+};
+pub use counters::{CounterSnapshot, Counters};
+pub use message::Refusal;
+pub use pdu::{Abort, ProtocolError, Rejection};
+pub use sender::{
+    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Fault, PeerInfo, ProposedContext,
+    SendError, StoreItem, StoreOutcome, echo, plan_contexts,
+};
+pub use service::{AssociationInfo, IncomingInstance, StorageService, StoreRequest};
+pub use wire::{Transport, bind};

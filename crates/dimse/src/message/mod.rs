@@ -1,0 +1,12 @@
+//! DIMSE messages (PS3.7): command sets, their assembly from fragments, and what is asked and answered.
+//! It knows no sockets, so it can be read against PS3.7 and fuzzed without a network.
+
+mod assembler;
+mod command;
+mod operation;
+mod refusal;
+
+pub use assembler::{Assembler, ContextSet, Piece};
+pub use command::{CommandError, CommandSet, CommandWriter, NO_DATA_SET};
+pub use operation::{Field, echo_request, response, store_request};
+pub use refusal::{Refusal, StoreFault};

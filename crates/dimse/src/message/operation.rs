@@ -1,0 +1,115 @@
+//! The requests and responses we write (PS3.7 § 9.3), and the command fields we know (PS3.7 § E.1).
+
+use dicom_dictionary_std::{tags, uids};
+use dokuei_types::{DimseStatus, Uid};
+
+use super::{CommandSet, CommandWriter, NO_DATA_SET};
+
+/// Command Data Set Type of our requests that carry one; any value but 0101 would do.
+const DATA_SET: u16 = 0x0001;
+/// Priority (0000,0700): medium.
+const MEDIUM: u16 = 0x0000;
+/// The bit by which the field of a response differs from that of its request.
+const RESPONSE: u16 = 0x8000;
+
+/// What a command asks for, as far as this crate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// 0001: C-STORE-RQ.
+    StoreRequest,
+    /// 0030: C-ECHO-RQ.
+    EchoRequest,
+    /// 0FFF: C-CANCEL-RQ, which has no response.
+    CancelRequest,
+    /// Another request.
+    OtherRequest(u16),
+    /// 8001: C-STORE-RSP.
+    StoreResponse,
+    /// 8030: C-ECHO-RSP.
+    EchoResponse,
+    /// Another response.
+    OtherResponse(u16),
+}
+
+impl Field {
+    /// The meaning of a Command Field (0000,0100).
+    #[must_use]
+    pub fn of(field: u16) -> Self {
+        match field {
+            0x0001 => Self::StoreRequest,
+            0x0030 => Self::EchoRequest,
+            0x0FFF => Self::CancelRequest,
+            0x8001 => Self::StoreResponse,
+            0x8030 => Self::EchoResponse,
+            other if other & RESPONSE != 0 => Self::OtherResponse(other),
+            other => Self::OtherRequest(other),
+        }
+    }
+}
+
+/// C-ECHO-RQ (PS3.7 § 9.3.5.1).
+#[must_use]
+pub fn echo_request(message_id: u16) -> Vec<u8> {
+    let verification = Uid::new(uids::VERIFICATION).ok();
+    let writer = match &verification {
+        Some(uid) => CommandWriter::default().uid(tags::AFFECTED_SOP_CLASS_UID, uid),
+        None => CommandWriter::default(),
+    };
+    writer
+        .number(tags::COMMAND_FIELD, 0x0030)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
+        .finish()
+}
+
+/// C-STORE-RQ (PS3.7 § 9.3.1.1); its data set follows.
+#[must_use]
+pub fn store_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Vec<u8> {
+    CommandWriter::default()
+        .uid(tags::AFFECTED_SOP_CLASS_UID, sop_class)
+        .number(tags::COMMAND_FIELD, 0x0001)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::PRIORITY, MEDIUM)
+        .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET)
+        .uid(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance)
+        .finish()
+}
+
+/// The response to a request, without a data set. Affected SOP Class and Instance are those of the
+/// request, where it has them; the comment is left out when empty.
+#[must_use]
+pub fn response(request: &CommandSet, status: DimseStatus, comment: &str) -> Vec<u8> {
+    let mut writer = CommandWriter::default();
+    if let Some(uid) = request.uid(tags::AFFECTED_SOP_CLASS_UID) {
+        writer = writer.uid(tags::AFFECTED_SOP_CLASS_UID, &uid);
+    }
+    writer = writer
+        .number(tags::COMMAND_FIELD, request.field() | RESPONSE)
+        .number(tags::MESSAGE_ID_BEING_RESPONDED_TO, request.message_id().unwrap_or(0))
+        .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
+        .number(tags::STATUS, status.0);
+    if !comment.is_empty() {
+        writer = writer.text(tags::ERROR_COMMENT, comment);
+    }
+    if let Some(uid) = request.uid(tags::AFFECTED_SOP_INSTANCE_UID) {
+        writer = writer.uid(tags::AFFECTED_SOP_INSTANCE_UID, &uid);
+    }
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_names_what_it_answers() {
+        let (class, instance) = (Uid::new("1.2.3").unwrap(), Uid::new("1.2.3.4").unwrap());
+        let request = CommandSet::parse(store_request(77, &class, &instance)).unwrap();
+        assert_eq!((Field::of(request.field()), request.has_data_set()), (Field::StoreRequest, true));
+        let answer = CommandSet::parse(response(&request, DimseStatus::OUT_OF_RESOURCES, "no room")).unwrap();
+        assert_eq!(Field::of(answer.field()), Field::StoreResponse);
+        assert_eq!((answer.responds_to(), answer.has_data_set()), (Some(77), false));
+        assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(instance));
+        assert_eq!(answer.text(tags::ERROR_COMMENT), "no room");
+    }
+}

@@ -1,0 +1,484 @@
+//! An association that we asked for: from the connection to the release.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{
+    AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem, write_pdu,
+};
+use dokuei_types::{AeTitle, Uid};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::error::{AssociateError, SendError};
+use super::plan::{CONTEXTS_MAX, ProposedContext};
+use crate::acceptor::{AcceptedContext, UserInformation};
+use crate::config::RequestorConfig;
+use crate::message::{Assembler, CommandSet, Field, Piece};
+use crate::pdu::{
+    Abort, Event, Framer, PduKind, ProtocolError, RELEASE_REQUEST, RELEASE_RESPONSE, Rejection, SendLimit, read_accept,
+};
+use crate::state::{self, Action, State};
+use crate::wire::{Opening, Transport, Wire, WireError};
+
+/// The longest answer to an association request, in bytes.
+const ACCEPT_BYTES_MAX: u32 = 1024 * 1024;
+/// The longest command set of a response, in bytes.
+const COMMAND_BYTES_MAX: usize = 64 * 1024;
+/// How long to look for the reason once a connection has failed.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What the peer said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Where it was reached.
+    pub address: SocketAddr,
+    /// Implementation Class UID, as sent.
+    pub implementation_class_uid: Option<String>,
+    /// Implementation Version Name, as sent.
+    pub implementation_version_name: Option<String>,
+    /// The longest P-DATA-TF it takes, in bytes; 0 means no limit.
+    pub maximum_length: u32,
+}
+
+/// An established association. Operations follow one another; after a failure that ends it every one
+/// fails with [`SendError::Ended`]. Dropped without [`Association::release`], it is aborted, and so it
+/// is when the future of an operation is dropped.
+pub struct Association {
+    pub(super) wire: Wire,
+    pub(super) timeouts: SendTimeouts,
+    pub(super) send_limit: SendLimit,
+    pub(super) buffer: Vec<u8>,
+    contexts: Vec<AcceptedContext>,
+    assembler: Assembler,
+    /// A response whose data set is still to come.
+    waiting: Option<CommandSet>,
+    /// A response that has come.
+    whole: Option<CommandSet>,
+    peer: PeerInfo,
+    stage: Stage,
+    message_id: u16,
+    established_after: [Duration; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SendTimeouts {
+    pub(super) response: Duration,
+    pub(super) idle: Duration,
+    release: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Between operations.
+    Ready,
+    /// Within one; what was sent may end inside a PDU.
+    Busy,
+    /// Over.
+    Ended,
+}
+
+impl std::fmt::Debug for Association {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Association")
+            .field("peer", &self.peer)
+            .field("contexts", &self.contexts)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Association {
+    /// Connects and associates.
+    ///
+    /// # Errors
+    /// [`AssociateError`]; it says whose fault it is and what to change.
+    pub async fn request(config: &RequestorConfig, proposed: &[ProposedContext]) -> Result<Self, AssociateError> {
+        let begin = Instant::now();
+        let (stream, address) = connect(config).await?;
+        let connected = begin.elapsed();
+        let mut association = Self::over(Box::new(stream), address, config, proposed).await?;
+        association.established_after[0] = connected;
+        Ok(association)
+    }
+
+    /// Associates over a connection that is already there.
+    ///
+    /// # Errors
+    /// As [`Association::request`].
+    pub async fn over(
+        transport: Box<dyn Transport>,
+        address: SocketAddr,
+        config: &RequestorConfig,
+        proposed: &[ProposedContext],
+    ) -> Result<Self, AssociateError> {
+        if !(1..=CONTEXTS_MAX).contains(&proposed.len()) {
+            return Err(AssociateError::ContextCount(proposed.len()));
+        }
+        let begin = Instant::now();
+        let request = write_request(config, proposed)?;
+        let mut wire = Wire::new(transport, config.pdu_length);
+        let limit = config.associate_timeout;
+        wire.send(&request, limit).await?;
+        let opening = match timeout(limit, wire.opening(ACCEPT_BYTES_MAX)).await {
+            Ok(Ok(opening)) => opening,
+            Ok(Err(error)) => {
+                if let WireError::Protocol(error) = &error {
+                    abort(&mut wire, error.abort(), config.release_timeout).await;
+                }
+                return Err(error.into());
+            }
+            Err(_elapsed) => {
+                abort(&mut wire, Abort::USER, config.release_timeout).await;
+                return Err(AssociateError::NoAnswer(limit));
+            }
+        };
+        let body = accepted_body(opening, config, &mut wire).await?;
+        let accept = match read_accept(&body) {
+            Ok(accept) => accept,
+            Err(error) => {
+                abort(&mut wire, error.abort(), config.release_timeout).await;
+                return Err(error.into());
+            }
+        };
+        let contexts = agreed(proposed, &accept.presentation_contexts);
+        let user = UserInformation::of(&accept.user_variables);
+        let send_limit = match SendLimit::of_peer(user.maximum_length) {
+            Ok(limit) => limit,
+            Err(error) => {
+                abort(&mut wire, Abort::USER, config.release_timeout).await;
+                return Err(error.into());
+            }
+        };
+        wire.associated();
+        Ok(Self {
+            wire,
+            timeouts: SendTimeouts {
+                response: config.response_timeout,
+                idle: config.idle_timeout,
+                release: config.release_timeout,
+            },
+            send_limit,
+            buffer: Vec::new(),
+            assembler: Assembler::new(contexts.iter().map(|context| context.id).collect(), COMMAND_BYTES_MAX),
+            contexts,
+            waiting: None,
+            whole: None,
+            peer: PeerInfo {
+                address,
+                implementation_class_uid: user.class_uid,
+                implementation_version_name: user.version_name,
+                maximum_length: user.maximum_length,
+            },
+            stage: Stage::Ready,
+            message_id: 0,
+            established_after: [Duration::ZERO, begin.elapsed()],
+        })
+    }
+
+    /// The ID of the accepted context for this SOP class in this transfer syntax.
+    #[must_use]
+    pub fn accepted(&self, sop_class: &Uid, transfer_syntax: &Uid) -> Option<u8> {
+        self.contexts
+            .iter()
+            .find(|context| context.abstract_syntax == *sop_class && context.transfer_syntax == *transfer_syntax)
+            .map(|context| context.id)
+    }
+
+    /// All accepted contexts; there may be none.
+    #[must_use]
+    pub fn contexts(&self) -> &[AcceptedContext] {
+        &self.contexts
+    }
+
+    /// What the peer said of itself.
+    #[must_use]
+    pub fn peer(&self) -> &PeerInfo {
+        &self.peer
+    }
+
+    /// Whether operations are still possible.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// How long the connection took, and then the association.
+    #[must_use]
+    pub fn established_after(&self) -> [Duration; 2] {
+        self.established_after
+    }
+
+    /// Releases the association and waits for the peer to agree.
+    ///
+    /// # Errors
+    /// [`SendError`] when the peer does not answer as it should. Everything that was answered before
+    /// stays as it is.
+    pub async fn release(mut self) -> Result<(), SendError> {
+        self.begin()?;
+        let result = self.exchange_release().await;
+        let result = self.conclude(result).await;
+        self.stage = Stage::Ended;
+        result
+    }
+
+    /// Aborts the association as the service user, and waits shortly for the peer to close.
+    pub async fn abort(mut self) {
+        if self.stage == Stage::Ready {
+            abort(&mut self.wire, Abort::USER, self.timeouts.release).await;
+        }
+        self.stage = Stage::Ended;
+    }
+
+    /// Marks an operation as begun.
+    pub(super) fn begin(&mut self) -> Result<(), SendError> {
+        if self.stage != Stage::Ready {
+            return Err(SendError::Ended);
+        }
+        self.stage = Stage::Busy;
+        Ok(())
+    }
+
+    /// Marks an operation as done. After a failure the association is over: it is aborted where the
+    /// stream is between PDUs, closed in any case, and the peer's last PDU is asked for the reason.
+    pub(super) async fn conclude<T>(&mut self, result: Result<T, SendError>) -> Result<T, SendError> {
+        let error = match result {
+            Ok(value) => {
+                self.stage = Stage::Ready;
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        self.stage = Stage::Ended;
+        let error = match error {
+            SendError::Closed | SendError::Io(_) => self.last_words().await.unwrap_or(error),
+            SendError::Protocol(protocol) => {
+                abort(&mut self.wire, protocol.abort(), LAST_WORDS).await;
+                SendError::Protocol(protocol)
+            }
+            SendError::NoResponse(_) | SendError::NotAccepted { .. } | SendError::Ended => {
+                abort(&mut self.wire, Abort::USER, LAST_WORDS).await;
+                error
+            }
+            // Inside a PDU an A-ABORT would be taken for data.
+            SendError::Stalled(_) | SendError::Source(_) | SendError::Aborted(_) => error,
+        };
+        self.wire.close();
+        Err(error)
+    }
+
+    pub(super) fn next_message_id(&mut self) -> u16 {
+        self.message_id = self.message_id.wrapping_add(1).max(1);
+        self.message_id
+    }
+
+    /// Sends what is in the buffer while listening: one write, where the peer takes it.
+    pub(super) async fn send_listening(&mut self) -> Result<(), SendError> {
+        let mut sent: usize = 0;
+        while let Some(rest) = self.buffer.get(sent..).filter(|rest| !rest.is_empty()) {
+            let count = self.wire.send_some(rest, self.timeouts.idle).await.map_err(SendError::while_sending)?;
+            sent = sent.saturating_add(count);
+            if count == 0 {
+                self.take_in()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the response to `message_id`, its data set, if any, thrown away.
+    pub(super) async fn response(&mut self, expected: Field, message_id: u16) -> Result<CommandSet, SendError> {
+        let limit = self.timeouts.response;
+        let begin = Instant::now();
+        loop {
+            self.take_in()?;
+            if let Some(command) = self.whole.take() {
+                if Field::of(command.field()) != expected || command.responds_to() != Some(message_id) {
+                    return Err(ProtocolError::UnexpectedMessage(command.field()).into());
+                }
+                return Ok(command);
+            }
+            // A peer that trickles must not wait longer than one that is silent.
+            let left = limit.saturating_sub(begin.elapsed());
+            self.wire.fill(left).await.map_err(|error| match error {
+                WireError::Silent(_) => SendError::NoResponse(limit),
+                other => SendError::while_waiting(other),
+            })?;
+        }
+    }
+
+    /// Looks at what has arrived, up to the end of a message.
+    fn take_in(&mut self) -> Result<(), SendError> {
+        while self.whole.is_none()
+            && let Some(event) = self.wire.framer.next()?
+        {
+            let fragment = match event {
+                Event::Fragment(fragment) => fragment,
+                Event::Control { kind, body } => return Err(unexpected(kind, body, State::Sta6)),
+                Event::Foreign(kind) => return Err(unexpected(kind, [0; 4], State::Sta6)),
+            };
+            match self.assembler.accept(fragment)? {
+                Piece::Command { command, .. } if command.has_data_set() => self.waiting = Some(command),
+                Piece::Command { command, .. } => self.whole = Some(command),
+                Piece::Data { last: true, .. } => self.whole = self.waiting.take(),
+                Piece::Data { last: false, .. } | Piece::Partial => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn exchange_release(&mut self) -> Result<(), SendError> {
+        let limit = self.timeouts.release;
+        self.wire.send(&RELEASE_REQUEST, limit).await.map_err(SendError::while_sending)?;
+        loop {
+            while let Some((kind, body)) = next_control(&mut self.wire.framer)? {
+                match state::action(State::Sta7, state::Event::Pdu(kind)) {
+                    Action::Ar3 => return Ok(()),
+                    Action::Ar8 => {
+                        self.wire.send(&RELEASE_RESPONSE, limit).await.map_err(SendError::while_sending)?;
+                    }
+                    _ => return Err(unexpected(kind, body, State::Sta7)),
+                }
+            }
+            self.wire.fill(limit).await.map_err(SendError::while_waiting)?;
+        }
+    }
+
+    /// A peer that gives up writes A-ABORT before it closes; it may be there still.
+    async fn last_words(&mut self) -> Option<SendError> {
+        loop {
+            match next_control(&mut self.wire.framer) {
+                Ok(Some((PduKind::Abort, body))) => return Some(SendError::Aborted(Abort::from_body(body))),
+                Ok(Some(_)) | Err(_) => return None,
+                Ok(None) => self.wire.fill(LAST_WORDS).await.ok()?,
+            };
+        }
+    }
+}
+
+impl Drop for Association {
+    fn drop(&mut self) {
+        if self.stage == Stage::Ready {
+            self.wire.abort_now();
+        }
+    }
+}
+
+/// The next PDU that is no data; data is thrown away (AR-6: it may still be under way).
+fn next_control(framer: &mut Framer) -> Result<Option<(PduKind, [u8; 4])>, ProtocolError> {
+    while let Some(event) = framer.next()? {
+        match event {
+            Event::Fragment(_) => {}
+            Event::Control { kind, body } => return Ok(Some((kind, body))),
+            Event::Foreign(kind) => return Ok(Some((kind, [0; 4]))),
+        }
+    }
+    Ok(None)
+}
+
+fn unexpected(kind: PduKind, body: [u8; 4], state: State) -> SendError {
+    match state::action(state, state::Event::Pdu(kind)) {
+        Action::Aa3 => SendError::Aborted(Abort::from_body(body)),
+        _ => ProtocolError::UnexpectedPdu(kind).into(),
+    }
+}
+
+async fn abort(wire: &mut Wire, abort: Abort, limit: Duration) {
+    if wire.send(&abort.to_pdu(), limit).await.is_ok() {
+        wire.await_close(limit).await;
+    }
+}
+
+/// Tries the addresses of the name in their order, all within the connect timeout.
+async fn connect(config: &RequestorConfig) -> Result<(TcpStream, SocketAddr), AssociateError> {
+    let address = || config.address.clone();
+    let attempts = async {
+        let resolved = lookup_host(&config.address)
+            .await
+            .map_err(|source| AssociateError::Resolve { address: address(), source })?;
+        let mut failure = io::Error::from(io::ErrorKind::NotFound);
+        for candidate in resolved {
+            match TcpStream::connect(candidate).await {
+                Ok(stream) => return Ok((stream, candidate)),
+                Err(error) => failure = error,
+            }
+        }
+        Err(AssociateError::Connect { address: address(), source: failure })
+    };
+    let (stream, candidate) = timeout(config.connect_timeout, attempts).await.unwrap_or_else(|_elapsed| {
+        Err(AssociateError::ConnectTimeout { address: address(), after: config.connect_timeout })
+    })?;
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "TCP_NODELAY");
+    }
+    Ok((stream, candidate))
+}
+
+/// Context IDs are 1, 3, 5 and so on in the order of `proposed`.
+fn write_request(config: &RequestorConfig, proposed: &[ProposedContext]) -> Result<Vec<u8>, AssociateError> {
+    let contexts = (1..=u8::MAX).step_by(2).zip(proposed).map(|(id, context)| PresentationContextProposed {
+        id,
+        abstract_syntax: context.abstract_syntax.to_string(),
+        transfer_syntaxes: context.transfer_syntaxes.iter().map(Uid::to_string).collect(),
+    });
+    let request = Pdu::AssociationRQ(AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: config.calling_ae.to_string(),
+        called_ae_title: config.called_ae.to_string(),
+        application_context_name: uids::DICOM_APPLICATION_CONTEXT.to_owned(),
+        presentation_contexts: contexts.collect(),
+        user_variables: vec![
+            UserVariableItem::MaxLength(config.pdu_length),
+            UserVariableItem::ImplementationClassUID(config.implementation.class_uid.to_string()),
+            UserVariableItem::ImplementationVersionName(config.implementation.version_name.clone()),
+        ],
+    });
+    let mut bytes = Vec::new();
+    write_pdu(&mut bytes, &request).map_err(|error| AssociateError::Request(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Sta5: the body of the A-ASSOCIATE-AC, or why there is none.
+async fn accepted_body(opening: Opening, config: &RequestorConfig, wire: &mut Wire) -> Result<Vec<u8>, AssociateError> {
+    let (kind, body) = match opening {
+        Opening::Pdu(kind, body) => (kind, body),
+        Opening::Stranger(stranger) => return Err(stranger.into()),
+    };
+    let four = body.first_chunk::<4>().copied();
+    match (state::action(State::Sta5, state::Event::Pdu(kind)), four) {
+        (Action::Ae3, _) => Ok(body),
+        (Action::Ae4, Some(four)) => Err(AssociateError::Rejected {
+            called_ae: AeTitle::clone(&config.called_ae),
+            calling_ae: config.calling_ae.clone(),
+            rejection: Rejection::from_body(four),
+        }),
+        (Action::Aa3, Some(four)) => Err(AssociateError::Aborted(Abort::from_body(four))),
+        _ => {
+            let error = ProtocolError::UnexpectedPdu(kind);
+            abort(wire, error.abort(), config.release_timeout).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The contexts that the peer accepted with a transfer syntax we proposed for them.
+fn agreed(proposed: &[ProposedContext], results: &[dicom_ul::pdu::PresentationContextResult]) -> Vec<AcceptedContext> {
+    (1..=u8::MAX)
+        .step_by(2)
+        .zip(proposed)
+        .filter_map(|(id, context)| {
+            let result = results.iter().find(|result| result.id == id)?;
+            if result.reason != PresentationContextResultReason::Acceptance {
+                return None;
+            }
+            let chosen = context.transfer_syntaxes.iter().find(|uid| uid.as_str() == result.transfer_syntax)?;
+            Some(AcceptedContext {
+                id,
+                abstract_syntax: context.abstract_syntax.clone(),
+                transfer_syntax: chosen.clone(),
+            })
+        })
+        .collect()
+}

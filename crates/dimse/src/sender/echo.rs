@@ -1,0 +1,115 @@
+//! C-ECHO, the calling side (PS3.7 § 9.1.5), and the report `dokuei echo` shows.
+
+use std::time::Duration;
+
+use dicom_dictionary_std::uids;
+use dokuei_types::{DimseStatus, Uid};
+use tokio::time::Instant;
+
+use super::association::{Association, PeerInfo};
+use super::error::{AssociateError, Fault, SendError};
+use super::plan::ProposedContext;
+use crate::config::RequestorConfig;
+use crate::message::{Field, echo_request};
+use crate::pdu::write_fragments;
+
+/// A C-ECHO with what was negotiated and how long each step took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EchoReport {
+    /// What the peer said of itself.
+    pub peer: PeerInfo,
+    /// Name resolution and TCP connection.
+    pub connect: Duration,
+    /// From the association request to its acceptance.
+    pub associate: Duration,
+    /// From the C-ECHO request to its response.
+    pub echo: Duration,
+    /// Status of the response.
+    pub status: DimseStatus,
+    /// Transfer syntax accepted for Verification.
+    pub transfer_syntax: Uid,
+    /// The peer's failure to release as it should; what came before stands.
+    pub release_problem: Option<String>,
+}
+
+/// Why a C-ECHO got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum EchoError {
+    /// No association.
+    #[error(transparent)]
+    Associate(#[from] AssociateError),
+    /// An association, but no response.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+impl EchoError {
+    /// Who has to act.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Associate(error) => error.fault(),
+            Self::Send(error) => error.fault(),
+        }
+    }
+
+    /// What to look at or change, for a person.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Associate(error) => error.advice(),
+            Self::Send(SendError::NotAccepted { .. }) => {
+                "the peer knows our AE titles but refuses Verification: enable C-ECHO there for us".to_owned()
+            }
+            Self::Send(_) => {
+                "the association was accepted but the echo was not answered: ask the peer's log".to_owned()
+            }
+        }
+    }
+}
+
+/// Connects, associates for Verification, echoes once and releases.
+///
+/// # Errors
+/// [`EchoError`]; it says whose fault it is and what to change.
+pub async fn echo(config: &RequestorConfig) -> Result<EchoReport, EchoError> {
+    let mut association = Association::request(config, &[ProposedContext::verification()]).await?;
+    let begin = Instant::now();
+    let status = association.echo().await?;
+    let echo = begin.elapsed();
+    let [connect, associate] = association.established_after();
+    let peer = association.peer().clone();
+    let transfer_syntax = association.contexts().first().map(|context| context.transfer_syntax.clone());
+    let release_problem = association.release().await.err().map(|error| error.to_string());
+    let transfer_syntax = transfer_syntax.ok_or(SendError::Ended)?;
+    Ok(EchoReport { peer, connect, associate, echo, status, transfer_syntax, release_problem })
+}
+
+impl Association {
+    /// C-ECHO; gives the status of the response.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`SendError::NotAccepted`] when the association has no context for Verification.
+    pub async fn echo(&mut self) -> Result<DimseStatus, SendError> {
+        let context = self.contexts().iter().find(|context| context.abstract_syntax.as_str() == uids::VERIFICATION);
+        let Some(context) = context.map(|context| context.id) else {
+            let ProposedContext { abstract_syntax, mut transfer_syntaxes } = ProposedContext::verification();
+            return Err(SendError::NotAccepted {
+                sop_class: abstract_syntax,
+                transfer_syntax: transfer_syntaxes.swap_remove(0),
+            });
+        };
+        self.begin()?;
+        let result = self.exchange_echo(context).await;
+        self.conclude(result).await
+    }
+
+    async fn exchange_echo(&mut self, context: u8) -> Result<DimseStatus, SendError> {
+        let message_id = self.next_message_id();
+        self.buffer.clear();
+        write_fragments(&mut self.buffer, context, true, &echo_request(message_id), self.send_limit);
+        self.wire.send(&self.buffer, self.timeouts.idle).await.map_err(SendError::while_sending)?;
+        let response = self.response(Field::EchoResponse, message_id).await?;
+        Ok(response.status().unwrap_or(DimseStatus::PROCESSING_FAILURE))
+    }
+}

@@ -1,0 +1,13 @@
+//! The side that calls: associates, verifies, sends instances.
+
+mod association;
+mod echo;
+mod error;
+mod plan;
+mod store;
+
+pub use association::{Association, PeerInfo};
+pub use echo::{EchoError, EchoReport, echo};
+pub use error::{AssociateError, Fault, SendError};
+pub use plan::{CONTEXTS_MAX, ContextPlan, ProposedContext, plan_contexts};
+pub use store::{StoreItem, StoreOutcome};

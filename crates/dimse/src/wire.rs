@@ -1,0 +1,234 @@
+//! A connection: bytes in through the framer, whole PDUs out in one write each.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::pdu::{Abort, Framer, PDU_HEADER, PduKind, ProtocolError};
+
+/// Connections the kernel holds for us while we are busy: a ward that sends at once must not wait for
+/// the second its repeated SYN takes.
+const BACKLOG: u32 = 1024;
+/// Buffer of an association that has not sent a data set, in bytes.
+const SMALL_BUFFER: usize = 16 * 1024;
+/// Buffer of one that has, in bytes: reads this large keep up with a disk.
+const LARGE_BUFFER: usize = 256 * 1024;
+
+/// Binds a listening socket with a backlog of 1024 and address reuse, so that a restart takes the port at once.
+///
+/// # Errors
+/// What the system says, mostly that the port is taken or not allowed.
+pub fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Elsewhere than on Unix the option lets two programs share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What an association runs over: TCP, and what tests and TLS put in its place.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Asks that what arrives next be acknowledged at once. A peer that writes a PDU's header and body
+    /// apart without TCP_NODELAY waits for that before it sends the body, 40 ms a PDU.
+    fn quick_ack(&self) {}
+}
+
+impl Transport for TcpStream {
+    fn quick_ack(&self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = self.set_quickack(true) {
+            tracing::trace!(%error, "TCP_QUICKACK");
+        }
+    }
+}
+
+impl Transport for tokio::io::DuplexStream {}
+
+/// Why a connection can give or take no more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("silence for {0:?}")]
+    Silent(Duration),
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+/// The first bytes of a connection that are no PDU but something an operator would recognize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    Tls,
+    Http,
+    Ssh,
+}
+
+impl Stranger {
+    /// From the first six bytes. TLS records begin with their type, 20 to 23, and version 3.x.
+    fn of(header: [u8; 6]) -> Option<Self> {
+        match &header {
+            [20..=23, 3, ..] => Some(Self::Tls),
+            b"GET / " | b"HTTP/1" | b"POST /" | b"HEAD /" | b"OPTION" => Some(Self::Http),
+            [b'S', b'S', b'H', b'-', ..] => Some(Self::Ssh),
+            [b'G', b'E', b'T', b' ', b'/', ..] => Some(Self::Http),
+            _ => None,
+        }
+    }
+}
+
+/// What came where an association PDU was awaited.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    Pdu(PduKind, Vec<u8>),
+    Stranger(Stranger),
+}
+
+pub(crate) struct Wire {
+    transport: Box<dyn Transport>,
+    pub(crate) framer: Framer,
+}
+
+impl Wire {
+    /// `pdu_length` is the longest P-DATA-TF that may arrive, as we announce it: 0 means no limit.
+    pub(crate) fn new(transport: Box<dyn Transport>, pdu_length: u32) -> Self {
+        let pdu_length = if pdu_length == 0 { u32::MAX } else { pdu_length };
+        Self { transport, framer: Framer::new(pdu_length, 0) }
+    }
+
+    /// Reads one association PDU, of a body up to `limit` bytes. Takes the bytes of that PDU alone, and
+    /// memory only for what has arrived.
+    pub(crate) async fn opening(&mut self, limit: u32) -> Result<Opening, WireError> {
+        self.transport.quick_ack();
+        let mut header = [0; PDU_HEADER];
+        self.transport.read_exact(&mut header).await.map_err(ended)?;
+        if let Some(stranger) = Stranger::of(header) {
+            return Ok(Opening::Stranger(stranger));
+        }
+        let [kind, _, length @ ..] = header;
+        let length = u32::from_be_bytes(length);
+        let kind = PduKind::of(kind).ok_or(ProtocolError::UnrecognizedPdu(kind))?;
+        if length > limit {
+            return Err(ProtocolError::PduLength { kind, length, limit }.into());
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(length.min(4096));
+        while body.len() < length {
+            self.transport.quick_ack();
+            let left = u64::try_from(length.saturating_sub(body.len())).unwrap_or(u64::MAX);
+            if (&mut self.transport).take(left).read_buf(&mut body).await.map_err(WireError::Io)? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+        Ok(Opening::Pdu(kind, body))
+    }
+
+    /// Makes the buffer of an association, small until [`Wire::expect_data`].
+    pub(crate) fn associated(&mut self) {
+        self.framer.grow(SMALL_BUFFER);
+    }
+
+    /// Makes the buffer large, for data sets.
+    pub(crate) fn expect_data(&mut self) {
+        self.framer.grow(LARGE_BUFFER);
+    }
+
+    /// Waits for more bytes, at most `silence`. Cancelling loses nothing.
+    pub(crate) async fn fill(&mut self, silence: Duration) -> Result<usize, WireError> {
+        self.transport.quick_ack();
+        let space = self.framer.space();
+        let count = timeout(silence, self.transport.read(space))
+            .await
+            .map_err(|_elapsed| WireError::Silent(silence))?
+            .map_err(WireError::Io)?;
+        if count == 0 {
+            return Err(WireError::Closed);
+        }
+        self.framer.filled(count);
+        Ok(count)
+    }
+
+    /// Writes all of `bytes`, waiting at most `silence` for the peer to take some.
+    pub(crate) async fn send(&mut self, bytes: &[u8], silence: Duration) -> Result<(), WireError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = timeout(silence, self.transport.write(rest))
+                .await
+                .map_err(|_elapsed| WireError::Silent(silence))?
+                .map_err(WireError::Io)?;
+            rest = rest.get(count..).unwrap_or_default();
+            if count == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes some of `bytes`, or takes in what arrives meanwhile and gives 0: a peer that gives up on a
+    /// large data set says so, and one that answers early may not read on until its answer is taken.
+    pub(crate) async fn send_some(&mut self, bytes: &[u8], silence: Duration) -> Result<usize, WireError> {
+        let step = std::future::poll_fn(|cx| self.poll_either(cx, bytes));
+        timeout(silence, step).await.map_err(|_elapsed| WireError::Silent(silence))?
+    }
+
+    /// Bytes written, or 0 when only bytes were read.
+    fn poll_either(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WireError>> {
+        match Pin::new(&mut self.transport).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(WireError::Closed)),
+            Poll::Ready(Ok(count)) => return Poll::Ready(Ok(count)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(WireError::Io(error))),
+            Poll::Pending => {}
+        }
+        let space = self.framer.space();
+        if space.is_empty() {
+            return Poll::Pending;
+        }
+        let mut buffer = ReadBuf::new(space);
+        match Pin::new(&mut self.transport).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len();
+                self.framer.filled(count);
+                Poll::Ready(if count == 0 { Err(WireError::Closed) } else { Ok(0) })
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(WireError::Io(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Sta13: after our last PDU, lets the peer close, since closing first with bytes unread would take
+    /// that PDU away from it. Whatever comes is thrown away.
+    pub(crate) async fn await_close(&mut self, limit: Duration) {
+        let mut discarded = [0; 512];
+        let closed = async { while matches!(self.transport.read(&mut discarded).await, Ok(1..)) {} };
+        if timeout(limit, closed).await.is_err() {
+            tracing::trace!("the peer left the connection open");
+        }
+    }
+
+    /// Closes the connection at once, whatever is still under way.
+    pub(crate) fn close(&mut self) {
+        let (closed, _) = tokio::io::duplex(1);
+        self.transport = Box::new(closed);
+    }
+
+    /// Sends A-ABORT if the peer takes it at once: for a drop, which cannot wait.
+    pub(crate) fn abort_now(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let sent = Pin::new(&mut self.transport).poll_write(&mut cx, &Abort::USER.to_pdu());
+        tracing::trace!(?sent, "A-ABORT on drop");
+    }
+}
+
+fn ended(error: io::Error) -> WireError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => WireError::Closed,
+        _ => WireError::Io(error),
+    }
+}

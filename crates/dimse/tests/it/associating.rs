@@ -1,0 +1,151 @@
+//! Who gets an association, and what is agreed, on the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{
+    AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult,
+    AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason, AssociationRJSource, Pdu,
+    PresentationContextResultReason, UserVariableItem,
+};
+use dokuei_dimse::AcceptPolicy;
+
+use crate::support::{CT, EXPLICIT, Node, Script, bytes_of, proposed, request, until};
+
+async fn check_rejected(node: &Node, called: &str, result: AssociationRJResult, source: AssociationRJSource) {
+    let mut script = Script::connect(node.address).await;
+    let mut request = request(vec![proposed(1, CT, EXPLICIT)], 0);
+    request.called_ae_title = called.into();
+    script.send(&bytes_of(&request.into())).await;
+    assert_eq!(script.pdu().await, Some(Pdu::AssociationRJ(AssociationRJ { result, source })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_rejected_for_good_and_crowds_for_now() {
+    let node = Node::start(|config| config.limits.associations_per_peer = 2);
+    let unknown_called = AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
+    check_rejected(&node, "OTHER", AssociationRJResult::Permanent, unknown_called).await;
+
+    let (mut first, _second) = (Script::associated(node.address).await, Script::associated(node.address).await);
+    let limit = AssociationRJSource::ServiceProviderPresentation(
+        AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
+    );
+    check_rejected(&node, "NODE", AssociationRJResult::Transient, limit).await;
+    first.release().await;
+    drop(first);
+    until("the released association is counted off", || node.counters.snapshot().open == 1).await;
+    drop(Script::associated(node.address).await);
+
+    node.memory.congested.store(true, std::sync::atomic::Ordering::SeqCst);
+    let congestion = AssociationRJSource::ServiceProviderPresentation(
+        AssociationRJServiceProviderPresentationReason::TemporaryCongestion,
+    );
+    check_rejected(&node, "NODE", AssociationRJResult::Transient, congestion).await;
+    assert_eq!(node.counters.snapshot().rejected, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_config_holds_for_the_next_association() {
+    let node = Node::start(|_| {});
+    drop(Script::associated(node.address).await);
+    node.config.send_modify(|config| {
+        let mut changed = config.as_ref().clone();
+        changed.accept = AcceptPolicy::Listed(vec![]);
+        *config = Arc::new(changed);
+    });
+    let unknown_calling = AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::CallingAETitleNotRecognized);
+    check_rejected(&node, "NODE", AssociationRJResult::Permanent, unknown_calling).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_hundred_and_twenty_eight_contexts_with_every_transfer_syntax() {
+    let node = Node::start(|_| {});
+    let contexts = (0..128u8)
+        .map(|n| {
+            let mut context = proposed(n * 2 + 1, if n == 0 { uids::VERIFICATION } else { CT }, EXPLICIT);
+            context.transfer_syntaxes.extend((1..60).map(|n| format!("1.2.840.10008.1.2.4.{n}")));
+            context
+        })
+        .collect();
+    let mut script = Script::connect(node.address).await;
+    let answer = script.associate(&request(contexts, 16384)).await;
+    assert_eq!(answer.presentation_contexts.len(), 128);
+    assert!(
+        answer
+            .presentation_contexts
+            .iter()
+            .all(|context| context.reason == PresentationContextResultReason::Acceptance)
+    );
+    assert!(answer.user_variables.contains(&UserVariableItem::ImplementationVersionName("TEST_1".into())));
+    script.release().await;
+    assert_eq!(node.counters.snapshot().accepted, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_accepted_context_is_an_answer_too() {
+    let node = Node::start(|_| {});
+    let mut script = Script::connect(node.address).await;
+    let find = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
+    let answer = script.associate(&request(vec![proposed(1, find, EXPLICIT)], 0)).await;
+    assert_eq!(answer.presentation_contexts[0].reason, PresentationContextResultReason::AbstractSyntaxNotSupported);
+    script.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_ask_is_dropped_in_time() {
+    let node = Node::start(|config| {
+        config.timeouts.artim = Duration::from_millis(50);
+        config.timeouts.closing = Duration::from_millis(50);
+    });
+    let mut silent = Script::connect(node.address).await;
+    let mut halting = Script::connect(node.address).await;
+    halting.send(&[1, 0, 0, 0, 1, 0, 0]).await;
+    silent.check_closed().await;
+    halting.check_closed().await;
+    until("half-open connections are counted off", || node.counters.snapshot().half_open == 0).await;
+    node.check_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_half_open_connection_gives_way() {
+    let node = Node::start(|config| config.limits.half_open = 3);
+    let mut idle = Vec::new();
+    for count in 1..=3 {
+        idle.push(Script::connect(node.address).await);
+        until("it is accepted", || node.counters.snapshot().half_open == count).await;
+    }
+    let mut newest = Script::associated(node.address).await;
+    idle[0].check_closed().await;
+    newest.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_aborted_as_by_the_user() {
+    let node = Node::start(|config| config.limits.associate_request_bytes = 4096);
+    for bytes in [
+        bytes_of(&Pdu::ReleaseRQ),              // wrong type
+        bytes_of(&Pdu::PData { data: vec![] }), // wrong type
+        vec![1, 0, 0, 0, 0x10, 1],              // too long
+        vec![1, 0, 0, 0, 0, 2, 0, 1],           // too short for what it is
+        vec![0x99, 0, 0, 0, 0, 0],              // no PDU at all
+    ] {
+        let mut script = Script::connect(node.address).await;
+        script.send(&bytes).await;
+        script.check_aborted(AbortRQSource::ServiceUser).await;
+    }
+    let mut tls = Script::connect(node.address).await;
+    tls.send(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await;
+    tls.check_closed().await;
+    node.check_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_request_is_unexpected() {
+    let node = Node::start(|_| {});
+    let mut script = Script::associated(node.address).await;
+    script.send(&bytes_of(&request(vec![], 0).into())).await;
+    let unexpected = AbortRQSource::ServiceProvider(AbortRQServiceProviderReason::UnexpectedPdu);
+    script.check_aborted(unexpected).await;
+    until("it is counted", || node.counters.snapshot().aborted == 1).await;
+}

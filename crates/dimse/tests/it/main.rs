@@ -1,0 +1,19 @@
+//! The crate from outside: listener and sender over loopback, against peers that follow a script.
+// The attribute tells clippy that helpers are test code too.
+
+#[cfg(test)]
+mod associating;
+#[cfg(test)]
+mod dcmtk;
+#[cfg(test)]
+mod draining;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod sending;
+#[cfg(test)]
+mod storing;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,236 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use dokuei_types::{AeTitle, Interval};
+
+use crate::config::Address;
+
+/// Dokuei: a DICOM node that stores what arrives, lets models look at it, and sends back what they found.
+#[derive(Debug, Parser)]
+#[command(name = "dokuei", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole journey on this machine: a modality, this node and a PACS, with computed radiographs.
+    Demo(Demo),
+    /// Run the node until SIGTERM.
+    Serve(Serve),
+    /// C-ECHO a peer: timings, what was negotiated, and on failure what to change.
+    Echo(Echo),
+    /// C-STORE files and folders to a peer.
+    Send(Send),
+    /// Let the models look at files, without a network.
+    Analyze(Analyze),
+    /// Check the configuration, the models, the destinations and the disk; start nothing.
+    Check(Check),
+    /// How much was received, how it ended, and what waits.
+    Status(Inspect),
+    /// Everything known of one instance.
+    Show(Show),
+    /// What was given up after every retry.
+    Failed(Inspect),
+    /// Take up again what was given up, or everything about these instances.
+    Replay(Replay),
+    /// Which routes match files and, condition by condition, why not.
+    Match(Match),
+    /// Model packages: list, verify.
+    Models(Models),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where results are written.
+    #[arg(long, default_value = "dokuei-demo")]
+    pub(crate) out: PathBuf,
+    /// DICOM files to send instead of the computed radiographs.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub(crate) input: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration; without it loopback, any peer and the bundled model.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Log as JSON, one object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Titles and limits of an association we request.
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// Our AE title.
+    #[arg(long, value_name = "AE", default_value = "DOKUEI")]
+    pub(crate) calling: AeTitle,
+    /// The peer's AE title.
+    #[arg(long, value_name = "AE", default_value = "ANY-SCP")]
+    pub(crate) called: AeTitle,
+    /// Longest wait for the connection and for each response.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) timeout: Interval,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Echo {
+    /// The peer.
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) peer: Address,
+    #[command(flatten)]
+    pub(crate) call: Call,
+    /// Write the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The peer.
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) peer: Address,
+    /// Files, and folders with everything below them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) call: Call,
+    /// Parallel associations.
+    #[arg(long, short = 'j', default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) associations: u16,
+    /// Write one JSON object for each instance.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    /// Files, and folders with everything below them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The configuration that names the models; without it the bundled one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Only this model.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Write reports, heat maps and pictures here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write one JSON object for each file and model.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration; without it the defaults are checked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which node's data is looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The node's configuration, for its data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder itself.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The number `status` and the log give an instance, or its SOP Instance UID.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Numbers or SOP Instance UIDs of instances.
+    #[arg(required_unless_present = "all_failed")]
+    pub(crate) ids: Vec<String>,
+    /// Everything `failed` lists.
+    #[arg(long)]
+    pub(crate) all_failed: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Match {
+    /// DICOM files.
+    #[arg(required_unless_present = "names", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// List the names that conditions have for attributes.
+    #[arg(long)]
+    pub(crate) names: bool,
+    /// The configuration with the routes; without it the default route.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The calling AE title the conditions see.
+    #[arg(long, value_name = "AE")]
+    pub(crate) calling: Option<AeTitle>,
+    /// The address the sender would have.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) from: Option<SocketAddr>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    pub(crate) action: ModelsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsAction {
+    /// The packages the configuration names.
+    List(ModelsPlace),
+    /// Hash, load, one run and the self-test of packages.
+    Verify(ModelsPlace),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsPlace {
+    /// Package folders; without them those of the configuration.
+    pub(crate) packages: Vec<PathBuf>,
+    /// The configuration; without it the bundled package.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,74 @@
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::Problem;
+use super::sections::Config;
+
+/// Sets `$section.$key` from the variable `DOKUEI_SECTION_KEY` where it is set.
+macro_rules! overlay {
+    ($config:expr, $variable:expr, $problems:expr, $($section:ident { $($key:ident),* })*) => {
+        $($({
+            let name = concat!("dokuei_", stringify!($section), "_", stringify!($key)).to_uppercase();
+            if let Some(text) = $variable(&name) {
+                match value(&text) {
+                    Ok(value) => $config.$section.$key = value,
+                    Err(why) => $problems.push(Problem::new(format!("environment variable {name}: {why}"))),
+                }
+            }
+        })*)*
+    };
+}
+
+/// Lays the variables `DOKUEI_SECTION_KEY` over the sections that are no lists.
+pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    overlay!(config, variable, problems,
+        node { ae_title, listen, data_dir, accept, durability, store_private_sop_classes, workers, serial_number }
+        http { listen }
+        limits {
+            associations, associations_per_peer, connections_pending, pdu_length, instance_size, disk_free_min,
+            queue_depth, associate_timeout, idle_timeout, drain_timeout, pixels_per_frame
+        }
+    );
+    problems
+}
+
+#[derive(Deserialize)]
+struct One<T> {
+    value: T,
+}
+
+/// A variable's text as the TOML value it would be in the file: as it stands, or as a string.
+fn value<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let quoted = toml::Value::String(text.to_owned());
+    toml::from_str::<One<T>>(&format!("value = {quoted}"))
+        .or_else(|as_string| {
+            toml::from_str::<One<T>>(&format!("value = {text}")).map_err(|_| as_string.message().to_owned())
+        })
+        .map(|one| one.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, text: &str) -> (Config, Vec<Problem>) {
+        let mut config = Config::default();
+        let problems = overlay(&mut config, |variable| (variable == name).then(|| text.to_owned()));
+        (config, problems)
+    }
+
+    #[test]
+    fn a_variable_replaces_a_key() {
+        assert_eq!(check("DOKUEI_NODE_AE_TITLE", "READER").0.node.ae_title.as_str(), "READER");
+        assert_eq!(check("DOKUEI_LIMITS_ASSOCIATIONS", "7").0.limits.associations, 7);
+        assert_eq!(check("DOKUEI_NODE_WORKERS", "2").0.node.workers, Some(2));
+        assert_eq!(check("DOKUEI_LIMITS_INSTANCE_SIZE", "1 GiB").0.limits.instance_size.0, 1 << 30);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let (_, problems) = check("DOKUEI_LIMITS_PDU_LENGTH", "big");
+        assert!(problems[0].to_string().starts_with("environment variable DOKUEI_LIMITS_PDU_LENGTH: "));
+    }
+}

@@ -1,0 +1,164 @@
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::environment;
+use super::error::{ConfigError, Problem};
+use super::sections::Config;
+
+/// A configuration and the text it came from, so that later checks can point at it.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    pub(crate) config: Config,
+    name: String,
+    text: String,
+    folder: PathBuf,
+}
+
+/// Reads the file, or takes the defaults where none is given, and lays the environment over it.
+///
+/// # Errors
+/// [`ConfigError`]: the file cannot be read, is no TOML, has unknown keys or values that cannot be.
+pub(crate) fn load(path: Option<&Path>) -> Result<ConfigFile, ConfigError> {
+    let (name, text, folder) = match path {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+            (path.display().to_string(), text, folder)
+        }
+        None => ("(defaults)".to_owned(), String::new(), PathBuf::new()),
+    };
+    parse(name, text, folder, |variable| std::env::var(variable).ok())
+}
+
+/// Takes a text for the file, without an environment.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn from_text(name: &str, text: String) -> Result<ConfigFile, ConfigError> {
+    parse(name.to_owned(), text, PathBuf::new(), |_| None)
+}
+
+fn parse(
+    name: String,
+    text: String,
+    folder: PathBuf,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<ConfigFile, ConfigError> {
+    let mut config: Config = match toml::from_str(&text) {
+        Ok(config) => config,
+        Err(error) => {
+            let problem = Problem::new(error.message());
+            let problem = match error.span() {
+                Some(span) => problem.at(&name, &text, span),
+                None => problem,
+            };
+            return Err(ConfigError::Invalid { name, problems: vec![problem] });
+        }
+    };
+    let problems = environment::overlay(&mut config, variable);
+    let file = ConfigFile { config, name, text, folder };
+    if problems.is_empty() { Ok(file) } else { Err(file.invalid(problems)) }
+}
+
+impl ConfigFile {
+    /// A problem that points at a place of this file.
+    pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
+        Problem::new(message).at(&self.name, &self.text, span)
+    }
+
+    /// Where `text` stands in the table whose header is at `span`, or else that header.
+    pub(crate) fn find(&self, span: Range<usize>, text: &str) -> Range<usize> {
+        let below = self.text.get(span.end..).unwrap_or_default();
+        let table = below.find("\n[[").and_then(|end| below.get(..end)).unwrap_or(below);
+        match table.find(text).filter(|_| !text.is_empty()) {
+            Some(at) => span.end + at..span.end + at + text.len(),
+            None => span,
+        }
+    }
+
+    /// The error that carries all of `problems`.
+    pub(crate) fn invalid(&self, problems: Vec<Problem>) -> ConfigError {
+        ConfigError::Invalid { name: self.name.clone(), problems }
+    }
+
+    /// The folder a path of this file stands for: from the file's own folder where it is there, else from the
+    /// working folder.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
+        let beside = self.folder.join(path);
+        if beside.exists() { beside } else { path.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<ConfigFile, String> {
+        parse("dokuei.toml".into(), text.into(), PathBuf::new(), |_| None)
+            .map_err(|error| format!("{:?}", miette::Report::new(error)))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let file = check("").unwrap();
+        assert_eq!(file.config.node.listen.to_string(), "127.0.0.1:11112");
+        assert_eq!(file.config.limits.associations, 64);
+    }
+
+    #[test]
+    fn errors_name_the_file_the_line_the_key_and_what_is_allowed() {
+        for (text, words) in [
+            ("[node]\nae_titel = \"A\"\n", ["dokuei.toml:2", "ae_titel", "ae_title"]),
+            ("\n[node]\naccept = \"all\"\n", ["dokuei.toml:3", "listed", "any"]),
+            ("[limits]\npdu_length = 16384\n", ["dokuei.toml:2", "string", "16384"]),
+            ("[limits]\nidle_timeout = \"30\"\n", ["dokuei.toml:2", "not a duration", "one of ms"]),
+            ("[[peer]]\naddress = \"10.0.1.0/24\"\n", ["dokuei.toml:1", "missing field", "ae_title"]),
+            ("[[peer]]\nae_title = \"ABCDEFGHIJKLMNOPQRST\"\n", ["dokuei.toml:2", "at most 16", "20"]),
+            ("[[route]]\nname = \"a\"\ntrigger = \"image\"\n", ["dokuei.toml:3", "instance", "study"]),
+        ] {
+            let report = check(text).unwrap_err();
+            for word in words {
+                assert!(report.contains(word), "{word} is not in\n{report}");
+            }
+        }
+    }
+
+    /// The sections, and how a text with only an unknown key in each begins.
+    const SECTIONS: [(&str, &str); 8] = [
+        ("node", "[node]"),
+        ("http", "[http]"),
+        ("limits", "[limits]"),
+        ("peer", "[[peer]]"),
+        ("destination", "[[destination]]"),
+        ("model", "[[model]]"),
+        ("model.finding.NAME", "[[model]]\npath = \"p\"\n[model.finding.f]"),
+        ("route", "[[route]]"),
+    ];
+
+    /// Each key the parser says it expects, by what it says of one it does not know.
+    fn keys(begin: &str) -> Vec<String> {
+        let text = format!("{begin}\nno_such_key = 1\n");
+        let error = toml::from_str::<Config>(&text).unwrap_err();
+        let (_, expected) = error.message().split_once("expected ").unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_example_holds_the_defaults_and_names_every_key_as_the_reference_does() {
+        let example = include_str!("../../../../config/dokuei.toml");
+        let reference = include_str!("../../../../docs/config.md");
+        let config = check(example).unwrap().config;
+        let defaults = Config::default();
+        assert_eq!(format!("{:?}", config.node), format!("{:?}", defaults.node));
+        assert_eq!(format!("{:?}", config.limits), format!("{:?}", defaults.limits));
+        for (section, begin) in SECTIONS {
+            let keys = keys(begin);
+            assert!(!keys.is_empty(), "{section}");
+            for key in keys {
+                assert!(example.contains(&key), "config/dokuei.toml does not name {key} of {section}");
+                assert!(reference.contains(&key), "docs/config.md does not name {key} of {section}");
+            }
+        }
+    }
+}

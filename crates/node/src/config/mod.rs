@@ -1,0 +1,10 @@
+//! The configuration: one TOML file, overlaid by the environment, checked whole before anything starts.
+
+mod environment;
+mod error;
+mod file;
+mod sections;
+
+pub(crate) use error::{ConfigError, Problem};
+pub(crate) use file::{ConfigFile, from_text, load};
+pub(crate) use sections::{Accept, Address, Node, ResultObject};

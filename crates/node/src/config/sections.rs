@@ -1,0 +1,249 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use dokuei_inference::FindingOverride;
+use dokuei_pipeline::RouteConfig;
+use dokuei_store::Durability;
+use dokuei_types::{AeTitle, ByteSize, Interval};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) node: Node,
+    pub(crate) http: Http,
+    pub(crate) limits: Limits,
+    #[serde(rename = "peer")]
+    pub(crate) peers: Vec<Spanned<Peer>>,
+    #[serde(rename = "destination")]
+    pub(crate) destinations: Vec<Spanned<Destination>>,
+    #[serde(rename = "model")]
+    pub(crate) models: Vec<Spanned<Model>>,
+    #[serde(rename = "route")]
+    pub(crate) routes: Vec<Spanned<RouteConfig>>,
+}
+
+/// `[node]`: who this node is and where it keeps things.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Node {
+    /// AE title that senders call.
+    pub(crate) ae_title: AeTitle,
+    /// Address and port to listen on for DICOM.
+    pub(crate) listen: SocketAddr,
+    /// Folder of everything that must last.
+    pub(crate) data_dir: PathBuf,
+    /// Who may associate: `"listed"` peers or `"any"`; by default any on a loopback address, else listed.
+    pub(crate) accept: Option<Accept>,
+    /// Whether Success waits for stable storage (`"fsync"`) or only for the operating system (`"os"`).
+    pub(crate) durability: Durability,
+    /// Whether private and unknown SOP classes are stored too.
+    pub(crate) store_private_sop_classes: bool,
+    /// Threads that decode and infer; by default one for each core.
+    pub(crate) workers: Option<usize>,
+    /// Device Serial Number (0018,1000) in result objects.
+    pub(crate) serial_number: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            ae_title: AeTitle::new("DOKUEI").expect("an AE title of six letters"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 11112)),
+            data_dir: PathBuf::from("dokuei-data"),
+            accept: None,
+            durability: Durability::Fsync,
+            store_private_sop_classes: true,
+            workers: None,
+            serial_number: "0".to_owned(),
+        }
+    }
+}
+
+/// Who may associate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Accept {
+    Listed,
+    Any,
+}
+
+/// `[http]`: accepted so that files written for it load; no HTTP is served yet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `[limits]`: what the node refuses to exceed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Associations at a time.
+    pub(crate) associations: usize,
+    /// Associations at a time of one calling AE title.
+    pub(crate) associations_per_peer: usize,
+    /// Connections that have not associated yet.
+    pub(crate) connections_pending: usize,
+    /// Longest P-DATA-TF PDU we offer to receive.
+    pub(crate) pdu_length: ByteSize,
+    /// Longest data set of one instance.
+    pub(crate) instance_size: ByteSize,
+    /// Free space below which new instances are refused.
+    pub(crate) disk_free_min: ByteSize,
+    /// Work entries waiting above which new instances are refused.
+    pub(crate) queue_depth: u64,
+    /// From the connection to its association request (ARTIM, PS3.8 § 9.1.5).
+    pub(crate) associate_timeout: Interval,
+    /// Silence of a peer within an association.
+    pub(crate) idle_timeout: Interval,
+    /// From SIGTERM to the abort of associations still open.
+    pub(crate) drain_timeout: Interval,
+    /// Pixels of one frame that is decoded.
+    pub(crate) pixels_per_frame: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            associations: 64,
+            associations_per_peer: 64,
+            connections_pending: 1024,
+            pdu_length: ByteSize(128 << 10),
+            instance_size: ByteSize(4 << 30),
+            disk_free_min: ByteSize(5 << 30),
+            queue_depth: 1_000_000,
+            associate_timeout: Interval(Duration::from_secs(30)),
+            idle_timeout: Interval(Duration::from_secs(60)),
+            drain_timeout: Interval(Duration::from_secs(30)),
+            pixels_per_frame: 1 << 26,
+        }
+    }
+}
+
+/// `[[peer]]`: one that may send to us.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    /// Its calling AE title.
+    pub(crate) ae_title: AeTitle,
+    /// The address or network it calls from; any when left out.
+    pub(crate) address: Option<Network>,
+}
+
+/// An address or a network in CIDR notation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| {
+            format!(
+                "{text:?} is neither an IP address nor a network; write one such as \"10.0.1.7\" or \"10.0.1.0/24\""
+            )
+        })
+    }
+}
+
+/// A host name or IP address and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Address(String);
+
+impl FromStr for Address {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let well_formed = text
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not an address; write host and port, such as \"10.0.1.9:104\""))
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.0
+    }
+}
+
+impl Address {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `[[destination]]`: where results and images go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Destination {
+    /// The name routes use.
+    pub(crate) name: String,
+    /// Its AE title.
+    pub(crate) ae_title: AeTitle,
+    /// Host and port.
+    pub(crate) address: Address,
+    /// Which result objects it wants.
+    #[serde(default = "both_objects")]
+    pub(crate) objects: Vec<ResultObject>,
+    /// The AE title we call from; by default `node.ae_title`.
+    pub(crate) calling_ae_title: Option<AeTitle>,
+    /// For the connection and for each response.
+    #[serde(default = "thirty_seconds")]
+    pub(crate) timeout: Interval,
+}
+
+fn both_objects() -> Vec<ResultObject> {
+    vec![ResultObject::Sr, ResultObject::Sc]
+}
+
+fn thirty_seconds() -> Interval {
+    Interval(Duration::from_secs(30))
+}
+
+/// A kind of result object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ResultObject {
+    /// Structured Report.
+    Sr,
+    /// Secondary capture with the heat map.
+    Sc,
+}
+
+/// `[[model]]`: a model package.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Model {
+    /// Folder of the package, from the folder of this file or else from the working folder.
+    pub(crate) path: PathBuf,
+    /// What this site decides otherwise than the package, by the finding's name.
+    #[serde(default, rename = "finding")]
+    pub(crate) findings: BTreeMap<String, FindingOverride>,
+}

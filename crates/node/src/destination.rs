@@ -1,0 +1,147 @@
+//! A destination reached by C-STORE.
+
+use std::io::Cursor;
+
+use dicom_dictionary_std::{tags, uids};
+use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
+use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
+use dokuei_pipeline::{BoxFuture, DeliveryOutcome, Destination, Parcel};
+use dokuei_store::{ORIGINAL, StoredObject};
+use dokuei_types::Uid;
+
+use crate::files;
+use crate::send::{self, words};
+
+/// A peer that stores what we send.
+pub(crate) struct DicomDestination {
+    config: RequestorConfig,
+}
+
+impl DicomDestination {
+    pub(crate) fn new(config: RequestorConfig) -> Self {
+        Self { config }
+    }
+}
+
+impl Destination for DicomDestination {
+    fn deliver(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Vec<DeliveryOutcome>> {
+        Box::pin(self.send(parcels))
+    }
+}
+
+impl DicomDestination {
+    /// Sends all parcels over one association.
+    async fn send(&self, parcels: Vec<Parcel>) -> Vec<DeliveryOutcome> {
+        let contexts = contexts(&parcels);
+        let mut association = match Association::request(&self.config, &contexts).await {
+            Ok(association) => association,
+            Err(error) => {
+                let reason = format!("{}; {}", words(&error), error.advice());
+                return parcels.iter().map(|_| DeliveryOutcome::Unreachable(reason.clone())).collect();
+            }
+        };
+        let mut outcomes = Vec::with_capacity(parcels.len());
+        for parcel in &parcels {
+            outcomes.push(if association.is_usable() {
+                one(&mut association, parcel).await
+            } else {
+                DeliveryOutcome::Unsent("the association ended".to_owned())
+            });
+        }
+        if association.is_usable() {
+            drop(association.release().await);
+        }
+        outcomes
+    }
+}
+
+/// Just what is sent: originals as they are, our own results in explicit or else implicit VR.
+fn contexts(parcels: &[Parcel]) -> Vec<ProposedContext> {
+    let mut contexts: Vec<ProposedContext> = Vec::new();
+    for object in parcels.iter().flat_map(|parcel| &parcel.alternatives) {
+        let (Ok(sop_class), Some(transfer_syntaxes)) = (Uid::new(&object.sop_class), transfer_syntaxes(object)) else {
+            continue;
+        };
+        let context = ProposedContext { abstract_syntax: sop_class, transfer_syntaxes };
+        if !contexts.contains(&context) {
+            contexts.push(context);
+        }
+    }
+    contexts
+}
+
+/// The transfer syntaxes an object can be sent in, preferred one first.
+fn transfer_syntaxes(object: &StoredObject) -> Option<Vec<Uid>> {
+    let own = Uid::new(&object.transfer_syntax).ok()?;
+    let mut syntaxes = vec![own];
+    if object.role != ORIGINAL && object.transfer_syntax == uids::EXPLICIT_VR_LITTLE_ENDIAN {
+        syntaxes.extend(Uid::new(uids::IMPLICIT_VR_LITTLE_ENDIAN));
+    }
+    Some(syntaxes)
+}
+
+/// Sends the first alternative the peer has accepted.
+async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome {
+    for (alternative, object) in parcel.alternatives.iter().enumerate() {
+        let Ok(sop_class) = Uid::new(&object.sop_class) else { continue };
+        let syntaxes = transfer_syntaxes(object).unwrap_or_default();
+        let Some(syntax) = syntaxes.iter().find(|syntax| association.accepted(&sop_class, syntax).is_some()) else {
+            continue;
+        };
+        let sent = if syntax.as_str() == object.transfer_syntax {
+            as_it_is(association, object).await
+        } else {
+            in_implicit_vr(association, object, syntax).await
+        };
+        return match sent {
+            Some(Ok(StoreOutcome { status, comment })) if status.is_stored() => {
+                DeliveryOutcome::Stored { status, alternative, comment: Some(comment).filter(|text| !text.is_empty()) }
+            }
+            Some(Ok(StoreOutcome { status, comment })) => DeliveryOutcome::Refused { status, comment },
+            Some(Err(SendError::Source(error))) => DeliveryOutcome::Unreadable(words(&error)),
+            Some(Err(error)) => DeliveryOutcome::Unreachable(words(&error)),
+            None => DeliveryOutcome::Unreadable(format!("{} is no DICOM file", object.path.display())),
+        };
+    }
+    let classes: Vec<&str> = parcel.alternatives.iter().map(|object| object.sop_class.as_str()).collect();
+    DeliveryOutcome::NotAccepted(format!("the peer accepts no presentation context for {}", classes.join(", ")))
+}
+
+async fn as_it_is(association: &mut Association, object: &StoredObject) -> Option<Result<StoreOutcome, SendError>> {
+    let path = object.path.clone();
+    let sendable = tokio::task::spawn_blocking(move || files::sendable(&path)).await.ok()??;
+    Some(send::store(association, &sendable).await)
+}
+
+/// Sends a result of ours to a peer that takes Implicit VR Little Endian only, which every peer must (PS3.5 § 10.1).
+async fn in_implicit_vr(
+    association: &mut Association,
+    object: &StoredObject,
+    transfer_syntax: &Uid,
+) -> Option<Result<StoreOutcome, SendError>> {
+    let path = object.path.clone();
+    let data_set = tokio::task::spawn_blocking(move || implicit(&std::fs::read(path).ok()?)).await.ok()??;
+    let (sop_class, sop_instance) = (Uid::new(&object.sop_class).ok()?, Uid::new(&object.sop_instance).ok()?);
+    let length = data_set.len() as u64;
+    let item = StoreItem {
+        sop_class: &sop_class,
+        sop_instance: &sop_instance,
+        transfer_syntax,
+        data_set: Cursor::new(data_set),
+        length,
+    };
+    Some(association.store(item).await)
+}
+
+/// The data set of a file of ours, in implicit VR.
+fn implicit(file: &Vec<u8>) -> Option<Vec<u8>> {
+    let (_, header) = read_file(file, &Limits::default()).ok()?;
+    let mut dataset = header.dataset;
+    if let Some(pixels) = header.pixels {
+        let mut bytes = vec![0; usize::try_from(pixels.length?).ok()?];
+        file.read_exact_at(&mut bytes, pixels.offset).ok()?;
+        // Pixel Data is OW in implicit VR whatever it was before (PS3.5 § A.1).
+        dataset.put_bytes(tags::PIXEL_DATA, dokuei_dataset::VR::OW, bytes);
+    }
+    Some(write_dataset(&dataset, Encoding::ImplicitLittle))
+}

@@ -1,0 +1,81 @@
+//! DICOM files named on the command line.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use dicom_dictionary_std::uids;
+use dokuei_dataset::{FileMeta, Header, Limits, read_file};
+use dokuei_types::Uid;
+
+use crate::outcome::Failure;
+
+/// A file and what its header says.
+pub(crate) struct DicomFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    pub(crate) meta: FileMeta,
+    pub(crate) header: Header,
+}
+
+/// Opens a file and reads its header.
+pub(crate) fn open(path: &Path) -> Result<DicomFile, Failure> {
+    let doing = path.display().to_string();
+    let file = File::open(path).map_err(|error| Failure::because(&doing, &error))?;
+    let (meta, header) = read_file(&file, &Limits::default()).map_err(|error| Failure::because(&doing, &error))?;
+    Ok(DicomFile { path: path.to_owned(), file, meta, header })
+}
+
+/// The files named, and those below the folders named, in a stable order. `true` marks those named themselves.
+pub(crate) fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        let kind = std::fs::metadata(path).map_err(|error| Failure::because(&path.display().to_string(), &error))?;
+        if kind.is_dir() {
+            walk(path, &mut files)?;
+        } else {
+            files.push((path.clone(), true));
+        }
+    }
+    Ok(files)
+}
+
+fn walk(folder: &Path, files: &mut Vec<(PathBuf, bool)>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::because(&folder.display().to_string(), &error);
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(failed)?;
+    entries.sort();
+    for path in entries {
+        // Links to folders could lead in circles.
+        if path.is_dir() && !path.is_symlink() {
+            walk(&path, files)?;
+        } else if path.is_file() {
+            files.push((path, false));
+        }
+    }
+    Ok(())
+}
+
+/// What is needed to send a file as it is.
+pub(crate) struct Sendable {
+    pub(crate) path: PathBuf,
+    pub(crate) sop_class: Uid,
+    pub(crate) sop_instance: Uid,
+    pub(crate) transfer_syntax: Uid,
+    pub(crate) data_set_offset: u64,
+}
+
+/// What is needed to send the file at `path`; `None` when it is no instance (other files, a DICOMDIR).
+pub(crate) fn sendable(path: &Path) -> Option<Sendable> {
+    let file = File::open(path).ok()?;
+    // Of the header only the UIDs are wanted, and a defect after them is the receiver's to judge.
+    let (meta, _) = read_file(&file, &Limits::default()).ok()?;
+    let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE)?;
+    Some(Sendable {
+        path: path.to_owned(),
+        sop_class,
+        sop_instance: meta.sop_instance?,
+        transfer_syntax: Uid::new(&meta.transfer_syntax).ok()?,
+        data_set_offset: meta.data_set_offset,
+    })
+}

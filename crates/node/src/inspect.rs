@@ -1,0 +1,239 @@
+//! `dokuei status`, `show`, `failed` and `replay`: what a node's data folder holds, while the node runs or not.
+
+use std::path::PathBuf;
+
+use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader};
+use dokuei_types::{End, InstanceId};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::args::{Inspect, Replay, Show, Where};
+use crate::config;
+use crate::outcome::{self, Failure, line, table};
+
+/// Dead letters shown at most.
+const FAILED_MAX: usize = 10_000;
+
+fn attach(place: &Where) -> Result<StoreReader, Failure> {
+    let data_dir: PathBuf = match &place.data_dir {
+        Some(folder) => folder.clone(),
+        None => config::load(place.config.as_deref())?.config.node.data_dir,
+    };
+    Store::attach(&data_dir).map_err(|error| {
+        Failure::because("open the data folder", &error)
+            .help("name the node's configuration with --config, or its folder with --data-dir")
+    })
+}
+
+fn unreadable(error: &dokuei_store::StoreError) -> Failure {
+    Failure::because("read the data folder", error)
+}
+
+pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
+    let counts = attach(&arguments.place)?.counts().map_err(|error| unreadable(&error))?;
+    let received: u64 = counts.instances.values().sum();
+    let pending = counts.instances.get("open").copied().unwrap_or(0);
+    if arguments.place.json {
+        outcome::json(&status_json(&counts, received, pending), true);
+        return Ok(());
+    }
+    line(format!("instances  {received} received, {pending} in work"));
+    for (end, count) in counts.instances.iter().filter(|(end, _)| *end != "open") {
+        line(format!("           {count} {}", end.replace('_', " ")));
+    }
+    let waiting: u64 = counts.jobs.values().sum();
+    let since = counts.oldest_job_at.map(|at| format!(", the oldest since {}", time(at))).unwrap_or_default();
+    line(format!("queue      {waiting} jobs{since}; {} series or studies not settled", counts.units_waiting));
+    line(format!("results    {}", counts.results));
+    for (name, destination) in &counts.destinations {
+        let since = destination.oldest_waiting_at.map(|at| format!(" (oldest since {})", time(at))).unwrap_or_default();
+        line(format!(
+            "{name:<10} {} stored there, {} waiting{since}, {} being sent, {} given up",
+            destination.stored, destination.waiting, destination.sending, destination.dead
+        ));
+    }
+    if counts.dead_letters > 0 {
+        line(format!("failed     {}; see dokuei failed", counts.dead_letters));
+    }
+    if let Some(at) = counts.last_received_at {
+        line(format!("last       received {}", time(at)));
+    }
+    Ok(())
+}
+
+fn status_json(counts: &Counts, received: u64, pending: u64) -> Value {
+    let mut status = serde_json::to_value(counts).unwrap_or_default();
+    if let Some(instances) = status.get_mut("instances").and_then(Value::as_object_mut) {
+        instances.remove("open");
+        instances.insert("received".to_owned(), json!(received));
+        instances.insert("pending".to_owned(), json!(pending));
+    }
+    status
+}
+
+pub(crate) fn show(arguments: &Show) -> Result<(), Failure> {
+    let reader = attach(&arguments.place)?;
+    let mut shown = Vec::new();
+    for id in find(&reader, &arguments.id)? {
+        shown.extend(reader.show(id).map_err(|error| unreadable(&error))?);
+    }
+    if arguments.place.json {
+        outcome::json(&shown, true);
+    } else {
+        shown.iter().for_each(show_one);
+    }
+    Ok(())
+}
+
+fn find(reader: &StoreReader, text: &str) -> Result<Vec<InstanceId>, Failure> {
+    let found = reader.find(text).map_err(|error| unreadable(&error))?;
+    if found.is_empty() {
+        return Err(Failure::work(format!("no instance {text}"))
+            .help("name a number from dokuei status or the log, or a SOP Instance, Series or Study Instance UID"));
+    }
+    Ok(found)
+}
+
+fn show_one(shown: &ShownInstance) {
+    line(format!("instance {}  {}", shown.id, shown.sop_instance));
+    let end = shown.end.as_ref().map_or_else(|| "in work".to_owned(), words);
+    line(format!("  end        {end}"));
+    line(format!("  file       {} ({} bytes of data set)", shown.path.display(), shown.size_bytes));
+    line(format!("  SOP class  {}, transfer syntax {}", shown.sop_class, shown.transfer_syntax));
+    line(format!("  study      {}", shown.study.as_deref().unwrap_or("not said")));
+    line(format!("  series     {}", shown.series.as_deref().unwrap_or("not said")));
+    for arrival in &shown.arrivals {
+        line(format!(
+            "  arrived    {} from {} ({}) as {}: {}",
+            time(arrival.at),
+            arrival.calling_ae,
+            arrival.peer,
+            arrival.called_ae,
+            arrival.outcome
+        ));
+    }
+    for task in &shown.tasks {
+        let reason = task.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        line(format!("  model      {} for route {}: {}{reason}", task.model, task.route, task.state));
+    }
+    for result in &shown.results {
+        line(format!(
+            "  result     {} {} at {}: {}",
+            result.model,
+            result.version,
+            time(result.made_at),
+            findings(&result.findings)
+        ));
+        for object in &result.objects {
+            line(format!("             {} {}", object.role, object.path.display()));
+        }
+    }
+    for delivery in &shown.deliveries {
+        let reason = delivery.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let next = delivery.next_at.map(|at| format!(", next at {}", time(at))).unwrap_or_default();
+        line(format!(
+            "  delivery   {} to {}: {} after {} attempts{next}{reason}",
+            delivery.role, delivery.destination, delivery.state, delivery.attempts
+        ));
+    }
+    for route in shown.decision.iter().filter_map(Value::as_array).flatten() {
+        show_route(route);
+    }
+}
+
+/// What the rules said of a route, with the conditions that did not hold.
+fn show_route(route: &Value) {
+    let matched = route.get("matched").and_then(Value::as_bool).unwrap_or(false);
+    let name = route.get("route").and_then(Value::as_str).unwrap_or("?");
+    line(format!("  route      {name}: {}", if matched { "matched" } else { "did not match" }));
+    let conditions = route.get("conditions").and_then(Value::as_array).into_iter().flatten();
+    for condition in conditions.filter(|condition| condition.get("matched") != Some(&Value::Bool(true))) {
+        let when = condition.get("when").and_then(Value::as_str).unwrap_or("?");
+        line(format!("             fails {when} with {}", condition.get("values").unwrap_or(&Value::Null)));
+    }
+}
+
+/// The findings of every frame of a result, as the store keeps them.
+pub(crate) fn findings_of(result: &Value) -> Vec<&Value> {
+    let frames = result.as_array().into_iter().flatten();
+    frames.filter_map(|frame| frame.get("findings")?.as_array()).flatten().collect()
+}
+
+/// A finding's name, probability in percent and band.
+fn findings(result: &Value) -> String {
+    let one = |finding: &Value| {
+        let name = finding.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+        let probability = finding.get("probability").and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let band = finding.get("band").and_then(Value::as_str).unwrap_or("?");
+        format!("{name} {:.1} % ({band})", probability * 100.0)
+    };
+    findings_of(result).into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn words(end: &End) -> String {
+    let word = end.as_str().replace('_', " ");
+    match end {
+        End::Reported | End::Forwarded | End::NoRuleMatched => word,
+        End::Declined { reason } => format!("{word}: {reason}"),
+        End::Failed { reason } => format!("{word}: {reason}"),
+    }
+}
+
+pub(crate) fn failed(arguments: &Inspect) -> Result<(), Failure> {
+    let letters: Vec<DeadLetter> = attach(&arguments.place)?.failed(FAILED_MAX).map_err(|error| unreadable(&error))?;
+    if arguments.place.json {
+        outcome::json(&letters, true);
+        return Ok(());
+    }
+    if letters.is_empty() {
+        line("nothing was given up");
+        return Ok(());
+    }
+    let heading = ["instance", "what", "attempts", "why"].map(str::to_owned).to_vec();
+    let rows = letters.iter().map(|letter| {
+        vec![letter.instance.to_string(), letter.what.clone(), letter.attempts.to_string(), letter.reason.clone()]
+    });
+    table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
+    Ok(())
+}
+
+pub(crate) fn replay(arguments: &Replay) -> Result<(), Failure> {
+    let reader = attach(&arguments.place)?;
+    let mut instances = Vec::new();
+    for id in &arguments.ids {
+        instances.extend(find(&reader, id)?);
+    }
+    if arguments.all_failed {
+        let letters = reader.failed(FAILED_MAX).map_err(|error| unreadable(&error))?;
+        instances.extend(letters.iter().map(|letter| letter.instance));
+    }
+    instances.sort_unstable();
+    instances.dedup();
+    let replayed: Replayed = reader.replay(&instances).map_err(|error| Failure::because("replay", &error))?;
+    if arguments.place.json {
+        outcome::json(&replayed, true);
+        return Ok(());
+    }
+    let Replayed { jobs, deliveries, sent_again, matched_again, in_work, unknown } = replayed;
+    for (count, words) in [
+        (jobs, "jobs that were given up wait again"),
+        (deliveries, "deliveries that were given up wait again"),
+        (sent_again, "objects are sent once more"),
+        (matched_again, "instances are matched with the routes again"),
+        (in_work, "instances are in work and left alone"),
+        (unknown, "numbers are unknown"),
+    ] {
+        if count > 0 {
+            line(format!("{count} {words}"));
+        }
+    }
+    Ok(())
+}
+
+/// A time as people read it, in the time zone of the machine.
+fn time(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => format!("{ms} ms"),
+    }
+}

@@ -1,0 +1,201 @@
+//! Model packages: the bundled one and those of the configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dokuei_inference::{LoadError, Model, Overrides, Package, PackageError, VerifyReport, verify};
+use serde_json::json;
+
+use crate::args::{Models, ModelsAction, ModelsPlace};
+use crate::config::{self, ConfigError, ConfigFile};
+use crate::outcome::{self, Failure, line, say, table};
+use crate::send::words;
+
+/// Name of the package inside the binary.
+pub(crate) const BUNDLED: &str = "cxr-pneumonia";
+
+/// Embeds files of the bundled package under their names inside it.
+macro_rules! bundled_files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../../models/cxr-pneumonia/", $name)).as_slice())),*]
+    };
+}
+
+const BUNDLED_FILES: &[(&str, &[u8])] = bundled_files![
+    "model.toml",
+    "model.onnx",
+    "MODEL_CARD.md",
+    "selftest/input.npy",
+    "selftest/output.npy",
+    "selftest/maps.npy",
+];
+
+fn bundled() -> Result<Package, PackageError> {
+    Package::from_files(BUNDLED, BUNDLED_FILES)
+}
+
+/// Loads every model of the configuration, or the bundled one where it names none.
+///
+/// # Errors
+/// [`ConfigError`], each problem at the line of its package.
+pub(crate) fn load(file: &ConfigFile) -> Result<Vec<Arc<Model>>, ConfigError> {
+    let mut models: Vec<Arc<Model>> = Vec::new();
+    let mut problems = Vec::new();
+    if file.config.models.is_empty() {
+        let package = bundled().map_err(|error| words(&error));
+        match package.and_then(|package| load_one(package, &Overrides::default())) {
+            Ok(model) => models.push(Arc::new(model)),
+            Err(why) => problems.push(config::Problem::new(format!("the bundled model: {why}"))),
+        }
+    }
+    for entry in &file.config.models {
+        let model = entry.as_ref();
+        let overrides = Overrides { finding: model.findings.clone() };
+        let folder = file.resolve(&model.path);
+        let loaded =
+            Package::open(&folder).map_err(|error| words(&error)).and_then(|package| load_one(package, &overrides));
+        let span = file.find(entry.span(), &model.path.to_string_lossy());
+        match loaded {
+            Ok(loaded) if models.iter().any(|other| other.identity().name == loaded.identity().name) => {
+                let why =
+                    format!("a second model is named {:?}; routes could not tell them apart", loaded.identity().name);
+                problems.push(file.problem(span, why));
+            }
+            Ok(loaded) => models.push(Arc::new(loaded)),
+            Err(why) => problems.push(file.problem(span, why)),
+        }
+    }
+    if problems.is_empty() { Ok(models) } else { Err(file.invalid(problems)) }
+}
+
+fn load_one(package: Package, overrides: &Overrides) -> Result<Model, String> {
+    Model::load(package, overrides).map_err(|error: LoadError| words(&error))
+}
+
+pub(crate) fn run(arguments: &Models) -> Result<(), Failure> {
+    match &arguments.action {
+        ModelsAction::List(place) => list(place),
+        ModelsAction::Verify(place) => verify_all(place),
+    }
+}
+
+/// A package as it was found, and what the site overrides of it.
+struct Found {
+    from: String,
+    package: Result<Package, String>,
+    overrides: Overrides,
+}
+
+/// The packages named, or else those of the configuration.
+fn packages(place: &ModelsPlace) -> Result<Vec<Found>, Failure> {
+    let open = |folder: &Path, overrides| Found {
+        from: folder.display().to_string(),
+        package: Package::open(folder).map_err(|error| words(&error)),
+        overrides,
+    };
+    if !place.packages.is_empty() {
+        return Ok(place.packages.iter().map(|folder| open(folder, Overrides::default())).collect());
+    }
+    let file = config::load(place.config.as_deref())?;
+    if file.config.models.is_empty() {
+        let package = bundled().map_err(|error| words(&error));
+        return Ok(vec![Found { from: format!("{BUNDLED} (bundled)"), package, overrides: Overrides::default() }]);
+    }
+    let configured = file.config.models.iter().map(toml::Spanned::as_ref);
+    Ok(configured
+        .map(|model| open(&file.resolve(&model.path), Overrides { finding: model.findings.clone() }))
+        .collect())
+}
+
+fn list(place: &ModelsPlace) -> Result<(), Failure> {
+    let mut rows = vec![["name", "version", "vendor", "use", "findings", "from"].map(str::to_owned).to_vec()];
+    let mut listed = Vec::new();
+    let mut broken = false;
+    for Found { from, package, .. } in packages(place)? {
+        let manifest = match package {
+            Ok(package) => package.manifest,
+            Err(why) => {
+                broken = true;
+                say(format!("{from}: {why}"));
+                continue;
+            }
+        };
+        let identity = manifest.identity();
+        let findings: Vec<&str> = manifest.findings.iter().map(|finding| finding.name.as_str()).collect();
+        let qualification = format!("{:?}", identity.qualification).to_lowercase();
+        rows.push(vec![
+            identity.name.clone(),
+            identity.version.clone(),
+            identity.vendor.clone(),
+            qualification.clone(),
+            findings.join(", "),
+            from.clone(),
+        ]);
+        listed.push(json!({
+            "name": identity.name,
+            "version": identity.version,
+            "vendor": identity.vendor,
+            "qualification": qualification,
+            "weights_sha256": identity.weights_sha256,
+            "device_uid": identity.device_uid,
+            "accepts": manifest.accepts.when,
+            "findings": findings,
+            "from": from,
+        }));
+    }
+    if place.json {
+        outcome::json(&listed, true)
+    } else {
+        table(&rows)
+    }
+    if broken { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn verify_all(place: &ModelsPlace) -> Result<(), Failure> {
+    let start = Instant::now();
+    let elapsed = || start.elapsed();
+    let mut reports = Vec::new();
+    let mut failed = false;
+    for Found { from, package, overrides } in packages(place)? {
+        let verified = package.and_then(|package| verify(package, &overrides, &elapsed).map_err(|error| words(&error)));
+        failed |= verified.is_err();
+        if place.json {
+            reports.push(match &verified {
+                Ok(report) => json!({ "from": from, "ok": true, "report": report }),
+                Err(why) => json!({ "from": from, "ok": false, "error": why }),
+            });
+        } else {
+            match &verified {
+                Ok(report) => show(&from, report),
+                Err(why) => say(format!("{from}: {why}")),
+            }
+        }
+    }
+    if place.json {
+        outcome::json(&reports, true);
+    }
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn show(from: &str, report: &VerifyReport) {
+    line(format!("{} {} from {from}", report.name, report.version));
+    line(format!("  weights      {} bytes, SHA-256 {}", report.weights_bytes, report.weights_sha256));
+    line(format!("  load         {}", milliseconds(report.load)));
+    line(format!("  one run      {}", milliseconds(report.run)));
+    match &report.self_test {
+        Some(deviation) => line(format!("  self-test    passed: {deviation:?}")),
+        None => line("  self-test    none in the package"),
+    }
+    line(format!("  explanation  {}", report.explanation));
+    for finding in &report.findings {
+        line(format!("  {:<12} {:.1} % ({})", finding.name, finding.probability * 100.0, finding.band.as_str()));
+    }
+    for warning in &report.warnings {
+        say(format!("  warning: {warning}"));
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,146 @@
+//! `dokuei serve`: open and recover the store, start the pipeline, bind, serve, wait for a signal, drain in reverse.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dokuei_dimse::{Counters, ListenerConfig};
+use dokuei_pipeline::Pipeline;
+use dokuei_store::{Store, StoreReader};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Serve;
+use crate::config;
+use crate::outcome::Failure;
+use crate::receiver::Receiver;
+use crate::send::words;
+use crate::site::Site;
+
+/// A node that runs in this process.
+pub(crate) struct RunningNode {
+    pub(crate) address: SocketAddr,
+    store: Store,
+    pipeline: Pipeline,
+    listener: watch::Sender<Arc<ListenerConfig>>,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl RunningNode {
+    /// Starts everything a site asks for, the port last: nobody can send before all is ready.
+    pub(crate) async fn start(site: &Site) -> Result<Self, Failure> {
+        let store = site.store();
+        let store = tokio::task::block_in_place(|| Store::open(store))
+            .map_err(|error| Failure::because("open the data folder", &error))?;
+        let setup = site.setup().map_err(|errors| Failure::work(format!("{errors:?}")))?;
+        let listen = site.file.config.node.listen;
+        let socket = dokuei_dimse::bind(listen).map_err(|error| {
+            Failure::because(&format!("listen on {listen}"), &error)
+                .help("another program may have the port, or a port below 1024 needs the right to bind it")
+        })?;
+        let address = socket.local_addr().map_err(|error| Failure::because("listen", &error))?;
+        let pipeline = Pipeline::start(store.clone(), setup, site.pipeline())
+            .map_err(|error| Failure::because("start the pipeline", &error))?;
+        let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
+        let (listener, config) = watch::channel(Arc::new(site.listener()));
+        let shutdown = CancellationToken::new();
+        let counters = Arc::new(Counters::default());
+        let serving = tokio::spawn(dokuei_dimse::serve(socket, config, receiver, counters, shutdown.clone()));
+        Ok(Self { address, store, pipeline, listener, shutdown, serving })
+    }
+
+    /// What reads its store.
+    pub(crate) fn reader(&self) -> &StoreReader {
+        self.store.reader()
+    }
+
+    /// Takes peers, limits, routes, models and destinations from another configuration. Address, AE title of the
+    /// port and data folder stay until the next start.
+    fn reload(&self, site: &Site) {
+        match site.setup() {
+            Ok(setup) => match self.pipeline.reload(setup) {
+                Ok(()) => {
+                    self.listener.send_replace(Arc::new(site.listener()));
+                    tracing::info!("configuration reloaded");
+                }
+                Err(error) => tracing::error!(error = words(&error), "configuration not reloaded"),
+            },
+            Err(errors) => tracing::error!(?errors, "configuration not reloaded"),
+        }
+    }
+
+    /// Stops receiving, finishes what runs, and closes the store; what waits is kept for the next start.
+    pub(crate) async fn drain(self) {
+        self.shutdown.cancel();
+        drop(self.serving.await);
+        self.pipeline.shutdown().await;
+        tokio::task::block_in_place(|| self.store.close());
+    }
+}
+
+pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
+    log(arguments.json);
+    let site = Site::check(config::load(arguments.config.as_deref())?)?;
+    if let Some(address) = site.file.config.http.listen {
+        tracing::warn!(%address, "[http] is read but this version serves no HTTP");
+    }
+    let failed = |error: std::io::Error| Failure::because("wait for signals", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+
+    let node = RunningNode::start(&site).await?;
+    tracing::info!(
+        address = %node.address,
+        ae_title = %site.file.config.node.ae_title,
+        accept = ?crate::site::accept(&site.file.config.node),
+        data_dir = %site.file.config.node.data_dir.display(),
+        models = ?site.models.iter().map(|model| &model.identity().name).collect::<Vec<_>>(),
+        routes = ?site.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
+        "listening"
+    );
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&node, arguments.config.clone()).await,
+        }
+    }
+    tracing::info!("draining");
+    node.drain().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads the configuration again; one that cannot be used changes nothing.
+async fn reload(node: &RunningNode, path: Option<PathBuf>) {
+    let checked = tokio::task::spawn_blocking(move || {
+        let file = config::load(path.as_deref()).map_err(problems)?;
+        Site::check(file).map_err(problems)
+    });
+    match checked.await {
+        Ok(Ok(site)) => node.reload(&site),
+        Ok(Err(problems)) => tracing::error!(%problems, "configuration not reloaded"),
+        Err(error) => tracing::error!(error = words(&error), "configuration not reloaded"),
+    }
+}
+
+fn problems(error: config::ConfigError) -> String {
+    format!("{:?}", miette::Report::new(error))
+}
+
+/// Logs to standard error; `DOKUEI_LOG` filters as in `info,dokuei_dimse=debug`.
+fn log(json: bool) {
+    let filter = EnvFilter::try_from_env("DOKUEI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        builder.json().with_current_span(true).with_span_list(false).init();
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+    }
+}

@@ -1,0 +1,220 @@
+//! A configuration checked whole: models loaded, conditions compiled, names resolved. Nothing is started here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, Timeouts};
+use dokuei_inference::Model;
+use dokuei_pipeline::{DestinationSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup};
+use dokuei_store::StoreConfig;
+use dokuei_types::{NodeIdentity, derived_uid};
+
+use crate::config::{Accept, ConfigError, ConfigFile, Node, Problem, ResultObject};
+use crate::destination::DicomDestination;
+use crate::packages;
+use crate::requestor::{self, implementation};
+
+/// Everything the node is told, ready to be used.
+pub(crate) struct Site {
+    pub(crate) file: ConfigFile,
+    pub(crate) models: Vec<Arc<Model>>,
+    pub(crate) routes: Vec<RouteConfig>,
+}
+
+impl Site {
+    /// Checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem that was found, each at its line.
+    pub(crate) fn check(file: ConfigFile) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        nobody_may_send(&file, &mut problems);
+        same_names(&file, &mut problems);
+        let models = match packages::load(&file) {
+            Ok(models) => models,
+            Err(ConfigError::Invalid { problems: found, .. }) => {
+                problems.extend(found);
+                return Err(file.invalid(problems));
+            }
+            Err(error) => return Err(error),
+        };
+        let routes = match file.config.routes.as_slice() {
+            [] => vec![default_route(&file, &models)],
+            routes => routes.iter().map(|route| route.as_ref().clone()).collect(),
+        };
+        let site = Self { file, models, routes };
+        if let Err(errors) = site.rules() {
+            problems.extend(errors.iter().map(|error| site.rule_problem(error)));
+        }
+        if let Err(errors) = site.ready_models() {
+            problems.extend(errors.iter().map(|error| Problem::new(error.to_string())));
+        }
+        if problems.is_empty() { Ok(site) } else { Err(site.file.invalid(problems)) }
+    }
+
+    /// The routes, compiled.
+    pub(crate) fn rules(&self) -> Result<Rules, Vec<RuleError>> {
+        let models: Vec<&str> = self.models.iter().map(|model| model.identity().name.as_str()).collect();
+        let destinations: Vec<&str> =
+            self.file.config.destinations.iter().map(|entry| entry.as_ref().name.as_str()).collect();
+        Rules::compile(&self.routes, &models, &destinations)
+    }
+
+    fn rule_problem(&self, error: &RuleError) -> Problem {
+        let routes = &self.file.config.routes;
+        let Some(route) = routes.iter().find(|entry| entry.as_ref().name == error.route) else {
+            return Problem::new(error.to_string());
+        };
+        let span = self.file.find(route.span(), &error.text);
+        let problem = self.file.problem(span, error.to_string());
+        match error.help() {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+
+    /// The models with their own conditions compiled.
+    pub(crate) fn ready_models(&self) -> Result<Vec<Arc<ReadyModel>>, Vec<RuleError>> {
+        self.models.iter().map(|model| ReadyModel::new(Arc::clone(model) as _).map(Arc::new)).collect()
+    }
+
+    /// What the pipeline works with.
+    ///
+    /// # Errors
+    /// What [`check`](Self::check) has found already, had it been called on this value.
+    pub(crate) fn setup(&self) -> Result<Setup, Vec<RuleError>> {
+        let own = &self.file.config.node.ae_title;
+        let destinations = self.file.config.destinations.iter().map(|entry| {
+            let destination = entry.as_ref();
+            let calling = destination.calling_ae_title.clone().unwrap_or_else(|| own.clone());
+            let config =
+                requestor::with(&destination.address, destination.ae_title.clone(), calling, destination.timeout);
+            DestinationSetup {
+                name: destination.name.clone(),
+                roles: destination.objects.iter().map(|object| role(*object).to_owned()).collect(),
+                ae_title: Some(destination.ae_title.clone()),
+                destination: Arc::new(DicomDestination::new(config)),
+            }
+        });
+        Ok(Setup {
+            rules: self.rules()?,
+            models: self.ready_models()?,
+            destinations: destinations.collect(),
+            node: identity(&self.file.config.node),
+        })
+    }
+
+    /// What the listener is told.
+    pub(crate) fn listener(&self) -> ListenerConfig {
+        let config = &self.file.config;
+        let mut listener = ListenerConfig::new(config.node.ae_title.clone(), implementation());
+        listener.store_private_sop_classes = config.node.store_private_sop_classes;
+        listener.store_private_transfer_syntaxes = config.node.store_private_sop_classes;
+        listener.accept = match accept(&config.node) {
+            Accept::Any => AcceptPolicy::Any,
+            Accept::Listed => AcceptPolicy::Listed(
+                config
+                    .peers
+                    .iter()
+                    .map(toml::Spanned::as_ref)
+                    .map(|peer| Peer {
+                        ae_title: peer.ae_title.clone(),
+                        network: peer.address.map(|network| network.0),
+                    })
+                    .collect(),
+            ),
+        };
+        let limits = &config.limits;
+        listener.limits.associations = limits.associations;
+        listener.limits.associations_per_peer = limits.associations_per_peer;
+        listener.limits.half_open = limits.connections_pending;
+        listener.limits.pdu_length = u32::try_from(limits.pdu_length.0).unwrap_or(u32::MAX);
+        listener.limits.instance_size = limits.instance_size.0;
+        listener.timeouts = Timeouts {
+            artim: limits.associate_timeout.0,
+            between_messages: limits.idle_timeout.0,
+            within_message: limits.idle_timeout.0,
+            drain: limits.drain_timeout.0,
+            ..Timeouts::default()
+        };
+        listener
+    }
+
+    pub(crate) fn store(&self) -> StoreConfig {
+        let config = &self.file.config;
+        StoreConfig {
+            disk_free_min: config.limits.disk_free_min.0,
+            durability: config.node.durability,
+            queue_max: config.limits.queue_depth,
+            ..StoreConfig::new(&config.node.data_dir)
+        }
+    }
+
+    pub(crate) fn pipeline(&self) -> PipelineConfig {
+        let config = &self.file.config;
+        let mut pipeline = PipelineConfig::default();
+        pipeline.workers = config.node.workers.unwrap_or(pipeline.workers).max(1);
+        pipeline.limits.pixels.pixels_per_frame = config.limits.pixels_per_frame;
+        pipeline
+    }
+}
+
+/// What result objects say of a node: the same after every start, since its UID follows from its name.
+pub(crate) fn identity(node: &Node) -> NodeIdentity {
+    NodeIdentity {
+        ae_title: node.ae_title.to_string(),
+        manufacturer: "Dokuei project".to_owned(),
+        model_name: "Dokuei".to_owned(),
+        serial_number: node.serial_number.clone(),
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        device_uid: derived_uid(&["node", node.ae_title.as_str(), &node.serial_number]),
+    }
+}
+
+fn role(object: ResultObject) -> &'static str {
+    match object {
+        ResultObject::Sr => "sr",
+        ResultObject::Sc => "sc",
+    }
+}
+
+/// Who may associate: as configured, or anyone where only this machine can reach us.
+pub(crate) fn accept(node: &Node) -> Accept {
+    node.accept.unwrap_or(if node.listen.ip().is_loopback() { Accept::Any } else { Accept::Listed })
+}
+
+/// Without any route: chest radiographs to every model, results to every destination.
+fn default_route(file: &ConfigFile, models: &[Arc<Model>]) -> RouteConfig {
+    let mut route: RouteConfig = toml::from_str(
+        r#"
+            name = "chest radiographs"
+            when = [
+              "modality in ['CR', 'DX']",
+              "body_part == 'CHEST' || study_description.matches('(?i)chest|thorax')",
+            ]
+        "#,
+    )
+    .expect("the default route is well-formed");
+    route.models = models.iter().map(|model| model.identity().name.clone()).collect();
+    route.send_results = file.config.destinations.iter().map(|entry| entry.as_ref().name.clone()).collect();
+    route
+}
+
+fn nobody_may_send(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let node = &file.config.node;
+    if accept(node) == Accept::Listed && file.config.peers.is_empty() {
+        let words = format!("nobody could send: {} accepts listed peers only, and no [[peer]] is listed", node.listen);
+        let help = "list each sender as a [[peer]] with ae_title and address, or set accept = \"any\" in [node]";
+        problems.push(Problem::new(words).help(help));
+    }
+}
+
+fn same_names(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    for entry in &file.config.destinations {
+        if !names.insert(entry.as_ref().name.as_str()) {
+            let span = file.find(entry.span(), &entry.as_ref().name);
+            problems.push(file.problem(span, format!("a second destination is named {:?}", entry.as_ref().name)));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Drives the built binary from outside, with other people's tools as peers. It knows nothing of our crates'
+//! insides: it starts processes, reads what they print and what they store.
+
+#![expect(clippy::panic, clippy::print_stdout, reason = "this crate is test code: it fails and skips aloud")]
+
+mod http;
+mod node;
+mod orthanc;
+mod peer;
+mod process;
+
+pub use dokuei_testkit::real_files;
+pub use node::{Node, dokuei, dokuei_failing};
+pub use orthanc::Orthanc;
+pub use peer::{Storescp, pydicom, run, tool, validators};
+pub use process::{Server, free_port, wait_for};

@@ -1,0 +1,12 @@
+//! The built binary, driven from outside, with other people's tools as modalities and PACS.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod bad_input;
+mod command_line;
+mod crash;
+mod dcmtk;
+mod every_file;
+mod orthanc;
+mod pynetdicom;
+mod radiographs;

@@ -168,7 +168,7 @@ impl Node {
     /// Waits until nothing waits: each received instance has its end.
     ///
     /// # Panics
-    /// After two minutes, or when the node ends.
+    /// After five minutes, or when the node ends.
     pub fn wait_until_settled(&mut self, received: u64) {
         wait_for("every instance to have its end", || {
             assert!(self.is_running(), "the node ended:\n{}", self.log());

@@ -75,11 +75,11 @@ pub fn free_port() -> u16 {
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// After two minutes.
+/// After five minutes.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let since = Instant::now();
     while !condition() {
-        assert!(since.elapsed() < Duration::from_secs(120), "waited in vain for {what}");
+        assert!(since.elapsed() < Duration::from_secs(300), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

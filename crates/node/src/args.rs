@@ -71,7 +71,7 @@ pub(crate) struct Call {
     #[arg(long, value_name = "AE", default_value = "DOKUEI")]
     pub(crate) calling: AeTitle,
     /// The peer's AE title.
-    #[arg(long, value_name = "AE", default_value = "ANY-SCP")]
+    #[arg(long, value_name = "AE", default_value = "DOKUEI")]
     pub(crate) called: AeTitle,
     /// Longest wait for the connection and for each response.
     #[arg(long, value_name = "TIME", default_value = "30s")]

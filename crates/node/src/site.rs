@@ -133,7 +133,7 @@ impl Site {
         listener.timeouts = Timeouts {
             artim: limits.associate_timeout.0,
             between_messages: limits.idle_timeout.0,
-            within_message: limits.idle_timeout.0,
+            within_message: limits.stall_timeout.0,
             drain: limits.drain_timeout.0,
             ..Timeouts::default()
         };

@@ -27,7 +27,7 @@ pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<Str
         http { listen }
         limits {
             associations, associations_per_peer, connections_pending, pdu_length, instance_size, disk_free_min,
-            queue_depth, associate_timeout, idle_timeout, drain_timeout, pixels_per_frame
+            queue_depth, associate_timeout, idle_timeout, stall_timeout, drain_timeout, pixels_per_frame
         }
     );
     problems

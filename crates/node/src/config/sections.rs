@@ -102,8 +102,10 @@ pub(crate) struct Limits {
     pub(crate) queue_depth: u64,
     /// From the connection to its association request (ARTIM, PS3.8 § 9.1.5).
     pub(crate) associate_timeout: Interval,
-    /// Silence of a peer within an association.
+    /// Silence of a peer between two messages.
     pub(crate) idle_timeout: Interval,
+    /// Silence of a peer within a message.
+    pub(crate) stall_timeout: Interval,
     /// From SIGTERM to the abort of associations still open.
     pub(crate) drain_timeout: Interval,
     /// Pixels of one frame that is decoded.
@@ -121,7 +123,8 @@ impl Default for Limits {
             disk_free_min: ByteSize(5 << 30),
             queue_depth: 1_000_000,
             associate_timeout: Interval(Duration::from_secs(30)),
-            idle_timeout: Interval(Duration::from_secs(60)),
+            idle_timeout: Interval(Duration::from_secs(600)),
+            stall_timeout: Interval(Duration::from_secs(60)),
             drain_timeout: Interval(Duration::from_secs(30)),
             pixels_per_frame: 1 << 26,
         }

@@ -8,9 +8,6 @@ use dokuei_types::{AeTitle, DimseStatus, Uid};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-/// Bytes below which a write stays in the store's buffer.
-const BUFFERED_BYTES: usize = 64 << 10;
-
 /// Receives instances for one node.
 pub(crate) struct Receiver {
     store: Store,
@@ -62,10 +59,6 @@ impl IncomingInstance for Receiving {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         self.incoming.write(bytes).map_err(|error| refusal(&error))
-    }
-
-    fn may_block(&self, count: usize) -> bool {
-        count >= BUFFERED_BYTES
     }
 
     async fn commit(self) -> Result<Committed, Refusal> {

@@ -62,7 +62,7 @@ pub fn file_meta(fields: &MetaFields) -> Vec<u8> {
     file
 }
 
-/// What the File Meta Information says.
+/// What the File Meta Information says, or the data set where it does not.
 #[derive(Debug, Clone)]
 pub struct FileMeta {
     /// Media Storage SOP Class UID, or the data set's where there is no meta information.
@@ -81,22 +81,33 @@ pub struct FileMeta {
 /// # Errors
 /// [`ReadError::NotDicom`] when nothing looks like a data set; the rest as [`read_header`].
 pub fn read_file(file: &dyn ReadAt, limits: &Limits) -> Result<(FileMeta, Header), ReadError> {
+    let mut meta = read_file_meta(file, limits)?;
+    let header = read_header(file, meta.data_set_offset, &meta.transfer_syntax, limits)?;
+    meta.sop_class = meta.sop_class.or_else(|| header.dataset.uid(tags::SOP_CLASS_UID));
+    meta.sop_instance = meta.sop_instance.or_else(|| header.dataset.uid(tags::SOP_INSTANCE_UID));
+    Ok((meta, header))
+}
+
+/// Reads a file's meta information alone (PS3.10 § 7.1), whatever the data set behind it is like. The UIDs are
+/// `None` where it does not say them.
+///
+/// # Errors
+/// As [`read_file`], but for what is wrong with the data set.
+pub fn read_file_meta(file: &dyn ReadAt, limits: &Limits) -> Result<FileMeta, ReadError> {
     let mut head = [0; 132];
     let has_prefix = file.size() >= 132 && {
         read(file, &mut head, 0)?;
         head.ends_with(b"DICM")
     };
     let start = if has_prefix { 132 } else { 0 };
-    let meta = read_meta(file, start, limits)?;
-    let (transfer_syntax, offset) = match (meta.transfer_syntax, has_prefix) {
+    let mut meta = read_meta(file, start, limits)?;
+    let (transfer_syntax, offset) = match (meta.transfer_syntax.take(), has_prefix) {
         (Some(syntax), _) => (syntax, meta.end),
         (None, true) => (guess(file, meta.end)?.unwrap_or(uids::EXPLICIT_VR_LITTLE_ENDIAN).to_owned(), meta.end),
         (None, false) => (guess(file, meta.end)?.ok_or(ReadError::NotDicom)?.to_owned(), meta.end),
     };
-    let header = read_header(file, offset, &transfer_syntax, limits)?;
-    let sop_class = meta.sop_class.or_else(|| header.dataset.uid(tags::SOP_CLASS_UID));
-    let sop_instance = meta.sop_instance.or_else(|| header.dataset.uid(tags::SOP_INSTANCE_UID));
-    Ok((FileMeta { sop_class, sop_instance, transfer_syntax, data_set_offset: offset }, header))
+    let Meta { sop_class, sop_instance, .. } = meta;
+    Ok(FileMeta { sop_class, sop_instance, transfer_syntax, data_set_offset: offset })
 }
 
 struct Meta {

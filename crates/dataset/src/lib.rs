@@ -14,7 +14,9 @@ mod write;
 pub use charset::CharacterSets;
 pub use data_set::{Dataset, Element, Value};
 pub use dicom_core::{Tag, VR};
-pub use file::{FileMeta, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MetaFields, file_meta, read_file};
+pub use file::{
+    FileMeta, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MetaFields, file_meta, read_file, read_file_meta,
+};
 pub use read::{Header, Limits, PixelElement, ReadError, read_header};
 pub use read_at::ReadAt;
 pub use write::write_dataset;

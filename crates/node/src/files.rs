@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{FileMeta, Header, Limits, read_file};
+use dokuei_dataset::{FileMeta, Header, Limits, read_file, read_file_meta};
 use dokuei_types::Uid;
 
 use crate::outcome::Failure;
@@ -68,8 +68,12 @@ pub(crate) struct Sendable {
 /// What is needed to send the file at `path`; `None` when it is no instance (other files, a DICOMDIR).
 pub(crate) fn sendable(path: &Path) -> Option<Sendable> {
     let file = File::open(path).ok()?;
-    // Of the header only the UIDs are wanted, and a defect after them is the receiver's to judge.
-    let (meta, _) = read_file(&file, &Limits::default()).ok()?;
+    // What is wrong with a data set is the receiver's to judge; it is read only where the meta information is silent.
+    let limits = Limits::default();
+    let mut meta = read_file_meta(&file, &limits).ok()?;
+    if meta.sop_class.is_none() || meta.sop_instance.is_none() {
+        meta = read_file(&file, &limits).ok()?.0;
+    }
     let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE)?;
     Some(Sendable {
         path: path.to_owned(),
@@ -78,4 +82,33 @@ pub(crate) fn sendable(path: &Path) -> Option<Sendable> {
         transfer_syntax: Uid::new(&meta.transfer_syntax).ok()?,
         data_set_offset: meta.data_set_offset,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_dictionary_std::uids;
+    use dokuei_dataset::{MetaFields, file_meta};
+
+    use super::*;
+
+    #[test]
+    fn a_broken_data_set_is_sent_as_it_is() {
+        let mut file = file_meta(&MetaFields {
+            sop_class: uids::CT_IMAGE_STORAGE,
+            sop_instance: "1.2.3",
+            transfer_syntax: uids::EXPLICIT_VR_LITTLE_ENDIAN,
+            source_ae: None,
+            sending_ae: None,
+            receiving_ae: None,
+        });
+        let data_set_offset = file.len() as u64;
+        // A value that claims more bytes than there are.
+        file.extend_from_slice(&[0x10, 0, 0x10, 0, b'P', b'N', 0xFF, 0xFF, b'A']);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.dcm");
+        std::fs::write(&path, file).unwrap();
+        let sendable = sendable(&path).unwrap();
+        assert_eq!(sendable.sop_instance.as_str(), "1.2.3");
+        assert_eq!(sendable.data_set_offset, data_set_offset);
+    }
 }

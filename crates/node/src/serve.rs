@@ -27,6 +27,7 @@ pub(crate) struct RunningNode {
     store: Store,
     pipeline: Pipeline,
     listener: watch::Sender<Arc<ListenerConfig>>,
+    counters: Arc<Counters>,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -50,8 +51,9 @@ impl RunningNode {
         let (listener, config) = watch::channel(Arc::new(site.listener()));
         let shutdown = CancellationToken::new();
         let counters = Arc::new(Counters::default());
-        let serving = tokio::spawn(dokuei_dimse::serve(socket, config, receiver, counters, shutdown.clone()));
-        Ok(Self { address, store, pipeline, listener, shutdown, serving })
+        let serving =
+            tokio::spawn(dokuei_dimse::serve(socket, config, receiver, Arc::clone(&counters), shutdown.clone()));
+        Ok(Self { address, store, pipeline, listener, counters, shutdown, serving })
     }
 
     /// What reads its store.
@@ -78,6 +80,7 @@ impl RunningNode {
     pub(crate) async fn drain(self) {
         self.shutdown.cancel();
         drop(self.serving.await);
+        tracing::info!(counters = ?self.counters.snapshot(), "no longer listening");
         self.pipeline.shutdown().await;
         tokio::task::block_in_place(|| self.store.close());
     }

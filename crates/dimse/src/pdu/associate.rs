@@ -32,25 +32,15 @@ const FIXED: usize = 68;
 /// # Errors
 /// [`ProtocolError::Item`] when an item does not fit where it is.
 pub fn read_request(body: &[u8]) -> Result<AssociationRQ, ProtocolError> {
-    let fixed = Fixed::read(PduKind::AssociateRequest, body)?;
-    let mut request = AssociationRQ {
-        protocol_version: fixed.version,
-        calling_ae_title: fixed.calling,
-        called_ae_title: fixed.called,
-        application_context_name: String::new(),
-        presentation_contexts: Vec::new(),
-        user_variables: Vec::new(),
-    };
-    let mut items = fixed.items;
-    while let Some((kind, value)) = items.next()? {
-        match kind {
-            0x10 => request.application_context_name = text(value),
-            0x20 => request.presentation_contexts.push(proposed(items.of(value))?),
-            0x50 => request.user_variables = user_variables(items.of(value))?,
-            _ => {}
-        }
-    }
-    Ok(request)
+    let parts = Parts::read(PduKind::AssociateRequest, body, 0x20, proposed)?;
+    Ok(AssociationRQ {
+        protocol_version: parts.version,
+        calling_ae_title: parts.calling,
+        called_ae_title: parts.called,
+        application_context_name: parts.application_context,
+        presentation_contexts: parts.contexts,
+        user_variables: parts.user_variables,
+    })
 }
 
 /// Reads the body (all but the PDU header) of an A-ASSOCIATE-AC, as [`read_request`] does.
@@ -58,43 +48,56 @@ pub fn read_request(body: &[u8]) -> Result<AssociationRQ, ProtocolError> {
 /// # Errors
 /// [`ProtocolError::Item`] when an item does not fit where it is.
 pub fn read_accept(body: &[u8]) -> Result<AssociationAC, ProtocolError> {
-    let fixed = Fixed::read(PduKind::AssociateAccept, body)?;
-    let mut accept = AssociationAC {
-        protocol_version: fixed.version,
-        calling_ae_title: fixed.calling,
-        called_ae_title: fixed.called,
-        application_context_name: String::new(),
-        presentation_contexts: Vec::new(),
-        user_variables: Vec::new(),
-    };
-    let mut items = fixed.items;
-    while let Some((kind, value)) = items.next()? {
-        match kind {
-            0x10 => accept.application_context_name = text(value),
-            0x21 => accept.presentation_contexts.push(result(items.of(value))?),
-            0x50 => accept.user_variables = user_variables(items.of(value))?,
-            _ => {}
-        }
-    }
-    Ok(accept)
+    let parts = Parts::read(PduKind::AssociateAccept, body, 0x21, result)?;
+    Ok(AssociationAC {
+        protocol_version: parts.version,
+        calling_ae_title: parts.calling,
+        called_ae_title: parts.called,
+        application_context_name: parts.application_context,
+        presentation_contexts: parts.contexts,
+        user_variables: parts.user_variables,
+    })
 }
 
-struct Fixed<'a> {
+/// What both PDUs are made of; only their presentation contexts differ (PS3.8 § 9.3.2, § 9.3.3).
+struct Parts<C> {
     version: u16,
     called: String,
     calling: String,
-    items: Items<'a>,
+    application_context: String,
+    contexts: Vec<C>,
+    user_variables: Vec<UserVariableItem>,
 }
 
-impl<'a> Fixed<'a> {
-    fn read(kind: PduKind, body: &'a [u8]) -> Result<Self, ProtocolError> {
+impl<C> Parts<C> {
+    /// Items of a type that is not known are stepped over (PS3.8 § 9.3.1).
+    fn read(
+        kind: PduKind,
+        body: &[u8],
+        context_item: u8,
+        context: impl Fn(Items<'_>) -> Result<C, ProtocolError>,
+    ) -> Result<Self, ProtocolError> {
         let (Some(fixed), Some(rest)) = (body.get(..FIXED), body.get(FIXED..)) else {
             return Err(ProtocolError::Item { kind, what: "shorter than its fixed fields" });
         };
-        let version = fixed.first_chunk().copied().map_or(0, u16::from_be_bytes);
-        let called = text(fixed.get(4..20).unwrap_or_default());
-        let calling = text(fixed.get(20..36).unwrap_or_default());
-        Ok(Self { version, called, calling, items: Items { kind, rest } })
+        let mut parts = Self {
+            version: fixed.first_chunk().copied().map_or(0, u16::from_be_bytes),
+            called: text(fixed.get(4..20).unwrap_or_default()),
+            calling: text(fixed.get(20..36).unwrap_or_default()),
+            application_context: String::new(),
+            contexts: Vec::new(),
+            user_variables: Vec::new(),
+        };
+        let mut items = Items { kind, rest };
+        while let Some((item, value)) = items.next()? {
+            match item {
+                0x10 => parts.application_context = text(value),
+                0x50 => parts.user_variables = user_variables(items.of(value))?,
+                item if item == context_item => parts.contexts.push(context(items.of(value))?),
+                _ => {}
+            }
+        }
+        Ok(parts)
     }
 }
 

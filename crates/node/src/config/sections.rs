@@ -88,9 +88,9 @@ pub(crate) struct Http {
 pub(crate) struct Limits {
     /// Associations at a time.
     pub(crate) associations: usize,
-    /// Associations at a time of one calling AE title.
+    /// Associations at a time from one IP address.
     pub(crate) associations_per_peer: usize,
-    /// Connections that have not associated yet.
+    /// Connections that have not associated yet; beyond it the oldest gives way.
     pub(crate) connections_pending: usize,
     /// Longest P-DATA-TF PDU we offer to receive.
     pub(crate) pdu_length: ByteSize,

@@ -7,7 +7,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use dokuei_types::InstanceId;
-use rustix::fs::FlockOperation;
 
 use crate::change::{Applied, Applying, Changes};
 use crate::config::{Clock, Durability, StoreConfig};
@@ -44,7 +43,7 @@ pub(crate) struct Inner {
     // Dropped in this order: the writer finishes before the lock is given up.
     pub(crate) writer: Writer,
     reader: StoreReader,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
@@ -56,7 +55,7 @@ impl Store {
     pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let data_dir = config.data_dir.clone();
         make_dir(&data_dir, config.durability)?;
-        let lock = lock(&data_dir)?;
+        let lock = Lock::take(&data_dir)?;
         let incoming = data_dir.join("incoming");
         make_dir(&incoming, config.durability)?;
         let mut conn = schema::open_owned(&data_dir, config.durability)?;
@@ -257,19 +256,33 @@ impl Store {
     }
 }
 
-/// Takes the lock of a data folder, held as long as the file is open.
-fn lock(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join(LOCK);
-    let failed = |source| StoreError::file("lock", &path, source);
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut holder = String::new();
-        // Only for the message; the lock itself is what counts.
-        let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-        let holder = if known { format!(" (process {})", holder.trim()) } else { String::new() };
-        return Err(StoreError::Locked { data_dir: data_dir.to_owned(), holder });
+/// The lock of a data folder.
+struct Lock(File);
+
+impl Lock {
+    fn take(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(LOCK);
+        let failed = |source| StoreError::file("lock", &path, source);
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        if file.try_lock().is_err() {
+            let mut holder = String::new();
+            // Only for the message; the lock itself is what counts.
+            let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+            let holder = if known { format!(" (process {})", holder.trim()) } else { String::new() };
+            return Err(StoreError::Locked { data_dir: data_dir.to_owned(), holder });
+        }
+        file.set_len(0).map_err(failed)?;
+        file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
+        Ok(Self(file))
     }
-    file.set_len(0).map_err(failed)?;
-    file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
-    Ok(file)
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process being started holds a copy of it for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "cannot give up the lock of the data folder");
+        }
+    }
 }

@@ -1,3 +1,6 @@
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use dokuei_store::{ArrivalKind, JobKind, Store, StoreConfig, StoreError, VersionPolicy};
 use dokuei_types::InstanceId;
 
@@ -116,6 +119,23 @@ fn one_folder_has_one_owner() {
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     drop(store);
     bench.open();
+}
+
+#[test]
+fn a_folder_given_up_is_free_even_while_processes_are_being_started() {
+    let bench = Bench::new();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Between fork and exec a child holds everything that is open here, the lock's file too.
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let opened: Vec<_> = (0..100).map(|_| Store::open(bench.config()).map(drop)).collect();
+        stop.store(true, Ordering::Relaxed);
+        opened.into_iter().for_each(Result::unwrap);
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 use dokuei_types::Uid;
 
 use crate::charset::CharacterSets;
-use crate::dictionary_vr;
+use crate::vr::dictionary_vr;
 
 /// The elements of a data set or of a sequence item, in the order of their tags (PS3.5 § 7.1).
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -110,6 +110,9 @@ pub fn read_file_meta(file: &dyn ReadAt, limits: &Limits) -> Result<FileMeta, Re
     Ok(FileMeta { sop_class, sop_instance, transfer_syntax, data_set_offset: offset })
 }
 
+/// Elements of group 0002 that are read; the standard has fewer than twenty (PS3.10 Table 7.1-1).
+const META_ELEMENTS_MAX: usize = 64;
+
 struct Meta {
     sop_class: Option<Uid>,
     sop_instance: Option<Uid>,
@@ -121,7 +124,8 @@ struct Meta {
 fn read_meta(file: &dyn ReadAt, start: u64, limits: &Limits) -> Result<Meta, ReadError> {
     let mut meta = Dataset::new();
     let mut at = start;
-    while let Some((tag, vr, value_at, length)) = meta_element(file, at)? {
+    for _ in 0..META_ELEMENTS_MAX {
+        let Some((tag, vr, value_at, length)) = meta_element(file, at)? else { break };
         if length > limits.value_bytes || file.size().saturating_sub(value_at) < length {
             let available = file.size().saturating_sub(value_at);
             return Err(ReadError::Length { tag, offset: value_at, length, available });
@@ -130,9 +134,6 @@ fn read_meta(file: &dyn ReadAt, start: u64, limits: &Limits) -> Result<Meta, Rea
         read(file, &mut bytes, value_at)?;
         meta.put(crate::Element { tag, vr, value: Value::Bytes(bytes) });
         at = value_at + length;
-        if meta.len() > 64 {
-            break;
-        }
     }
     Ok(Meta {
         sop_class: meta.uid(tags::MEDIA_STORAGE_SOP_CLASS_UID),
@@ -158,7 +159,7 @@ fn meta_element(file: &dyn ReadAt, at: u64) -> Result<Option<(Tag, VR, u64, u64)
         Some(vr @ (VR::OB | VR::UN | VR::UT)) => (tag, vr, at + 12, u64::from(u32::from_le_bytes([m0, m1, m2, m3]))),
         Some(vr) => (tag, vr, at + 8, u64::from(u16::from_le_bytes([l0, l1]))),
         // Meta information in implicit VR is wrong, and seen.
-        None => (tag, crate::dictionary_vr(tag, false), at + 8, u64::from(u32::from_le_bytes([v0, v1, l0, l1]))),
+        None => (tag, crate::vr::dictionary_vr(tag, false), at + 8, u64::from(u32::from_le_bytes([v0, v1, l0, l1]))),
     }))
 }
 

@@ -3,12 +3,18 @@
 //! Any bytes are an acceptable input. The reader walks the encoding with a stack of its own, checks every
 //! length against what is really there, and holds back values over a limit, so that neither depth nor a
 //! lying length can exhaust the stack or the memory. It stops at the pixel data, which stays where it is.
+//! [`Scan`] checks a whole data set by the same rules while its bytes arrive.
 
 mod charset;
 mod data_set;
 mod file;
+mod inflate;
 mod read;
 mod read_at;
+mod scan;
+mod vr;
+mod walk;
+mod window;
 mod write;
 
 pub use charset::CharacterSets;
@@ -19,10 +25,10 @@ pub use file::{
 };
 pub use read::{Header, Limits, PixelElement, ReadError, read_header};
 pub use read_at::ReadAt;
+pub use scan::{Scan, Scanned, scan_file};
 pub use write::write_dataset;
 
-use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, VirtualVr};
-use dicom_dictionary_std::{StandardDataDictionary, uids};
+use dicom_dictionary_std::uids;
 
 /// Explicit VR Big Endian: retired, so its dictionary constant is deprecated; files of it remain.
 pub(crate) const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
@@ -48,19 +54,5 @@ impl Encoding {
             EXPLICIT_VR_BIG_ENDIAN => Self::ExplicitBig,
             _ => Self::ExplicitLittle,
         }
-    }
-}
-
-/// The VR the dictionary gives a tag; UN when it knows none (PS3.6).
-pub(crate) fn dictionary_vr(tag: Tag, signed_pixels: bool) -> VR {
-    if tag.element() == 0 {
-        return VR::UL;
-    }
-    match StandardDataDictionary.by_tag(tag).map(DataDictionaryEntry::vr) {
-        Some(VirtualVr::Xs) if signed_pixels => VR::SS,
-        Some(vr) => vr.relaxed(),
-        // Private creators (PS3.5 § 7.8.1).
-        None if tag.group() % 2 == 1 && (0x10..=0xFF).contains(&tag.element()) => VR::LO,
-        None => VR::UN,
     }
 }

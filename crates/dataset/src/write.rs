@@ -2,7 +2,7 @@ use dicom_core::{Tag, VR};
 
 use crate::Encoding;
 use crate::data_set::{Dataset, Element, Value, padding};
-use crate::read::{has_short_length, swap};
+use crate::vr::{has_short_length, swap};
 
 const UNDEFINED: u32 = 0xFFFF_FFFF;
 

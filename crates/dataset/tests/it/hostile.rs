@@ -1,6 +1,10 @@
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dicom_dictionary_std::uids;
-use dokuei_dataset::Tag;
-use dokuei_dataset::{Dataset, Encoding, Limits, ReadError, VR, Value, read_file, read_header, write_dataset};
+use dokuei_dataset::{
+    Dataset, Encoding, Limits, ReadAt, ReadError, Tag, VR, Value, read_file, read_file_meta, read_header, write_dataset,
+};
 use proptest::prelude::*;
 
 use crate::EXPLICIT_VR_BIG_ENDIAN;
@@ -40,6 +44,28 @@ fn text_is_not_dicom() {
     let error = read_file(&b"Nothing of the kind, whatever its length may be.".repeat(10), &Limits::default());
     assert!(matches!(error.unwrap_err(), ReadError::NotDicom));
     assert!(matches!(read_file(&Vec::new(), &Limits::default()).unwrap_err(), ReadError::NotDicom));
+}
+
+/// Counts how often it is read.
+struct Counting(Vec<u8>, AtomicUsize);
+
+impl ReadAt for Counting {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+#[test]
+fn meta_information_without_end_is_given_up() {
+    let element = [2, 0, 0x10, 0, b'U', b'I', 0, 0];
+    let file = Counting([vec![0; 128], b"DICM".to_vec(), element.repeat(10_000)].concat(), AtomicUsize::new(0));
+    let _meta = read_file_meta(&file, &Limits::default());
+    assert!(file.1.load(Ordering::Relaxed) < 200);
 }
 
 proptest! {

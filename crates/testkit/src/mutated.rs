@@ -1,11 +1,19 @@
 use std::ops::Range;
+use std::path::Path;
 
 /// The environment variable that replays one case, by the number a failure prints.
 const REPLAY: &str = "DOKUEI_SEED";
+/// The environment variable that names a folder for the valid inputs, one folder in it for each fuzz target.
+const CORPUS: &str = "DOKUEI_CORPUS";
 
-/// Runs `check` on `rounds` damaged copies of each of the `valid` inputs, the same ones every time. A case that
-/// panics prints its number; `DOKUEI_SEED` set to it runs that case alone.
-pub fn mutated(valid: &[Vec<u8>], rounds: u64, check: impl Fn(&[u8])) {
+/// Runs `check`, the property of a fuzz `target`, on the `valid` inputs and on `rounds` damaged copies for each of
+/// them, the same ones every time. A case that panics prints its number; `DOKUEI_SEED` set to it runs that case
+/// alone. With `DOKUEI_CORPUS` the valid inputs are written there for the fuzzer to begin with.
+pub fn mutated(target: &str, valid: &[Vec<u8>], rounds: u64, check: impl Fn(&[u8])) {
+    if let Some(folder) = std::env::var_os(CORPUS) {
+        keep(&Path::new(&folder).join(target), valid);
+    }
+    valid.iter().for_each(|input| check(input));
     let cases = valid.len() as u64 * rounds;
     for case in replayed().unwrap_or(0..cases) {
         let mut random = Random::new(case);
@@ -16,6 +24,15 @@ pub fn mutated(valid: &[Vec<u8>], rounds: u64, check: impl Fn(&[u8])) {
         let named = Named(case);
         check(&input);
         drop(named);
+    }
+}
+
+fn keep(folder: &Path, inputs: &[Vec<u8>]) {
+    std::fs::create_dir_all(folder).expect("the corpus folder can be made");
+    for input in inputs {
+        // A name of its own, since several tests write for one target.
+        let digest = input.iter().fold(0, |digest, byte| Random(digest ^ u64::from(*byte)).next());
+        std::fs::write(folder.join(format!("{digest:016x}")), input).expect("the corpus folder takes files");
     }
 }
 
@@ -118,12 +135,14 @@ mod tests {
     fn the_same_damage_every_time_and_never_the_same_twice() {
         let run = || {
             let seen = RefCell::new(Vec::new());
-            mutated(&[b"a valid input".to_vec(), vec![7; 300]], 50, |input| seen.borrow_mut().push(input.to_vec()));
+            mutated("none", &[b"a valid input".to_vec(), vec![7; 300]], 50, |input| {
+                seen.borrow_mut().push(input.to_vec())
+            });
             seen.into_inner()
         };
         let first = run();
         assert_eq!(first, run());
-        assert_eq!(first.len(), 100);
+        assert_eq!(first.len(), 2 + 100);
         let mut distinct = first;
         distinct.sort();
         distinct.dedup();

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod associating;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod dcmtk;
 #[cfg(test)]
 mod draining;
@@ -11,6 +13,8 @@ mod draining;
 mod framing;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod sending;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod vectors;

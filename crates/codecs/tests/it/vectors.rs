@@ -10,7 +10,7 @@ const COLUMNS: u32 = 27;
 
 /// One codestream with its attributes and the samples it stands for.
 pub(crate) struct Vector {
-    pub(crate) name: String,
+    name: String,
     pub(crate) transfer_syntax: String,
     pub(crate) spec: FrameSpec,
     pub(crate) data: Vec<u8>,

@@ -280,11 +280,11 @@ impl Walk {
         let encoding = self.encoding();
         let undefined = length == UNDEFINED;
         match vr {
-            VR::OB | VR::OW if undefined => {
+            VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW if undefined => {
                 self.push(Kind::Fragments(vr), tag, length, encoding)?;
                 return Ok(Step::Fragments);
             }
-            // Undefined length under UN is a sequence in implicit VR (PS3.5 § 6.2.2, note 4).
+            // Undefined length under UN is a sequence in implicit VR (PS3.5 § 6.2.2).
             VR::UN if undefined => return self.sequence(tag, length, Encoding::ImplicitLittle),
             _ if vr == VR::SQ || undefined => return self.sequence(tag, length, encoding),
             _ => {}

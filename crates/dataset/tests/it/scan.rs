@@ -181,6 +181,11 @@ fn fragments_are_checked_one_by_one() {
     let private = encapsulated(Tag(0x0009, 0x1001), b"OB", &[&[], &[9; 10]], false);
     assert_eq!(refused(&private), "the data set ends inside (0009,1001) at byte 38");
     assert_eq!(refused(&[&private[..], &next].concat()), "(0008,0060) cannot stand at byte 38");
+    // Every VR of bytes or numbers without limit may be encapsulated (PS3.5 § 7.1.2).
+    for vr in [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"] {
+        let private = encapsulated(Tag(0x0009, 0x1001), vr, &[&[], &[9; 10]], true);
+        assert!(check(EXPLICIT, &private).verdict.is_ok());
+    }
     let mut undefined = whole.clone();
     undefined[24..28].fill(0xFF);
     assert!(refused(&undefined).contains("claims 4294967295 bytes"));

@@ -68,3 +68,49 @@ impl ReadAt for File {
         FileExt::read_exact_at(self, buf, offset)
     }
 }
+
+/// A part of a file, read as if it were one of its own.
+#[derive(Debug)]
+pub struct FileSection {
+    file: File,
+    offset: u64,
+    length: u64,
+}
+
+impl FileSection {
+    /// The `length` bytes of `file` from `offset` on.
+    #[must_use]
+    pub fn new(file: File, offset: u64, length: u64) -> Self {
+        Self { file, offset, length }
+    }
+}
+
+impl ReadAt for FileSection {
+    fn size(&self) -> u64 {
+        self.length
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let inside = offset.checked_add(buf.len() as u64).is_some_and(|end| end <= self.length);
+        let offset = self.offset.checked_add(offset).filter(|_| inside).ok_or(io::ErrorKind::UnexpectedEof)?;
+        FileExt::read_exact_at(&self.file, buf, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_ends_where_it_ends() {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"before inside after").unwrap();
+        let section = FileSection::new(file, 7, 6);
+        let mut bytes = [0; 4];
+        section.read_exact_at(&mut bytes, 2).unwrap();
+        assert_eq!((&bytes, section.size()), (b"side", 6));
+        for offset in [3, 6, u64::MAX] {
+            assert!(section.read_exact_at(&mut bytes, offset).is_err(), "{offset}");
+        }
+    }
+}

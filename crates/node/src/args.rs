@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Status(Inspect),
     /// Everything known of one instance.
     Show(Show),
+    /// Write what is stored as plain DICOM files.
+    Export(Export),
     /// What was given up after every retry.
     Failed(Inspect),
     /// Take up again what was given up, or everything about these instances.
@@ -161,6 +163,24 @@ pub(crate) struct Inspect {
 pub(crate) struct Show {
     /// The number `status` and the log give an instance, or its SOP Instance UID.
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Numbers, SOP Instance, Series or Study Instance UIDs of instances.
+    #[arg(required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// Everything that is stored.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+    /// Where the files are written, a folder for each study and series; made when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Their results too.
+    #[arg(long)]
+    pub(crate) results: bool,
     #[command(flatten)]
     pub(crate) place: Where,
 }

@@ -100,7 +100,7 @@ async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome 
             Some(Ok(StoreOutcome { status, comment })) => DeliveryOutcome::Refused { status, comment },
             Some(Err(SendError::Source(error))) => DeliveryOutcome::Unreadable(words(&error)),
             Some(Err(error)) => DeliveryOutcome::Unreachable(words(&error)),
-            None => DeliveryOutcome::Unreadable(format!("{} is no DICOM file", object.path.display())),
+            None => DeliveryOutcome::Unreadable(format!("{} is no DICOM file", object.file.path.display())),
         };
     }
     let classes: Vec<&str> = parcel.alternatives.iter().map(|object| object.sop_class.as_str()).collect();
@@ -108,8 +108,8 @@ async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome 
 }
 
 async fn as_it_is(association: &mut Association, object: &StoredObject) -> Option<Result<StoreOutcome, SendError>> {
-    let path = object.path.clone();
-    let sendable = tokio::task::spawn_blocking(move || files::sendable(&path)).await.ok()??;
+    let file = object.file.clone();
+    let sendable = tokio::task::spawn_blocking(move || files::sendable(file)).await.ok()??;
     Some(send::store(association, &sendable).await)
 }
 
@@ -119,8 +119,8 @@ async fn in_implicit_vr(
     object: &StoredObject,
     transfer_syntax: &Uid,
 ) -> Option<Result<StoreOutcome, SendError>> {
-    let path = object.path.clone();
-    let data_set = tokio::task::spawn_blocking(move || implicit(&std::fs::read(path).ok()?)).await.ok()??;
+    let file = object.file.clone();
+    let data_set = tokio::task::spawn_blocking(move || implicit(&file.read().ok()?)).await.ok()??;
     let (sop_class, sop_instance) = (Uid::new(&object.sop_class).ok()?, Uid::new(&object.sop_instance).ok()?);
     let length = data_set.len() as u64;
     let item = StoreItem {

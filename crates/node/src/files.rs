@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{FileMeta, Header, Limits, read_file, read_file_meta};
+use dokuei_dataset::{FileMeta, FileSection, Header, Limits, read_file, read_file_meta};
+use dokuei_store::StoredFile;
 use dokuei_types::Uid;
 
 use crate::outcome::Failure;
@@ -58,25 +59,30 @@ fn walk(folder: &Path, files: &mut Vec<(PathBuf, bool)>) -> Result<(), Failure> 
 
 /// What is needed to send a file as it is.
 pub(crate) struct Sendable {
-    pub(crate) path: PathBuf,
+    pub(crate) file: StoredFile,
     pub(crate) sop_class: Uid,
     pub(crate) sop_instance: Uid,
     pub(crate) transfer_syntax: Uid,
     pub(crate) data_set_offset: u64,
 }
 
-/// What is needed to send the file at `path`; `None` when it is no instance (other files, a DICOMDIR).
-pub(crate) fn sendable(path: &Path) -> Option<Sendable> {
-    let file = File::open(path).ok()?;
+/// As [`sendable`], for a whole file on the disk.
+pub(crate) fn sendable_at(path: &Path) -> Option<Sendable> {
+    sendable(StoredFile::whole(path.to_owned()).ok()?)
+}
+
+/// What is needed to send a Part 10 file; `None` when it is no instance (other files, a DICOMDIR).
+pub(crate) fn sendable(file: StoredFile) -> Option<Sendable> {
+    let section = FileSection::new(file.open().ok()?, file.offset, file.length);
     // What is wrong with a data set is the receiver's to judge; it is read only where the meta information is silent.
     let limits = Limits::default();
-    let mut meta = read_file_meta(&file, &limits).ok()?;
+    let mut meta = read_file_meta(&section, &limits).ok()?;
     if meta.sop_class.is_none() || meta.sop_instance.is_none() {
-        meta = read_file(&file, &limits).ok()?.0;
+        meta = read_file(&section, &limits).ok()?.0;
     }
     let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE)?;
     Some(Sendable {
-        path: path.to_owned(),
+        file,
         sop_class,
         sop_instance: meta.sop_instance?,
         transfer_syntax: Uid::new(&meta.transfer_syntax).ok()?,
@@ -107,7 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broken.dcm");
         std::fs::write(&path, file).unwrap();
-        let sendable = sendable(&path).unwrap();
+        let sendable = sendable_at(&path).unwrap();
         assert_eq!(sendable.sop_instance.as_str(), "1.2.3");
         assert_eq!(sendable.data_set_offset, data_set_offset);
     }

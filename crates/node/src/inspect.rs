@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader};
+use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::outcome::{self, Failure, line, table};
 /// Dead letters shown at most.
 const FAILED_MAX: usize = 10_000;
 
-fn attach(place: &Where) -> Result<StoreReader, Failure> {
+pub(crate) fn attach(place: &Where) -> Result<StoreReader, Failure> {
     let data_dir: PathBuf = match &place.data_dir {
         Some(folder) => folder.clone(),
         None => config::load(place.config.as_deref())?.config.node.data_dir,
@@ -25,7 +25,7 @@ fn attach(place: &Where) -> Result<StoreReader, Failure> {
     })
 }
 
-fn unreadable(error: &dokuei_store::StoreError) -> Failure {
+pub(crate) fn unreadable(error: &dokuei_store::StoreError) -> Failure {
     Failure::because("read the data folder", error)
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn show(arguments: &Show) -> Result<(), Failure> {
     Ok(())
 }
 
-fn find(reader: &StoreReader, text: &str) -> Result<Vec<InstanceId>, Failure> {
+pub(crate) fn find(reader: &StoreReader, text: &str) -> Result<Vec<InstanceId>, Failure> {
     let found = reader.find(text).map_err(|error| unreadable(&error))?;
     if found.is_empty() {
         return Err(Failure::work(format!("no instance {text}"))
@@ -98,7 +98,11 @@ fn show_one(shown: &ShownInstance) {
     line(format!("instance {}  {}", shown.id, shown.sop_instance));
     let end = shown.end.as_ref().map_or_else(|| "in work".to_owned(), words);
     line(format!("  end        {end}"));
-    line(format!("  file       {} ({} bytes of data set)", shown.path.display(), shown.size_bytes));
+    let StoredFile { path, offset, length } = &shown.file;
+    line(format!("  file       {length} bytes at {offset} of {}", path.display()));
+    if let Some(fault) = shown.attributes.get("fault").and_then(Value::as_str) {
+        line(format!("  fault      {fault}"));
+    }
     line(format!("  SOP class  {}, transfer syntax {}", shown.sop_class, shown.transfer_syntax));
     line(format!("  study      {}", shown.study.as_deref().unwrap_or("not said")));
     line(format!("  series     {}", shown.series.as_deref().unwrap_or("not said")));
@@ -125,7 +129,7 @@ fn show_one(shown: &ShownInstance) {
             findings(&result.findings)
         ));
         for object in &result.objects {
-            line(format!("             {} {}", object.role, object.path.display()));
+            line(format!("             {} {}", object.role, object.file.path.display()));
         }
     }
     for delivery in &shown.deliveries {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod destination;
 mod echo;
+mod export;
 mod files;
 mod inspect;
 mod outcome;
@@ -66,6 +67,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Match(arguments) => route_match::run(arguments),
         Command::Status(arguments) => inspect::status(arguments),
         Command::Show(arguments) => inspect::show(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::Failed(arguments) => inspect::failed(arguments),
         Command::Replay(arguments) => inspect::replay(arguments),
         Command::Models(arguments) => packages::run(arguments),

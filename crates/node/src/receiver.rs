@@ -1,10 +1,10 @@
 //! What the listener stores into: the store behind the DIMSE service.
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Limits, MetaFields, file_meta, read_header};
+use dokuei_dataset::{Dataset, Limits, MetaFields, ReadError, Scan, Scanned, Tag, file_meta};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
 use dokuei_store::{Arrival, Committed, Incoming, IndexEntry, Store, StoreError};
-use dokuei_types::{AeTitle, DimseStatus, Uid};
+use dokuei_types::{AeTitle, DimseStatus};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -23,8 +23,22 @@ impl Receiver {
 /// One instance on its way in.
 pub(crate) struct Receiving {
     incoming: Incoming,
-    transfer_syntax: Uid,
+    /// Looks at the data set as it passes.
+    scan: Scan,
 }
+
+/// What the index holds of a data set.
+const LISTED: &[Tag] = &[
+    tags::SPECIFIC_CHARACTER_SET,
+    tags::ACCESSION_NUMBER,
+    tags::MODALITY,
+    tags::STUDY_DESCRIPTION,
+    tags::BODY_PART_EXAMINED,
+    tags::STUDY_INSTANCE_UID,
+    tags::SERIES_INSTANCE_UID,
+    tags::ROWS,
+    tags::COLUMNS,
+];
 
 impl StorageService for Receiver {
     type Incoming = Receiving;
@@ -49,7 +63,7 @@ impl StorageService for Receiver {
         };
         Ok(Receiving {
             incoming: self.store.receive(arrival).map_err(|error| refusal(&error))?,
-            transfer_syntax: request.transfer_syntax.clone(),
+            scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &Limits::default()),
         })
     }
 }
@@ -58,44 +72,44 @@ impl IncomingInstance for Receiving {
     type Committed = Committed;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.scan.push(bytes);
         self.incoming.write(bytes).map_err(|error| refusal(&error))
+    }
+
+    fn may_block(&self, count: usize) -> bool {
+        self.incoming.write_may_block(count)
     }
 
     async fn commit(self) -> Result<Committed, Refusal> {
         let (answer, answered) = oneshot::channel();
-        // Reading the header and syncing the file block; neither belongs on a thread of the runtime.
-        let handed_over = tokio::task::spawn_blocking(move || {
-            let Self { mut incoming, transfer_syntax } = self;
-            match index_entry(&mut incoming, &transfer_syntax) {
-                Ok(entry) => incoming.commit(entry, move |outcome| {
-                    drop(answer.send(outcome.map_err(|error| refusal(&error))));
-                }),
-                Err(error) => drop(answer.send(Err(refusal(&error)))),
-            }
-        });
-        drop(handed_over.await);
+        let Self { incoming, scan } = self;
+        let entry = index_entry(scan.finish());
+        let done = move |outcome: Result<Committed, StoreError>| {
+            drop(answer.send(outcome.map_err(|error| refusal(&error))));
+        };
+        if incoming.commit_may_block() {
+            // A file that is being synced does not belong on a thread of the runtime.
+            drop(tokio::task::spawn_blocking(move || incoming.commit(entry, done)).await);
+        } else {
+            incoming.commit(entry, done);
+        }
         answered.await.unwrap_or_else(|_| Err(refusal(&StoreError::Closed)))
     }
 }
 
 /// What the index holds of an instance. A data set that cannot be read is kept all the same: it has its end as
 /// declined, and nothing a modality has sent is lost.
-fn index_entry(incoming: &mut Incoming, transfer_syntax: &Uid) -> Result<IndexEntry, StoreError> {
-    let offset = incoming.data_set_offset();
-    let file = incoming.reopen()?;
-    let Ok(header) = read_header(&file, offset, transfer_syntax.as_str(), &Limits::default()) else {
-        return Ok(IndexEntry::default());
-    };
-    let dataset = header.dataset;
-    Ok(IndexEntry {
+fn index_entry(scanned: Scanned) -> IndexEntry {
+    let Scanned { dataset, verdict, .. } = scanned;
+    IndexEntry {
         study: dataset.uid(tags::STUDY_INSTANCE_UID),
         series: dataset.uid(tags::SERIES_INSTANCE_UID),
-        attributes: listed(&dataset),
-    })
+        attributes: listed(&dataset, verdict.err().as_ref()),
+    }
 }
 
 /// The attributes lists show. Patient attributes stay in the file.
-fn listed(dataset: &Dataset) -> serde_json::Value {
+fn listed(dataset: &Dataset, fault: Option<&ReadError>) -> serde_json::Value {
     json!({
         "modality": dataset.text(tags::MODALITY),
         "body_part": dataset.text(tags::BODY_PART_EXAMINED),
@@ -103,6 +117,7 @@ fn listed(dataset: &Dataset) -> serde_json::Value {
         "accession_number": dataset.text(tags::ACCESSION_NUMBER),
         "rows": dataset.int(tags::ROWS),
         "columns": dataset.int(tags::COLUMNS),
+        "fault": fault.map(ToString::to_string),
     })
 }
 
@@ -121,6 +136,7 @@ fn refusal(error: &StoreError) -> Refusal {
         // 0110, processing failure (PS3.7 Annex C).
         StoreError::Locked { .. }
         | StoreError::NewerLayout { .. }
+        | StoreError::OlderLayout { .. }
         | StoreError::Absent { .. }
         | StoreError::LeaseLost { .. }
         | StoreError::Broken { .. } => DimseStatus::PROCESSING_FAILURE,

@@ -56,7 +56,7 @@ fn instances(arguments: &Send) -> Result<(Vec<Sendable>, usize), Failure> {
     let mut instances = Vec::new();
     let mut skipped = 0;
     for (path, named) in files::collect(&arguments.paths)? {
-        match files::sendable(&path) {
+        match files::sendable_at(&path) {
             Some(instance) => instances.push(instance),
             None if named => return Err(Failure::work(format!("{} is not a DICOM instance", path.display()))),
             None => skipped += 1,
@@ -117,7 +117,7 @@ impl Sending {
         }
         if self.json {
             let line = json!({
-                "path": instance.path,
+                "path": instance.file.path,
                 "sop_class": instance.sop_class,
                 "sop_instance": instance.sop_instance,
                 "transfer_syntax": instance.transfer_syntax,
@@ -132,7 +132,7 @@ impl Sending {
             Ok(outcome) => format!("status {} {}", outcome.status, outcome.comment),
             Err(words) => words,
         };
-        self.bar.suspend(|| say(format!("{}: {words}", instance.path.display())));
+        self.bar.suspend(|| say(format!("{}: {words}", instance.file.path.display())));
     }
 
     /// Instances nobody got to, because there was no association.
@@ -179,15 +179,16 @@ fn no_association(sending: &Sending, queue: &Mutex<VecDeque<Sendable>>, instance
 
 /// Sends one file's data set as it is.
 pub(crate) async fn store(association: &mut Association, instance: &Sendable) -> Result<StoreOutcome, SendError> {
-    let mut file = File::open(&instance.path).await.map_err(SendError::Source)?;
-    let size = file.metadata().await.map_err(SendError::Source)?.len();
-    file.seek(io::SeekFrom::Start(instance.data_set_offset)).await.map_err(SendError::Source)?;
+    let Sendable { file: stored, data_set_offset, .. } = instance;
+    let mut file = File::open(&stored.path).await.map_err(SendError::Source)?;
+    let begin = stored.offset.saturating_add(*data_set_offset);
+    file.seek(io::SeekFrom::Start(begin)).await.map_err(SendError::Source)?;
     let item = StoreItem {
         sop_class: &instance.sop_class,
         sop_instance: &instance.sop_instance,
         transfer_syntax: &instance.transfer_syntax,
         data_set: file,
-        length: size.saturating_sub(instance.data_set_offset),
+        length: stored.length.saturating_sub(*data_set_offset),
     };
     association.store(item).await
 }

@@ -9,11 +9,10 @@
 //! a repeated step changes nothing twice: results are kept once per instance and model version, and each
 //! object is in the outbox once per destination.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Header, read_header};
+use dokuei_dataset::{Dataset, FileSection, Header, read_header};
 use dokuei_results::{made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredTask,
@@ -207,12 +206,13 @@ impl Stages<'_> {
     }
 
     /// The header of a stored file and the file; the inner error is the data's own fault.
-    fn header(&self, stored: &StoredInstance) -> Result<Result<(Header, File), DeclineReason>, FlowError> {
-        let again = |error: std::io::Error| FlowError::Again(format!("open {}: {error}", stored.path.display()));
-        let file = File::open(&stored.path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", stored.path.display())),
-            _ => again(error),
+    fn header(&self, stored: &StoredInstance) -> Result<Result<(Header, FileSection), DeclineReason>, FlowError> {
+        let path = &stored.file.path;
+        let file = stored.file.open().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", path.display())),
+            _ => FlowError::Again(format!("open {}: {error}", path.display())),
         })?;
+        let file = FileSection::new(file, stored.file.offset, stored.file.length);
         let limits = &self.config.limits.dataset;
         let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             read_header(&file, stored.data_set_offset, &stored.transfer_syntax, limits)

@@ -1,34 +1,50 @@
 use std::sync::Arc;
 
-use dokuei_types::InstanceId;
-use rusqlite::params;
+use dokuei_types::{InstanceId, Uid};
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
+use crate::backlog::{Backlog, Seat};
 use crate::config::VersionPolicy;
 use crate::error::StoreError;
-use crate::folder::{Folder, Placed};
+use crate::folder::Placed;
 use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
+use crate::log::{Digest, HEAD, Place, relative};
 use crate::writer::{Request, Tx};
 
 /// Proof that an instance is durable. Only the store makes one, and a success response needs one.
 #[derive(Debug)]
 pub struct Committed {
-    instance: InstanceId,
-    kind: ArrivalKind,
+    pub(crate) sop_instance: Uid,
+    pub(crate) record: RecordId,
 }
 
-impl Committed {
-    /// The instance's number in the store.
-    #[must_use]
-    pub fn instance(&self) -> InstanceId {
-        self.instance
+/// Where the record of an arrival begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordId {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+}
+
+impl RecordId {
+    pub(crate) fn of(place: &Place) -> Self {
+        Self { segment: place.segment().number(), offset: place.offset() }
     }
 
-    /// Whether it was new.
-    #[must_use]
-    pub fn kind(&self) -> ArrivalKind {
-        self.kind
+    /// As the index holds it.
+    pub(crate) fn columns(self) -> (i64, i64) {
+        (signed(self.segment), signed(self.offset))
     }
+}
+
+/// What an arrival was to the store, once the index has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexed {
+    /// The instance's number in the store.
+    pub instance: InstanceId,
+    /// Whether it was new.
+    pub kind: ArrivalKind,
 }
 
 /// What an arrival was to the store.
@@ -42,47 +58,82 @@ pub enum ArrivalKind {
     Version(u32),
 }
 
-/// An instance on its way into the index.
-pub(crate) struct Arriving<D> {
-    versions: VersionPolicy,
-    arrival: Arrival,
-    entry: IndexEntry,
-    placed: Option<Placed>,
-    digest: [u8; 32],
-    data_set_offset: u64,
-    size_bytes: u64,
-    outcome: Option<Outcome>,
-    done: D,
+/// What a record tells the index.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Description {
+    pub(crate) arrival: Arrival,
+    pub(crate) entry: IndexEntry,
+    /// Milliseconds since 1970.
+    pub(crate) received_at: i64,
+    pub(crate) file_meta_bytes: u64,
+    pub(crate) data_set_bytes: u64,
+    /// Path inside the data folder of the file it lies in, when that is its own.
+    pub(crate) file: Option<String>,
 }
 
-#[derive(Clone, Copy)]
-enum Outcome {
-    Stored(InstanceId, ArrivalKind),
+/// An instance on its way into the index.
+pub(crate) struct Arriving {
+    pub(crate) versions: VersionPolicy,
+    pub(crate) record: RecordId,
+    /// Bytes of the record.
+    pub(crate) record_bytes: u64,
+    pub(crate) digest: Digest,
+    pub(crate) description: Description,
+}
+
+/// What became of an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Stored(Indexed),
+    /// Other bytes under a known UID, refused.
     Refused,
 }
 
-impl<D: FnOnce(Result<Committed, StoreError>) + Send + 'static> Arriving<D> {
-    #[expect(clippy::too_many_arguments, reason = "made in one place, from the parts of what is arriving")]
-    pub(crate) fn new(
-        versions: VersionPolicy,
-        arrival: Arrival,
-        entry: IndexEntry,
-        placed: Placed,
-        digest: [u8; 32],
-        data_set_offset: u64,
-        size_bytes: u64,
-        done: D,
-    ) -> Self {
-        let placed = Some(placed);
-        Self { versions, arrival, entry, placed, digest, data_set_offset, size_bytes, outcome: None, done }
+impl Outcome {
+    /// Whether its bytes are kept.
+    pub(crate) fn is_kept(self) -> bool {
+        matches!(self, Self::Stored(Indexed { kind: ArrivalKind::New | ArrivalKind::Version(_), .. }))
+    }
+}
+
+impl Arriving {
+    /// The proof, once the record is durable.
+    pub(crate) fn committed(&self) -> Committed {
+        Committed { sop_instance: self.description.arrival.sop_instance.clone(), record: self.record }
+    }
+
+    /// Puts it into the index; the same outcome again when it is there already.
+    pub(crate) fn index(&self, tx: &mut Tx<'_>) -> Result<Outcome, StoreError> {
+        let known = self.known(tx)?;
+        if let Some((id, ..)) = known.iter().find(|(_, _, same)| *same) {
+            self.again(tx, *id, "duplicate")?;
+            return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind: ArrivalKind::Duplicate }));
+        }
+        let Some((last, version, _)) = known.last() else {
+            let instance = InstanceId(self.insert(tx, 1)?);
+            return Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::New }));
+        };
+        match self.versions {
+            VersionPolicy::Refuse => {
+                self.again(tx, *last, "refused")?;
+                Ok(Outcome::Refused)
+            }
+            VersionPolicy::Keep => {
+                let version = version.saturating_add(1);
+                let instance = InstanceId(self.insert(tx, version)?);
+                self.again(tx, *last, "superseded")?;
+                Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::Version(version) }))
+            }
+        }
     }
 
     /// The versions of the instance that are stored: number, version, whether the bytes are the same.
     fn known(&self, tx: &Tx<'_>) -> Result<Vec<(i64, u32, bool)>, StoreError> {
+        let digest = self.digest.to_be_bytes();
         tx.conn
             .prepare_cached("SELECT id, version, digest = ?2 FROM instance WHERE sop_instance = ?1 ORDER BY version")
             .and_then(|mut find| {
-                find.query_map(params![self.arrival.sop_instance.as_str(), self.digest.as_slice()], |row| {
+                find.query_map(params![self.description.arrival.sop_instance.as_str(), digest.as_slice()], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
                 .collect()
@@ -91,13 +142,16 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send + 'static> Arriving<D> {
     }
 
     fn insert(&self, tx: &mut Tx<'_>, version: u32) -> Result<i64, StoreError> {
-        let placed = self.placed.as_ref().ok_or(StoreError::Closed)?;
-        let arrival = &self.arrival;
+        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file } = &self.description;
+        let (segment, offset) = self.record.columns();
+        let in_segment = || (relative(self.record.segment), offset.saturating_add(signed(HEAD as u64)));
+        let (path, begins_at) = file.clone().map_or_else(in_segment, |own| (own, 0));
         tx.conn
             .prepare_cached(
                 "INSERT INTO instance (sop_instance, version, sop_class, transfer_syntax, study, series, digest,
-                     size_bytes, path, data_set_offset, attributes, calling_ae, called_ae, peer, received_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                     size_bytes, path, begins_at, data_set_offset, attributes, calling_ae, called_ae, peer,
+                     received_at, segment, record)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -105,17 +159,20 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send + 'static> Arriving<D> {
                     version,
                     arrival.sop_class.as_str(),
                     arrival.transfer_syntax.as_str(),
-                    self.entry.study.as_ref().map(|uid| uid.as_str()),
-                    self.entry.series.as_ref().map(|uid| uid.as_str()),
-                    self.digest.as_slice(),
-                    i64::try_from(self.size_bytes).unwrap_or(i64::MAX),
-                    placed.relative,
-                    i64::try_from(self.data_set_offset).unwrap_or(i64::MAX),
-                    self.entry.attributes.to_string(),
+                    entry.study.as_ref().map(|uid| uid.as_str()),
+                    entry.series.as_ref().map(|uid| uid.as_str()),
+                    self.digest.to_be_bytes().as_slice(),
+                    signed(*data_set_bytes),
+                    path,
+                    begins_at,
+                    signed(*file_meta_bytes),
+                    entry.attributes.to_string(),
                     arrival.calling_ae.as_str(),
                     arrival.called_ae.as_str(),
                     arrival.peer_addr,
-                    tx.now,
+                    received_at,
+                    segment,
+                    offset,
                 ])
             })
             .map_err(StoreError::index("record an instance"))?;
@@ -128,69 +185,141 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send + 'static> Arriving<D> {
 
     /// Records an arrival beyond the first.
     fn again(&self, tx: &Tx<'_>, instance: i64, outcome: &str) -> Result<(), StoreError> {
-        let arrival = &self.arrival;
+        let Description { arrival, received_at, .. } = &self.description;
+        let (segment, offset) = self.record.columns();
         tx.conn
             .prepare_cached(
-                "INSERT INTO arrival (instance, outcome, calling_ae, called_ae, peer, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO arrival (instance, outcome, calling_ae, called_ae, peer, at, segment, record)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )
             .and_then(|mut insert| {
                 let (calling, called) = (arrival.calling_ae.as_str(), arrival.called_ae.as_str());
-                insert.execute(params![instance, outcome, calling, called, arrival.peer_addr, tx.now])
+                insert.execute(params![
+                    instance,
+                    outcome,
+                    calling,
+                    called,
+                    arrival.peer_addr,
+                    received_at,
+                    segment,
+                    offset
+                ])
             })
             .map_err(StoreError::index("record an arrival"))?;
         Ok(())
     }
+
+    /// What the index holds of this very record, if it was told before.
+    pub(crate) fn indexed(&self, tx: &Tx<'_>) -> Result<bool, StoreError> {
+        let (segment, offset) = self.record.columns();
+        tx.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM instance WHERE sop_instance = ?1 AND segment = ?2 AND record = ?3)
+                     OR EXISTS (SELECT 1 FROM arrival JOIN instance ON instance.id = arrival.instance
+                                WHERE instance.sop_instance = ?1 AND arrival.segment = ?2 AND arrival.record = ?3)",
+            )
+            .and_then(|mut find| {
+                find.query_row(params![self.description.arrival.sop_instance.as_str(), segment, offset], |row| {
+                    row.get(0)
+                })
+            })
+            .map_err(StoreError::index("look for a record"))
+    }
 }
 
-impl<D: FnOnce(Result<Committed, StoreError>) + Send + 'static> Request for Arriving<D> {
-    fn folders(&self) -> Vec<Arc<Folder>> {
-        self.placed.iter().map(|placed| Arc::clone(&placed.folder)).collect()
+/// An arrival that waits for its turn with the index.
+pub(crate) struct Waiting<D> {
+    arriving: Arriving,
+    place: Place,
+    placed: Option<Placed>,
+    outcome: Option<Outcome>,
+    _seat: Seat,
+    /// Called once the index has it; `None` when the sender was answered before.
+    done: Option<D>,
+}
+
+impl<D> Waiting<D> {
+    pub(crate) fn new(
+        arriving: Arriving,
+        place: Place,
+        placed: Option<Placed>,
+        backlog: &Arc<Backlog>,
+        done: Option<D>,
+    ) -> Self {
+        Self { arriving, place, placed, outcome: None, _seat: backlog.enter(), done }
+    }
+}
+
+impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
+    fn is_in_log(&self) -> bool {
+        true
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let known = self.known(tx)?;
-        let outcome = if let Some((id, ..)) = known.iter().find(|(_, _, same)| *same) {
-            self.again(tx, *id, "duplicate")?;
-            Outcome::Stored(InstanceId(*id), ArrivalKind::Duplicate)
-        } else if let Some((last, version, _)) = known.last() {
-            match self.versions {
-                VersionPolicy::Refuse => {
-                    self.again(tx, *last, "refused")?;
-                    Outcome::Refused
-                }
-                VersionPolicy::Keep => {
-                    let version = version.saturating_add(1);
-                    let id = self.insert(tx, version)?;
-                    self.again(tx, *last, "superseded")?;
-                    Outcome::Stored(InstanceId(id), ArrivalKind::Version(version))
-                }
-            }
-        } else {
-            Outcome::Stored(InstanceId(self.insert(tx, 1)?), ArrivalKind::New)
-        };
-        self.outcome = Some(outcome);
+        // A transaction that failed may have come through after all.
+        if self.outcome.is_none() || !self.arriving.indexed(tx)? {
+            self.outcome = Some(self.arriving.index(tx)?);
+        }
         Ok(())
     }
 
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { arrival, placed, outcome: decided, done, .. } = *self;
-        let answer = match (outcome, decided) {
-            (Ok(()), Some(Outcome::Stored(instance, kind))) => Ok(Committed { instance, kind }),
-            (Ok(()), Some(Outcome::Refused)) => {
-                Err(StoreError::OtherBytes { sop_instance: arrival.sop_instance.to_string() })
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) {
+        let Self { arriving, place, placed, outcome, done, .. } = *self;
+        let outcome = outcome.filter(|_| result.is_ok());
+        match (placed, outcome) {
+            (Some(placed), Some(outcome)) if !outcome.is_kept() => drop(placed),
+            // What the index does not have yet it is told from the log at the next open.
+            (Some(placed), _) => placed.keep(),
+            (None, Some(outcome)) if !outcome.is_kept() => {
+                place.segment().free(place.offset(), arriving.record_bytes);
             }
-            (Ok(()), None) => Err(StoreError::Closed),
-            (Err(error), _) => Err(error),
-        };
-        let named = answer.as_ref().is_ok_and(|committed| committed.kind != ArrivalKind::Duplicate);
-        // When the commit itself failed it may yet be found durable after a crash: the file stays for
-        // recovery to judge.
-        let uncertain = matches!(&answer, Err(StoreError::Index { doing: "commit", .. }));
-        match placed {
-            Some(placed) if named || uncertain => placed.keep(),
-            other => drop(other),
+            (None, _) => {}
         }
-        done(answer);
+        if outcome.is_some() {
+            place.indexed();
+        }
+        if let Some(done) = done {
+            done(match outcome {
+                Some(Outcome::Stored(_)) => Ok(arriving.committed()),
+                Some(Outcome::Refused) => {
+                    Err(StoreError::OtherBytes { sop_instance: arriving.description.arrival.sop_instance.to_string() })
+                }
+                None => Err(result.err().unwrap_or(StoreError::Closed)),
+            });
+        }
     }
+}
+
+/// What the record of an arrival was to the index.
+pub(crate) fn find(tx: &Tx<'_>, committed: &Committed) -> Result<Indexed, StoreError> {
+    let (segment, offset) = committed.record.columns();
+    let found = tx
+        .conn
+        .prepare_cached(
+            "SELECT id, version FROM instance WHERE sop_instance = ?1 AND segment = ?2 AND record = ?3
+             UNION ALL
+             SELECT instance, 0 FROM arrival JOIN instance ON instance.id = arrival.instance
+             WHERE sop_instance = ?1 AND arrival.segment = ?2 AND arrival.record = ?3 AND outcome = 'duplicate'",
+        )
+        .and_then(|mut find| {
+            find.query_row(params![committed.sop_instance.as_str(), segment, offset], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+        })
+        .map_err(StoreError::index("look for an arrival"))?;
+    let Some((instance, version)) = found else {
+        let what = format!("no arrival of {} at {offset} of segment {segment}", committed.sop_instance);
+        return Err(StoreError::Broken { what });
+    };
+    let kind = match version {
+        0 => ArrivalKind::Duplicate,
+        1 => ArrivalKind::New,
+        version => ArrivalKind::Version(version),
+    };
+    Ok(Indexed { instance: InstanceId(instance), kind })
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

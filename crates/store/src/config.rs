@@ -11,7 +11,7 @@ use crate::disk::{Disk, RealDisk};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// After file, folder and index are on stable storage.
+    /// After its record in the log, and its file where it has one of its own, are on stable storage.
     #[default]
     Fsync,
     /// After the operating system has them: survives a crash of the node, not of the machine.
@@ -80,6 +80,8 @@ pub struct StoreConfig {
     pub durability: Durability,
     /// What happens when a SOP Instance UID comes again with other bytes.
     pub versions: VersionPolicy,
+    /// Size of a segment of the log, at least 4 MiB.
+    pub segment_bytes: u64,
     /// Waiting jobs above which nothing more is received.
     pub queue_max: u64,
     /// How often work may be cut short (by a dying node or an expired lease) before it is a dead letter.
@@ -99,6 +101,7 @@ impl StoreConfig {
             disk_free_min: 5 << 30,
             durability: Durability::Fsync,
             versions: VersionPolicy::Keep,
+            segment_bytes: 64 << 20,
             queue_max: 1_000_000,
             interruptions_max: 10,
             clock: Arc::new(SystemClock),

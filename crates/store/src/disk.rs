@@ -19,9 +19,13 @@ pub enum Step {
     Rename,
     /// A folder is about to be synced.
     SyncFolder,
+    /// Records are about to be written to the log.
+    Append,
+    /// The log is about to be synced.
+    SyncLog,
     /// A transaction is about to become durable.
     Transaction,
-    /// A transaction is durable, and those who wait are about to hear of it.
+    /// Records or a transaction are durable, and those who wait are about to hear of it.
     Answer,
 }
 

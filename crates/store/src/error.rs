@@ -88,6 +88,19 @@ pub enum StoreError {
         /// The newest known here.
         known: i64,
     },
+    /// The folder was written by a program from before the first release, which nothing converts.
+    #[error(
+        "{} has layout version {found} of an unreleased program, this one writes {known}; start with an empty folder",
+        data_dir.display()
+    )]
+    OlderLayout {
+        /// The folder.
+        data_dir: PathBuf,
+        /// The version found.
+        found: i64,
+        /// The one known here.
+        known: i64,
+    },
     /// There is no store in the folder.
     #[error("{} holds no data of a node", data_dir.display())]
     Absent {
@@ -123,7 +136,9 @@ impl StoreError {
             | Self::QueueFull { .. }
             | Self::File { .. }
             | Self::Index { .. } => Fault::Resources,
-            Self::Locked { .. } | Self::NewerLayout { .. } | Self::Absent { .. } => Fault::Setup,
+            Self::Locked { .. } | Self::NewerLayout { .. } | Self::OlderLayout { .. } | Self::Absent { .. } => {
+                Fault::Setup
+            }
             Self::LeaseLost { .. } => Fault::Lease,
             Self::Closed | Self::Broken { .. } => Fault::Bug,
         }

@@ -4,23 +4,33 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dokuei_types::{AeTitle, Uid};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
-use crate::arrive::{Arriving, Committed};
-use crate::config::Durability;
+use crate::arrive::{Arriving, Committed, Description, RecordId, Waiting};
+use crate::backlog::Backlog;
+use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
 use crate::error::StoreError;
 use crate::folder::{Placed, remove};
+use crate::log::{Buffer, HEAD, Pending, Place, Record};
 use crate::store::Inner;
+use crate::writer::Writer;
 
-/// Bytes gathered before they are written.
-const BUFFER_BYTES: usize = 128 << 10;
+/// Bytes kept free in a buffer for what the index is told.
+const DESCRIPTION_ROOM: usize = 4 << 10;
+/// Pieces at least this long go to a file of their own straight from the network.
+const STRAIGHT_BYTES: usize = 16 << 10;
+/// Bytes after which the disk is told to begin with what a file has got.
+const WRITE_BACK_BYTES: u64 = 2 << 20;
 /// Bytes between two looks at the watermark.
 const CHECK_BYTES: u64 = 4 << 20;
+/// Bytes that the page cache takes without anybody noticing.
+const QUICK_BYTES: u64 = 64 << 10;
 
 /// What is known of an instance before its first byte.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Arrival {
     /// AE title of the sender.
     pub calling_ae: AeTitle,
@@ -35,11 +45,12 @@ pub struct Arrival {
     /// Transfer Syntax UID of the data set.
     pub transfer_syntax: Uid,
     /// What the file begins with: preamble, `DICM` and file meta group.
+    #[serde(skip)]
     pub file_meta: Vec<u8>,
 }
 
 /// What the index holds of an instance beyond its arrival.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IndexEntry {
     /// Study Instance UID, when the data set has one.
     pub study: Option<Uid>,
@@ -49,40 +60,40 @@ pub struct IndexEntry {
     pub attributes: serde_json::Value,
 }
 
-/// An instance on its way in: a temporary file, gone again unless committed.
+/// An instance on its way in: gone again unless committed.
 pub struct Incoming {
     store: Arc<Inner>,
-    arrival: Option<Arrival>,
-    path: PathBuf,
-    file: Option<File>,
-    buffer: Vec<u8>,
-    digest: Sha256,
-    data_set_offset: u64,
+    arrival: Arrival,
+    body: Body,
+    digest: XxHash3_128,
     size_bytes: u64,
     unchecked_bytes: u64,
 }
 
+/// Where the bytes are meanwhile.
+enum Body {
+    /// A record in the making: room for its head, file meta, data set.
+    Memory(Buffer),
+    /// A file of its own.
+    File(Spilled),
+}
+
 impl Incoming {
     pub(crate) fn begin(store: Arc<Inner>, arrival: Arrival) -> Result<Self, StoreError> {
-        let path = store.incoming.join(Uuid::new_v4().simple().to_string());
-        let failed = |source| StoreError::file("make", &path, source);
-        store.config.disk.before(Step::Create, &path).map_err(failed)?;
-        // Readable too: the header is parsed from it before it is committed.
-        let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES.max(arrival.file_meta.len()));
-        buffer.extend_from_slice(&arrival.file_meta);
-        let data_set_offset = arrival.file_meta.len() as u64;
-        Ok(Self {
+        let mut buffer = store.pool.small();
+        buffer.push(&[0; HEAD]);
+        let mut this = Self {
             store,
-            arrival: Some(arrival),
-            path,
-            file: Some(file),
-            buffer,
-            digest: Sha256::new(),
-            data_set_offset,
+            arrival,
+            body: Body::Memory(buffer),
+            digest: XxHash3_128::new(),
             size_bytes: 0,
             unchecked_bytes: 0,
-        })
+        };
+        let file_meta = std::mem::take(&mut this.arrival.file_meta);
+        this.put(&file_meta)?;
+        this.arrival.file_meta = file_meta;
+        Ok(this)
     }
 
     /// Appends bytes of the data set.
@@ -91,20 +102,29 @@ impl Incoming {
     /// [`StoreError::DiskLow`] or [`StoreError::DiskFull`] when there is no room, [`StoreError::File`]
     /// when the disk fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.digest.update(bytes);
+        self.digest.write(bytes);
         self.size_bytes = self.size_bytes.saturating_add(bytes.len() as u64);
         self.unchecked_bytes = self.unchecked_bytes.saturating_add(bytes.len() as u64);
         if self.unchecked_bytes >= CHECK_BYTES {
             self.store.gauge.take(std::mem::take(&mut self.unchecked_bytes))?;
         }
-        if self.buffer.len().saturating_add(bytes.len()) > BUFFER_BYTES {
-            self.flush()?;
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Body::Memory(buffer) = &mut self.body {
+            if fits(buffer, bytes.len()) || buffer.enlarge() && fits(buffer, bytes.len()) {
+                buffer.push(bytes);
+                return Ok(());
+            }
+            let begun = buffer.bytes().get(HEAD..).unwrap_or_default();
+            let spilled = Spilled::begin(&self.store, begun)?;
+            self.body = Body::File(spilled);
         }
-        if bytes.len() >= BUFFER_BYTES {
-            return self.write_through(bytes);
+        match &mut self.body {
+            Body::File(spilled) => spilled.write(&self.store, bytes),
+            Body::Memory(_) => Ok(()),
         }
-        self.buffer.extend_from_slice(bytes);
-        Ok(())
     }
 
     /// Bytes of the data set so far.
@@ -113,88 +133,224 @@ impl Incoming {
         self.size_bytes
     }
 
-    /// Where the data set begins in the file.
+    /// Whether the next `count` bytes may have to wait for the disk.
     #[must_use]
-    pub fn data_set_offset(&self) -> u64 {
-        self.data_set_offset
+    pub fn write_may_block(&self, count: usize) -> bool {
+        match &self.body {
+            Body::Memory(buffer) => !fits(buffer, count),
+            Body::File(_) => true,
+        }
     }
 
-    /// The file as it is so far, for reading the header by position.
-    ///
-    /// # Errors
-    /// As [`Incoming::write`].
-    pub fn reopen(&mut self) -> Result<File, StoreError> {
-        self.flush()?;
-        let failed = |source| StoreError::file("reopen", &self.path, source);
-        self.file.as_ref().ok_or(StoreError::Closed)?.try_clone().map_err(failed)
+    /// Whether [`Incoming::commit`] may have to wait for the disk on the thread that calls it.
+    #[must_use]
+    pub fn commit_may_block(&self) -> bool {
+        match (&self.body, self.store.config.durability) {
+            (Body::File(_), _) => true,
+            (Body::Memory(_), Durability::Fsync) => false,
+            (Body::Memory(_), Durability::Os) => self.size_bytes > QUICK_BYTES,
+        }
     }
 
-    /// Makes the instance durable and queues its first work.
+    /// Makes the instance durable, its first work with it.
     ///
-    /// Syncs the file on the calling thread, so that many callers sync in parallel; the rest is shared
-    /// with whoever else commits. `done` is called on the writer's thread, where it must be quick, or
-    /// on this one when the instance does not get that far.
-    pub fn commit(mut self, entry: IndexEntry, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
-        let sealed = self.seal();
-        let (placed, arrival) = match (sealed, self.arrival.take()) {
-            (Ok(placed), Some(arrival)) => (placed, arrival),
-            (sealed, _) => {
-                // The file goes before anyone hears that it went wrong.
-                drop(self);
-                return done(Err(sealed.err().unwrap_or(StoreError::Closed)));
-            }
-        };
-        let digest = std::mem::take(&mut self.digest).finalize().into();
-        let arriving = Arriving::new(
-            self.store.config.versions,
+    /// A file of its own is synced on the calling thread, so that many callers sync in parallel; the rest is shared with
+    /// whoever else commits. `done` is called on a thread of the store, where it must be quick, or on this one.
+    pub fn commit(self, entry: IndexEntry, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
+        match self.seal(entry) {
+            Ok(sealed) => sealed.submit(done),
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    fn seal(self, entry: IndexEntry) -> Result<Sealed, StoreError> {
+        let Self { store, arrival, body, digest, size_bytes, .. } = self;
+        let digest = digest.finish_128();
+        let received_at = store.config.clock.now_ms();
+        let file_meta_bytes = arrival.file_meta.len();
+        let mut description = Description {
             arrival,
             entry,
-            placed,
-            digest,
-            self.data_set_offset,
-            self.size_bytes,
-            done,
-        );
-        self.store.writer.submit(Box::new(arriving));
-    }
-
-    /// Writes what is left, syncs and renames.
-    fn seal(&mut self) -> Result<Placed, StoreError> {
-        self.flush()?;
-        let file = self.file.take().ok_or(StoreError::Closed)?;
-        if self.store.config.durability == Durability::Fsync {
-            let failed = |source| StoreError::file("sync", &self.path, source);
-            self.store.config.disk.before(Step::SyncFile, &self.path).map_err(failed)?;
-            file.sync_data().map_err(failed)?;
-        }
-        drop(file);
-        let placed = self.store.objects.place(&self.path)?;
-        self.path = PathBuf::new();
-        Ok(placed)
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let outcome = if buffer.is_empty() { Ok(()) } else { self.write_through(&buffer) };
-        self.buffer = buffer;
-        self.buffer.clear();
-        outcome
-    }
-
-    fn write_through(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let failed = |source| StoreError::file("write", &self.path, source);
-        self.store.config.disk.before(Step::Write, &self.path).map_err(failed)?;
-        self.file.as_mut().ok_or(StoreError::Closed)?.write_all(bytes).map_err(failed)
+            received_at,
+            file_meta_bytes: file_meta_bytes as u64,
+            data_set_bytes: size_bytes,
+            file: None,
+        };
+        let (buffer, file_meta_bytes, placed) = match body {
+            Body::Memory(buffer) => (buffer, file_meta_bytes, None),
+            Body::File(spilled) => {
+                let placed = spilled.finish(&store)?;
+                description.file = Some(placed.relative.clone());
+                let mut buffer = store.pool.small();
+                buffer.push(&[0; HEAD]);
+                (buffer, 0, Some(placed))
+            }
+        };
+        let told = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
+        let record = Record::complete(buffer, file_meta_bytes, digest, &told);
+        let record_bytes = record.head().record_len();
+        let versions = store.config.versions;
+        let record_id = RecordId { segment: 0, offset: 0 };
+        let arriving = Arriving { versions, record: record_id, record_bytes, digest, description };
+        Ok(Sealed { store, record, arriving, placed })
     }
 }
 
-impl Drop for Incoming {
+/// Whether `count` more bytes leave room for what the index is told.
+fn fits(buffer: &Buffer, count: usize) -> bool {
+    buffer.room() >= count.saturating_add(DESCRIPTION_ROOM)
+}
+
+/// An instance that only has to get its place in the log.
+struct Sealed {
+    store: Arc<Inner>,
+    record: Record,
+    arriving: Arriving,
+    placed: Option<Placed>,
+}
+
+impl Sealed {
+    fn submit(self, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
+        let Self { store, mut record, arriving, placed } = self;
+        let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
+        let (writer, backlog) = (Arc::clone(&store.writer), Arc::clone(&store.backlog));
+        if let Some(writers) = &store.log_writers {
+            // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
+            let then = Box::new(move |place| logged(&writer, &backlog, arriving, placed, place, done));
+            return writers.submit(Pending { record, folder, then });
+        }
+        backlog.wait();
+        let place = store.log.append(&mut [&mut record]).map(|mut places| places.remove(0));
+        drop(record);
+        logged(&writer, &backlog, arriving, placed, place, done);
+    }
+}
+
+/// The record is durable, or will not be: tells the index and the sender.
+fn logged(
+    writer: &Writer,
+    backlog: &Arc<Backlog>,
+    mut arriving: Arriving,
+    placed: Option<Placed>,
+    place: Result<Place, StoreError>,
+    done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static,
+) {
+    let place = match place {
+        Ok(place) => place,
+        Err(error) => {
+            // The file goes before anyone hears that it went wrong.
+            drop(placed);
+            return done(Err(error));
+        }
+    };
+    arriving.record = RecordId::of(&place);
+    match arriving.versions {
+        VersionPolicy::Keep => {
+            let told: Option<fn(Result<Committed, StoreError>)> = None;
+            let committed = arriving.committed();
+            writer.submit(Box::new(Waiting::new(arriving, place, placed, backlog, told)));
+            done(Ok(committed));
+        }
+        // Whether it is refused only the index knows.
+        VersionPolicy::Refuse => {
+            writer.submit(Box::new(Waiting::new(arriving, place, placed, backlog, Some(done))));
+        }
+    }
+}
+
+/// A temporary file, removed again unless finished.
+struct Spilled {
+    path: PathBuf,
+    file: Option<File>,
+    /// Short pieces, gathered.
+    gathered: Buffer,
+    written_bytes: u64,
+    /// Up to where the disk was told to begin.
+    begun_bytes: u64,
+}
+
+impl Spilled {
+    fn begin(store: &Inner, begun: &[u8]) -> Result<Self, StoreError> {
+        let path = store.incoming.join(Uuid::new_v4().simple().to_string());
+        let failed = |source| StoreError::file("make", &path, source);
+        store.config.disk.before(Step::Create, &path).map_err(failed)?;
+        let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
+        let gathered = store.pool.small();
+        let mut this = Self { path, file: Some(file), gathered, written_bytes: 0, begun_bytes: 0 };
+        this.write_through(store, begun)?;
+        Ok(this)
+    }
+
+    fn write(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
+        if bytes.len() >= STRAIGHT_BYTES || self.gathered.room() < bytes.len() {
+            self.flush(store)?;
+        }
+        if bytes.len() >= STRAIGHT_BYTES {
+            return self.write_through(store, bytes);
+        }
+        self.gathered.push(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self, store: &Inner) -> Result<(), StoreError> {
+        if self.gathered.len() == 0 {
+            return Ok(());
+        }
+        let empty = store.pool.small();
+        let gathered = std::mem::replace(&mut self.gathered, empty);
+        self.write_through(store, gathered.bytes())
+    }
+
+    fn write_through(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
+        let failed = |source| StoreError::file("write", &self.path, source);
+        store.config.disk.before(Step::Write, &self.path).map_err(failed)?;
+        let file = self.file.as_mut().ok_or(StoreError::Closed)?;
+        file.write_all(bytes).map_err(failed)?;
+        self.written_bytes = self.written_bytes.saturating_add(bytes.len() as u64);
+        let fresh = self.written_bytes.saturating_sub(self.begun_bytes);
+        if store.config.durability == Durability::Fsync && fresh >= WRITE_BACK_BYTES {
+            begin_write_back(file, self.begun_bytes, fresh);
+            self.begun_bytes = self.written_bytes;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, syncs and renames.
+    fn finish(mut self, store: &Inner) -> Result<Placed, StoreError> {
+        self.flush(store)?;
+        let file = self.file.take().ok_or(StoreError::Closed)?;
+        if store.config.durability == Durability::Fsync {
+            let failed = |source| StoreError::file("sync", &self.path, source);
+            store.config.disk.before(Step::SyncFile, &self.path).map_err(failed)?;
+            file.sync_data().map_err(failed)?;
+        }
+        drop(file);
+        let placed = store.objects.place(&self.path)?;
+        self.path = PathBuf::new();
+        Ok(placed)
+    }
+}
+
+impl Drop for Spilled {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             remove(&self.path);
         }
     }
 }
+
+/// Has the disk begin to write while the rest arrives, so that the sync at the end finds little left. The advice
+/// that the pages are not needed starts their write-back; pages not written yet stay.
+#[cfg(target_os = "linux")]
+fn begin_write_back(file: &File, from: u64, len: u64) {
+    let advice = rustix::fs::Advice::DontNeed;
+    if let Err(error) = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), advice) {
+        tracing::trace!(%error, "no write-back ahead of the sync");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_write_back(_file: &File, _from: u64, _len: u64) {}
 
 /// Removes what was arriving when the last owner stopped.
 pub(crate) fn clear(incoming: &Path) -> Result<usize, StoreError> {

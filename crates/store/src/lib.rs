@@ -1,30 +1,36 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 1
+//! # Layout of the data folder, version 2
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
-//! index.sqlite            instances, jobs, units, results, outbox; WAL, synchronous=FULL
-//! incoming/<random>       what is arriving; nothing in here was ever acknowledged
-//! objects/<number>/<random>.dcm   originals, Part 10, data set bytes as received
+//! index.sqlite            instances, jobs, units, results, outbox; WAL
+//! segments/<number>.log   a record for every arrival, with the Part 10 file inside up to about a megabyte
+//! incoming/<random>       larger ones while they arrive; nothing in here was ever acknowledged
+//! objects/<number>/<random>.dcm   larger ones, Part 10, data set bytes as received
 //! results/<number>/<random>.dcm   what was written about them
 //! ```
+//!
+//! An arrival is acknowledged when its record is durable. The record holds all the index will be told, so
+//! the index follows when it can: an open that finds records the index does not know tells it.
 //!
 //! # What a crash leaves, step by step
 //!
 //! | stops after | on disk | recovery at the next open |
 //! |---|---|---|
 //! | temporary file begun | a file in `incoming/` | removed; never acknowledged |
-//! | file synced, renamed into `objects/` | a file without a row | removed; never acknowledged |
-//! | folder synced | the same | the same |
-//! | transaction durable | file, row and first job | kept, work resumes; the sender may not have heard and sends again: a duplicate |
+//! | file synced, renamed into `objects/` | a file without a record | removed; never acknowledged |
+//! | part of a record written | bytes that are no record | passed over; never acknowledged |
+//! | record durable | the record, and its file | the index is told, work begins; the sender may not have heard and sends again: a duplicate |
+//! | transaction of the index | record, row and first job | kept, work resumes |
 //! | a job leased | the lease of a dead owner | cleared, the job waits again |
 //! | result files written, transaction not durable | files without a row | removed; the job runs again and writes the same |
 //!
-//! Everything that changes what is known goes through one writer thread, which puts whatever waits
-//! into one transaction: many pending commits share the sync of their folder and of the log.
+//! Two threads write the log, each taking what waits with one flush. Everything that changes the index goes through
+//! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
 mod arrive;
+mod backlog;
 mod change;
 mod config;
 mod disk;
@@ -33,6 +39,7 @@ mod error;
 mod folder;
 mod incoming;
 mod job;
+mod log;
 mod model;
 mod object;
 mod outbox;
@@ -42,11 +49,12 @@ mod replay;
 mod schema;
 mod show;
 mod store;
+mod stored_file;
 mod task;
 mod unit;
 mod writer;
 
-pub use arrive::{ArrivalKind, Committed};
+pub use arrive::{ArrivalKind, Committed, Indexed};
 pub use change::{Applied, Changes, Decision};
 pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, VersionPolicy};
 pub use disk::{Disk, RealDisk, Step};
@@ -63,5 +71,6 @@ pub use show::{
     ShownTask,
 };
 pub use store::Store;
+pub use stored_file::StoredFile;
 pub use task::{NewTask, SendTo, StoredTask, TaskEnd};
 pub use unit::{NewMember, UnitLevel};

@@ -1,11 +1,11 @@
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use dokuei_types::{InstanceId, ModelIdentity, Uid};
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
 use crate::config::Durability;
@@ -13,6 +13,7 @@ use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 use crate::folder::{Folder, Folders, Placed, remove};
 use crate::model::ResultId;
+use crate::stored_file::StoredFile;
 use crate::writer::Tx;
 
 /// A result object to be kept: a whole Part 10 file.
@@ -40,7 +41,7 @@ pub struct Staged {
     sop_instance: Uid,
     series: Uid,
     transfer_syntax: String,
-    digest: [u8; 32],
+    digest: u128,
     size_bytes: u64,
 }
 
@@ -78,7 +79,7 @@ pub struct NewResult {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct StoredObject {
     /// Where the Part 10 file is.
-    pub path: PathBuf,
+    pub file: StoredFile,
     /// What it is for: `original`, `sr`, `sc`.
     pub role: String,
     /// SOP Class UID.
@@ -87,8 +88,6 @@ pub struct StoredObject {
     pub sop_instance: String,
     /// Transfer Syntax UID.
     pub transfer_syntax: String,
-    /// Size of the file, or for an original of its data set.
-    pub size_bytes: u64,
 }
 
 /// A kept result.
@@ -122,7 +121,7 @@ pub(crate) fn stage(
         sop_instance: object.sop_instance.clone(),
         series: object.series.clone(),
         transfer_syntax: object.transfer_syntax.to_owned(),
-        digest: Sha256::digest(object.bytes).into(),
+        digest: XxHash3_128::oneshot(object.bytes),
         size_bytes: object.bytes.len() as u64,
     })
 }
@@ -177,7 +176,7 @@ pub(crate) fn add(tx: &mut Tx<'_>, result: &NewResult, objects: &[Staged]) -> Re
                     object.sop_instance.as_str(),
                     object.series.as_str(),
                     object.transfer_syntax,
-                    object.digest.as_slice(),
+                    object.digest.to_be_bytes().as_slice(),
                     i64::try_from(object.size_bytes).unwrap_or(i64::MAX),
                     object.placed.relative,
                 ])
@@ -218,21 +217,20 @@ pub(crate) fn objects(
     role: Option<&str>,
 ) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
-        "SELECT path, role, sop_class, sop_instance, transfer_syntax, size_bytes FROM object
+        "SELECT path, 0, size_bytes, role, sop_class, sop_instance, transfer_syntax FROM object
          WHERE result = ?1 AND role = coalesce(?2, role) ORDER BY alternative",
     )?
     .query_map(params![result, role], |row| object_row(row, data_dir))?
     .collect()
 }
 
-/// A row of path, role, SOP class, SOP instance, transfer syntax and size.
+/// A row of path, first byte, bytes, role, SOP class, SOP instance and transfer syntax.
 pub(crate) fn object_row(row: &rusqlite::Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredObject> {
     Ok(StoredObject {
-        path: Folders::resolve(data_dir, &row.get::<_, String>(0)?),
-        role: row.get(1)?,
-        sop_class: row.get(2)?,
-        sop_instance: row.get(3)?,
-        transfer_syntax: row.get(4)?,
-        size_bytes: u64::try_from(row.get::<_, i64>(5)?).unwrap_or_default(),
+        file: StoredFile::of_row(row, data_dir)?,
+        role: row.get(3)?,
+        sop_class: row.get(4)?,
+        sop_instance: row.get(5)?,
+        transfer_syntax: row.get(6)?,
     })
 }

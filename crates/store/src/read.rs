@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::config::{Clock, SystemClock};
 use crate::error::StoreError;
-use crate::folder::Folders;
 use crate::model::TaskId;
 use crate::object::{self, StoredResult};
 use crate::replay::{self, Replayed};
+use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
 use crate::writer::Tx;
 use crate::{ends, schema};
@@ -44,8 +44,8 @@ pub struct StoredInstance {
     /// Series Instance UID.
     pub series: Option<String>,
     /// Where the Part 10 file is.
-    pub path: PathBuf,
-    /// Where the data set begins in it.
+    pub file: StoredFile,
+    /// Where in it the data set begins.
     pub data_set_offset: u64,
     /// Bytes of the data set.
     pub size_bytes: u64,
@@ -83,8 +83,9 @@ impl StoreReader {
     pub fn instance(&self, id: InstanceId) -> Result<Option<StoredInstance>, StoreError> {
         self.with("read an instance", |conn| {
             conn.prepare_cached(
-                "SELECT id, version, sop_class, sop_instance, transfer_syntax, study, series, path, data_set_offset,
-                        size_bytes, calling_ae, called_ae, received_at, attributes
+                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
+                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
+                        received_at, attributes
                  FROM instance WHERE id = ?1",
             )?
             .query_row([id.0], |row| instance_row(row, self.data_dir()))
@@ -110,6 +111,19 @@ impl StoreReader {
         })
     }
 
+    /// The numbers of the next instances after `id`, ascending.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn after(&self, id: InstanceId, limit: usize) -> Result<Vec<InstanceId>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with("list instances", |conn| {
+            conn.prepare_cached("SELECT id FROM instance WHERE id > ?1 ORDER BY id LIMIT ?2")?
+                .query_map([id.0, limit], |row| row.get(0).map(InstanceId))?
+                .collect()
+        })
+    }
+
     /// The newest instances, newest first.
     ///
     /// # Errors
@@ -118,8 +132,9 @@ impl StoreReader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with("list instances", |conn| {
             conn.prepare_cached(
-                "SELECT id, version, sop_class, sop_instance, transfer_syntax, study, series, path, data_set_offset,
-                        size_bytes, calling_ae, called_ae, received_at, attributes
+                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
+                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
+                        received_at, attributes
                  FROM instance ORDER BY id DESC LIMIT ?1",
             )?
             .query_map([limit], |row| instance_row(row, self.data_dir()))?
@@ -199,19 +214,19 @@ impl StoreReader {
 fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstance> {
     let bytes = |index| row.get::<_, i64>(index).map(|bytes| u64::try_from(bytes).unwrap_or_default());
     Ok(StoredInstance {
-        id: InstanceId(row.get(0)?),
-        version: row.get(1)?,
-        sop_class: row.get(2)?,
-        sop_instance: row.get(3)?,
-        transfer_syntax: row.get(4)?,
-        study: row.get(5)?,
-        series: row.get(6)?,
-        path: Folders::resolve(data_dir, &row.get::<_, String>(7)?),
-        data_set_offset: bytes(8)?,
-        size_bytes: bytes(9)?,
-        calling_ae: row.get(10)?,
-        called_ae: row.get(11)?,
-        received_at: row.get(12)?,
-        attributes: serde_json::from_str(&row.get::<_, String>(13)?).unwrap_or_default(),
+        file: StoredFile::of_row(row, data_dir)?,
+        id: InstanceId(row.get(3)?),
+        version: row.get(4)?,
+        sop_class: row.get(5)?,
+        sop_instance: row.get(6)?,
+        transfer_syntax: row.get(7)?,
+        study: row.get(8)?,
+        series: row.get(9)?,
+        data_set_offset: bytes(10)?,
+        size_bytes: bytes(11)?,
+        calling_ae: row.get(12)?,
+        called_ae: row.get(13)?,
+        received_at: row.get(14)?,
+        attributes: serde_json::from_str(&row.get::<_, String>(15)?).unwrap_or_default(),
     })
 }

@@ -1,10 +1,16 @@
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::arrive::{Arriving, Description, RecordId};
+use crate::config::StoreConfig;
+use crate::disk::Step;
+
 use crate::error::StoreError;
 use crate::folder::{Folders, remove};
+use crate::log;
 use crate::writer::Tx;
 use crate::{ends, job, outbox};
 
@@ -47,4 +53,78 @@ fn known(conn: &Connection, table: &str, folder: &str) -> Result<HashSet<String>
     conn.prepare(&format!("SELECT path FROM {table} WHERE path >= ?1 AND path < ?2"))
         .and_then(|mut find| find.query_map([from, to], |row| row.get(0))?.collect())
         .map_err(failed("list the files of a folder"))
+}
+
+/// Tells the index what it does not know of the log, and settles every segment; how many instances that were.
+///
+/// Runs before anything else of this owner is appended.
+pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<usize, StoreError> {
+    let failed = StoreError::index;
+    let root = config.data_dir.join(log::FOLDER);
+    let settled: HashSet<u64> = conn
+        .prepare("SELECT number FROM segment")
+        .and_then(|mut list| list.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>())
+        .map_err(failed("list the segments"))?
+        .into_iter()
+        .filter_map(|number| u64::try_from(number).ok())
+        .collect();
+    let mut told = 0_usize;
+    for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
+        let path = config.data_dir.join(log::relative(number));
+        let (found, end) = log::records(&path)?;
+        let tx = conn.transaction().map_err(failed("begin to read the log"))?;
+        for record in &found {
+            told = told.saturating_add(usize::from(tell(&tx, config, number, record)?));
+        }
+        settle(&tx, number)?;
+        config.disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
+        tx.commit().map_err(failed("read the log"))?;
+        // The space set aside behind the last record.
+        let trimmed = File::options().write(true).open(&path).and_then(|file| file.set_len(end));
+        trimmed.map_err(|source| StoreError::file("trim", &path, source))?;
+    }
+    Ok(told)
+}
+
+/// Tells the index of one record; `false` when it knew.
+fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Found) -> Result<bool, StoreError> {
+    let description: Description = match serde_json::from_slice(&found.description) {
+        Ok(description) => description,
+        Err(error) => {
+            let what = format!("record {} of segment {segment}: {error}", found.offset);
+            return Err(StoreError::Broken { what });
+        }
+    };
+    if !is_whole(&description, &config.data_dir) {
+        // Its file went with a refusal or as a duplicate.
+        return Ok(false);
+    }
+    let arriving = Arriving {
+        versions: config.versions,
+        record: RecordId { segment, offset: found.offset },
+        record_bytes: found.head.record_len(),
+        digest: found.head.digest,
+        description,
+    };
+    let mut tx = Tx::new(conn, config.clock.now_ms());
+    if arriving.indexed(&tx)? {
+        return Ok(false);
+    }
+    arriving.index(&mut tx)?;
+    ends::refresh(&mut tx)?;
+    Ok(true)
+}
+
+/// Whether the file of its own that a record speaks of is there, whole.
+fn is_whole(description: &Description, data_dir: &Path) -> bool {
+    let Some(own) = &description.file else { return true };
+    let bytes = description.file_meta_bytes.saturating_add(description.data_set_bytes);
+    fs::metadata(Folders::resolve(data_dir, own)).is_ok_and(|metadata| metadata.len() == bytes)
+}
+
+/// Notes that the index holds all records of a segment.
+pub(crate) fn settle(conn: &Connection, number: u64) -> Result<(), StoreError> {
+    conn.execute("INSERT OR IGNORE INTO segment (number) VALUES (?1)", [i64::try_from(number).unwrap_or(i64::MAX)])
+        .map(drop)
+        .map_err(StoreError::index("settle a segment"))
 }

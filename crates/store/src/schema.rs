@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::error::StoreError;
 pub(crate) const FILE: &str = "index.sqlite";
 
 /// The layout this program writes.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -37,13 +38,18 @@ CREATE TABLE instance (
     series TEXT,
     digest BLOB NOT NULL,
     size_bytes INTEGER NOT NULL,
+    -- The Part 10 file begins at byte `begins_at` of the file `path`, its data set `data_set_offset` bytes later.
     path TEXT NOT NULL,
+    begins_at INTEGER NOT NULL,
     data_set_offset INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     calling_ae TEXT NOT NULL,
     called_ae TEXT NOT NULL,
     peer TEXT NOT NULL,
     received_at INTEGER NOT NULL,
+    -- Its record in the log.
+    segment INTEGER NOT NULL,
+    record INTEGER NOT NULL,
     end_kind TEXT NOT NULL DEFAULT 'open',
     end_json TEXT,
     ended_at INTEGER,
@@ -61,9 +67,14 @@ CREATE TABLE arrival (
     calling_ae TEXT NOT NULL,
     called_ae TEXT NOT NULL,
     peer TEXT NOT NULL,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    record INTEGER NOT NULL
 );
 CREATE INDEX arrival_instance ON arrival (instance);
+
+-- The segments of the log whose records are all here; the others are read again at the next open.
+CREATE TABLE segment (number INTEGER PRIMARY KEY);
 
 -- What the rules said of an instance; `trace` is route by route and condition by condition.
 CREATE TABLE decision (
@@ -186,7 +197,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (destination, state, not_before, id);
 CREATE INDEX delivery_state ON delivery (state);
 
-INSERT INTO layout VALUES (1);
+INSERT INTO layout VALUES (2);
 ";
 
 /// Opens the index for the owner, making or upgrading it.
@@ -243,8 +254,9 @@ fn layout(conn: &Connection) -> Result<Option<i64>, StoreError> {
 }
 
 fn check(data_dir: &Path, found: i64) -> Result<(), StoreError> {
-    if found > VERSION {
-        return Err(StoreError::NewerLayout { data_dir: data_dir.to_owned(), found, known: VERSION });
+    match found.cmp(&VERSION) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(StoreError::NewerLayout { data_dir: data_dir.to_owned(), found, known: VERSION }),
+        Ordering::Less => Err(StoreError::OlderLayout { data_dir: data_dir.to_owned(), found, known: VERSION }),
     }
-    Ok(())
 }

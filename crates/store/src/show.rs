@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dokuei_types::{DimseStatus, End, InstanceId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::error::StoreError;
-use crate::folder::Folders;
 use crate::job::JobKind;
 use crate::object::{self, StoredObject};
 use crate::read::StoreReader;
 use crate::schema::state;
+use crate::stored_file::StoredFile;
 
 /// How much there is of everything, for `dokuei status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -66,11 +66,11 @@ pub struct ShownInstance {
     /// Series Instance UID.
     pub series: Option<String>,
     /// Where the Part 10 file is.
-    pub path: PathBuf,
+    pub file: StoredFile,
     /// Bytes of the data set.
     pub size_bytes: u64,
-    /// SHA-256 of the data set as received, lower-case hexadecimal.
-    pub sha256: String,
+    /// XXH3 (128 bits) of the data set as received, lower-case hexadecimal.
+    pub xxh3: String,
     /// Attributes for lists, as the node chose them.
     pub attributes: serde_json::Value,
     /// How it ended; `None` while it is in work.
@@ -292,8 +292,8 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
 fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<Option<ShownInstance>> {
     let shown = conn
         .prepare_cached(
-            "SELECT sop_instance, version, sop_class, transfer_syntax, study, series, path, size_bytes,
-                    lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at
+            "SELECT path, begins_at, data_set_offset + size_bytes, sop_instance, version, sop_class, transfer_syntax,
+                    study, series, size_bytes, lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at
              FROM instance WHERE id = ?1",
         )?
         .query_row([id.0], |row| instance_row(row, data_dir, id))
@@ -340,28 +340,28 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
 }
 
 fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Result<ShownInstance> {
-    let end = row.get::<_, Option<String>>(10)?.and_then(|json| serde_json::from_str(&json).ok());
+    let end = row.get::<_, Option<String>>(12)?.and_then(|json| serde_json::from_str(&json).ok());
     let first = ShownArrival {
         outcome: "new".into(),
-        calling_ae: row.get(12)?,
-        called_ae: row.get(13)?,
-        peer: row.get(14)?,
-        at: row.get(15)?,
+        calling_ae: row.get(14)?,
+        called_ae: row.get(15)?,
+        peer: row.get(16)?,
+        at: row.get(17)?,
     };
     Ok(ShownInstance {
         id,
-        sop_instance: row.get(0)?,
-        version: row.get(1)?,
-        sop_class: row.get(2)?,
-        transfer_syntax: row.get(3)?,
-        study: row.get(4)?,
-        series: row.get(5)?,
-        path: Folders::resolve(data_dir, &row.get::<_, String>(6)?),
-        size_bytes: unsigned(row.get(7)?),
-        sha256: row.get(8)?,
-        attributes: json(row, 9)?,
+        file: StoredFile::of_row(row, data_dir)?,
+        sop_instance: row.get(3)?,
+        version: row.get(4)?,
+        sop_class: row.get(5)?,
+        transfer_syntax: row.get(6)?,
+        study: row.get(7)?,
+        series: row.get(8)?,
+        size_bytes: unsigned(row.get(9)?),
+        xxh3: row.get(10)?,
+        attributes: json(row, 11)?,
         end,
-        ended_at: row.get(11)?,
+        ended_at: row.get(13)?,
         arrivals: vec![first],
         decision: None,
         tasks: Vec::new(),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use dokuei_types::InstanceId;
 
+use crate::arrive::{self, Committed, Indexed};
+use crate::backlog::Backlog;
 use crate::change::{Applied, Applying, Changes};
 use crate::config::{Clock, Durability, StoreConfig};
 use crate::disk::Gauge;
@@ -15,6 +17,7 @@ use crate::error::StoreError;
 use crate::folder::{Folders, make_dir};
 use crate::incoming::{self, Arrival, Incoming};
 use crate::job::{self, JobKind, Lease};
+use crate::log::{self, Log, Pool, Writers};
 use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease};
 use crate::read::StoreReader;
@@ -25,6 +28,8 @@ use crate::{recovery, schema};
 
 /// Name of the file whose lock says who owns the folder.
 const LOCK: &str = "node.lock";
+/// Smallest segment: it takes the largest group of records, and some.
+const SEGMENT_MIN: u64 = 4 << 20;
 
 /// A data folder and the right to change it. Cheap to clone; the folder is given up when the last
 /// clone is dropped.
@@ -39,9 +44,14 @@ pub(crate) struct Inner {
     pub(crate) objects: Folders,
     results: Folders,
     pub(crate) gauge: Gauge,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) backlog: Arc<Backlog>,
     shared: Arc<Shared>,
-    // Dropped in this order: the writer finishes before the lock is given up.
-    pub(crate) writer: Writer,
+    // Dropped in this order: what is on its way finishes before the lock is given up.
+    /// Present when records are synced.
+    pub(crate) log_writers: Option<Writers>,
+    pub(crate) writer: Arc<Writer>,
     reader: StoreReader,
     _lock: Lock,
 }
@@ -62,6 +72,12 @@ impl Store {
         let folders = |name| Folders::open(&data_dir, name, config.durability, Arc::clone(&config.disk));
         let (objects, results) = (folders("objects")?, folders("results")?);
 
+        let segments = data_dir.join(log::FOLDER);
+        make_dir(&segments, config.durability)?;
+        let told = recovery::replay_log(&mut conn, &config)?;
+        if told > 0 {
+            tracing::info!(told, "told the index what only the log knew");
+        }
         recovery::clear_leases(&mut conn, config.clock.now_ms(), config.interruptions_max)?;
         let begun = incoming::clear(&incoming)?;
         let unnamed = recovery::clear_orphans(&conn, &objects, "instance")?
@@ -70,17 +86,36 @@ impl Store {
             tracing::info!(begun, unnamed, "removed files that were never acknowledged");
         }
 
-        let shared = Arc::new(Shared::new(
-            Arc::clone(&config.clock),
-            Arc::clone(&config.disk),
-            config.durability == Durability::Fsync,
-        ));
+        let log =
+            Log::new(segments, config.segment_bytes.max(SEGMENT_MIN), config.durability, Arc::clone(&config.disk))?;
+        let log = Arc::new(log);
+        let shared = Shared::new(Arc::clone(&config.clock), Arc::clone(&config.disk), Arc::clone(&log));
+        let shared = Arc::new(shared);
         let open = job::open_count(&conn).map_err(StoreError::index("count the jobs"))?;
         shared.queue.store(open, Ordering::Relaxed);
         let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
         let reader = StoreReader::open(&data_dir)?;
-        let writer = Writer::start(conn, Arc::clone(&shared))?;
-        let inner = Inner { config, incoming, objects, results, gauge, shared, writer, reader, _lock: lock };
+        let writer = Arc::new(Writer::start(conn, Arc::clone(&shared))?);
+        let backlog = Arc::new(Backlog::default());
+        let log_writers = match config.durability {
+            Durability::Fsync => Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog))?),
+            Durability::Os => None,
+        };
+        let inner = Inner {
+            config,
+            incoming,
+            objects,
+            results,
+            gauge,
+            pool: Arc::default(),
+            log,
+            backlog,
+            shared,
+            log_writers,
+            writer,
+            reader,
+            _lock: lock,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -107,10 +142,20 @@ impl Store {
         Incoming::begin(Arc::clone(&self.inner), arrival)
     }
 
-    /// Jobs that wait or run.
+    /// Jobs that wait or run, those of arrivals included that the index does not hold yet.
     #[must_use]
     pub fn queue_depth(&self) -> u64 {
-        u64::try_from(self.inner.shared.queue.load(Ordering::Relaxed)).unwrap_or_default()
+        let jobs = u64::try_from(self.inner.shared.queue.load(Ordering::Relaxed)).unwrap_or_default();
+        jobs.saturating_add(self.inner.backlog.len() as u64)
+    }
+
+    /// What an arrival turned out to be, once the index has it.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn indexed(&self, committed: Committed) -> Result<Indexed, StoreError> {
+        // The writer works in order: all that was handed over before is done.
+        self.inner.writer.call(move |tx| arrive::find(tx, &committed))
     }
 
     /// Whether an instance would be received now.
@@ -252,6 +297,9 @@ impl Store {
     /// Finishes what was handed over and stops the writer; later changes are refused. Also done when the
     /// last clone is dropped.
     pub fn close(&self) {
+        if let Some(writers) = &self.inner.log_writers {
+            writers.close();
+        }
         self.inner.writer.close();
     }
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::config::Clock;
+use crate::config::{Clock, Durability};
 use crate::disk::{Disk, Step};
-use crate::ends;
 use crate::error::StoreError;
 use crate::folder::{Folder, remove};
+use crate::log::Log;
+use crate::{ends, recovery};
 
 /// Requests that share one transaction at most.
-const GROUP_MAX: usize = 512;
+const GROUP_MAX: usize = 2_048;
 /// Requests after which the log is folded back into the index even under load.
 const CHECKPOINT_AFTER: usize = 4_096;
 /// How often the writer looks for what another process changed, and tidies.
@@ -49,6 +50,12 @@ pub(crate) trait Request: Send {
         Vec::new()
     }
 
+    /// Whether the log holds the change already: it need not be made durable a second time, and is tried again until
+    /// it succeeds.
+    fn is_in_log(&self) -> bool {
+        false
+    }
+
     /// Makes the change; on an error nothing of it stays.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
 
@@ -63,16 +70,19 @@ type Listener = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
-    /// Whether folders are synced.
-    sync: bool,
+    log: Arc<Log>,
     /// Open jobs.
     pub(crate) queue: AtomicI64,
     listeners: Mutex<Vec<Listener>>,
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, sync: bool) -> Self {
-        Self { clock, disk, sync, queue: AtomicI64::new(0), listeners: Mutex::new(Vec::new()) }
+    pub(crate) fn new(clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, log: Arc<Log>) -> Self {
+        Self { clock, disk, log, queue: AtomicI64::new(0), listeners: Mutex::new(Vec::new()) }
+    }
+
+    fn is_synced(&self) -> bool {
+        self.log.durability() == Durability::Fsync
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
@@ -98,7 +108,7 @@ impl Writer {
         let (requests, queue) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || Loop { conn, shared, since_checkpoint: 0, data_version: 0 }.serve(&queue))
+            .spawn(move || Loop::new(conn, shared).serve(&queue))
             .map_err(|source| StoreError::file("start the writer of", "index".as_ref(), source))?;
         Ok(Self { requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
     }
@@ -174,20 +184,34 @@ struct Loop {
     shared: Arc<Shared>,
     since_checkpoint: usize,
     data_version: i64,
+    /// Whether transactions are synced at the moment.
+    synced: bool,
+    /// What is in the log and could not be put into the index yet.
+    again: Vec<Box<dyn Request>>,
 }
 
 impl Loop {
+    fn new(conn: Connection, shared: Arc<Shared>) -> Self {
+        let synced = shared.is_synced();
+        Self { conn, shared, since_checkpoint: 0, data_version: 0, synced, again: Vec::new() }
+    }
+
     fn serve(mut self, queue: &Receiver<Box<dyn Request>>) {
         loop {
             match queue.recv_timeout(IDLE) {
                 Ok(first) => {
-                    let mut group = vec![first];
+                    let mut group = std::mem::take(&mut self.again);
+                    group.push(first);
                     group.extend(queue.try_iter().take(GROUP_MAX.saturating_sub(1)));
                     self.commit(group);
                 }
                 Err(RecvTimeoutError::Timeout) => self.tidy(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        self.tidy();
+        for request in self.again.drain(..) {
+            request.finish(Err(StoreError::Closed));
         }
         self.checkpoint();
     }
@@ -212,13 +236,20 @@ impl Loop {
         }
         self.shared.queue.fetch_add(effects.queue, Ordering::Relaxed);
         for (request, outcome) in group.into_iter().zip(outcomes) {
-            request.finish(outcome);
+            match outcome {
+                Err(error) if request.is_in_log() => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "an instance waits for the index");
+                    self.again.push(request);
+                }
+                outcome => request.finish(outcome),
+            }
         }
         if effects.ring {
             self.shared.ring();
         }
         self.since_checkpoint = self.since_checkpoint.saturating_add(size);
         if self.since_checkpoint >= CHECKPOINT_AFTER {
+            self.settle();
             self.checkpoint();
         }
     }
@@ -229,7 +260,7 @@ impl Loop {
         &self,
         group: Vec<Box<dyn Request>>,
     ) -> (Vec<Box<dyn Request>>, Vec<(Box<dyn Request>, StoreError)>) {
-        if !self.shared.sync {
+        if !self.shared.is_synced() {
             return (group, Vec::new());
         }
         let mut synced: Vec<(usize, Result<(), StoreError>)> = Vec::new();
@@ -264,21 +295,23 @@ impl Loop {
         }
         let now = self.shared.clock.now_ms();
         let failed = StoreError::index;
+        let synced = self.shared.is_synced() && !group.iter().all(|request| request.is_in_log());
+        self.sync_transactions(synced)?;
         let outer = self
             .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed("begin a transaction"))?;
         let mut outcomes = Vec::with_capacity(group.len());
         for request in group {
-            outer.execute_batch("SAVEPOINT request").map_err(failed("set a savepoint"))?;
+            execute(&outer, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
             let mut tx = Tx::new(&outer, now);
             let outcome = request.run(&mut tx).and_then(|()| ends::refresh(&mut tx));
             if outcome.is_ok() {
                 effects.take(tx);
             } else {
-                outer.execute_batch("ROLLBACK TO request").map_err(failed("roll back"))?;
+                execute(&outer, "ROLLBACK TO request").map_err(failed("roll back"))?;
             }
-            outer.execute_batch("RELEASE request").map_err(failed("release a savepoint"))?;
+            execute(&outer, "RELEASE request").map_err(failed("release a savepoint"))?;
             outcomes.push(outcome);
         }
         let index = PathBuf::from(crate::schema::FILE);
@@ -294,8 +327,42 @@ impl Loop {
         Ok(outcomes)
     }
 
+    /// Whether the transactions to come are synced. In WAL mode a later one that is takes the earlier ones along.
+    fn sync_transactions(&mut self, synced: bool) -> Result<(), StoreError> {
+        if self.synced != synced {
+            let mode = if synced { "FULL" } else { "NORMAL" };
+            self.conn.pragma_update(None, "synchronous", mode).map_err(StoreError::index("set the durability of"))?;
+            self.synced = synced;
+        }
+        Ok(())
+    }
+
+    /// Notes the segments of which the index holds all, so that they are not read again at the next open.
+    fn settle(&mut self) {
+        let numbers = self.shared.log.take_settled();
+        if numbers.is_empty() {
+            return;
+        }
+        let settled = self.sync_transactions(self.shared.is_synced()).and_then(|()| {
+            let failed = StoreError::index;
+            let tx = self.conn.transaction().map_err(failed("begin to settle segments"))?;
+            for number in numbers {
+                recovery::settle(&tx, number)?;
+            }
+            tx.commit().map_err(failed("settle segments"))
+        });
+        if let Err(error) = settled {
+            tracing::warn!(error = &error as &dyn std::error::Error, "segments will be read again at the next start");
+        }
+    }
+
     /// What is done when nobody waits: hears of other processes' changes, folds the log back.
     fn tidy(&mut self) {
+        if !self.again.is_empty() {
+            let again = std::mem::take(&mut self.again);
+            self.commit(again);
+        }
+        self.settle();
         // Differs when another connection, so another process, has committed since (`dokuei replay`).
         match self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)) {
             Ok(version) if version == self.data_version => {}
@@ -333,4 +400,8 @@ impl Effects {
         self.unlink.extend(tx.unlink);
         self.ring |= tx.ring;
     }
+}
+
+fn execute(conn: &Connection, statement: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(statement)?.execute([]).map(drop)
 }

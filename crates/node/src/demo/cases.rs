@@ -69,6 +69,6 @@ fn one(seed: u64, folder: &Path) -> std::io::Result<(u64, String, PathBuf)> {
 fn case(name: String, truth: String, path: &Path) -> Result<Case, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::because(&path.display().to_string(), &error))?;
     let file =
-        files::sendable(path).ok_or_else(|| Failure::work(format!("{} is not a DICOM instance", path.display())))?;
+        files::sendable_at(path).ok_or_else(|| Failure::work(format!("{} is not a DICOM instance", path.display())))?;
     Ok(Case { name, patient: patient(&bytes), truth, file })
 }

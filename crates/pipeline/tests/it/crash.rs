@@ -27,7 +27,9 @@ impl Destination for Archive {
         let mut log = OpenOptions::new().create(true).append(true).open(&self.0).unwrap();
         let outcomes = parcels.iter().map(|parcel| {
             let object = &parcel.alternatives[0];
-            let sum = std::fs::read(&object.path)
+            let sum = object
+                .file
+                .read()
                 .unwrap()
                 .iter()
                 .fold(0_u64, |sum, byte| sum.rotate_left(5).wrapping_mul(0x0100_0000_01B3) ^ u64::from(*byte));
@@ -113,6 +115,6 @@ fn check(dir: &Path, seed: u64) {
         let shown = store.show(instance.id).unwrap().unwrap();
         assert_eq!(shown.end, Some(End::Reported), "seed {seed}: {shown:?}");
         assert_eq!(shown.results.len(), 1, "seed {seed}");
-        assert!(shown.results[0].objects.iter().all(|object| object.path.exists()), "seed {seed}");
+        assert!(shown.results[0].objects.iter().all(|object| object.file.path.exists()), "seed {seed}");
     }
 }

@@ -18,10 +18,10 @@ fn refused(status: u16) -> DeliveryOutcome {
 async fn originals_are_forwarded_as_they_came() {
     let site = Site::new();
     let pipeline = site.start(&[forwarding()], &[]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Forwarded);
     let stored = site.store.reader().instance(instance).unwrap().unwrap();
-    assert_eq!(site.pacs.taken("original")[0].3, std::fs::read(stored.path).unwrap());
+    assert_eq!(site.pacs.taken("original")[0].3, stored.file.read().unwrap());
     pipeline.shutdown().await;
 }
 
@@ -31,7 +31,7 @@ async fn a_destination_that_is_down_gets_everything_later() {
     let down = || DeliveryOutcome::Unreachable("connection refused".into());
     site.pacs.answer([down(), down(), DeliveryOutcome::Unsent("aborted".into()), refused(0xA700), down()]);
     let pipeline = site.start(&[forwarding()], &[]);
-    let instances: Vec<_> = (1..=5).map(|number| send(&site.store, &radiograph(number, |_| {})).instance()).collect();
+    let instances: Vec<_> = (1..=5).map(|number| send(&site.store, &radiograph(number, |_| {})).instance).collect();
     for instance in instances {
         assert_eq!(site.end(instance), End::Forwarded);
     }
@@ -44,7 +44,7 @@ async fn what_is_refused_for_good_is_a_dead_letter_until_replayed() {
     let site = Site::new();
     site.pacs.answer([refused(0xC000)]);
     let pipeline = site.start(&[forwarding()], &[]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
     assert!(reason.contains("C000") && reason.contains("as scripted"), "{reason}");
     assert_eq!(site.pacs.batches.lock().unwrap().len(), 1, "it is not tried again");
@@ -83,7 +83,7 @@ async fn a_broken_destination_holds_up_no_other_and_its_successor_gets_what_wait
     let pacs = || Arc::clone(&site.pacs) as Arc<dyn Destination>;
     let first = setup(std::slice::from_ref(&both), &[], &[("broken", broken), ("pacs", pacs())]);
     let pipeline = dokuei_pipeline::Pipeline::start(site.store.clone(), first, crate::support::config()).unwrap();
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     wait("the other destination", || (site.pacs.taken("original").len() == 1).then_some(()));
     assert_eq!(site.store.reader().end(instance).unwrap(), None);
     let mended = PlayedPacs::new();
@@ -99,7 +99,7 @@ async fn a_destination_taken_out_of_the_config_leaves_dead_letters() {
     let site = Site::new();
     site.pacs.answer(std::iter::repeat_n(DeliveryOutcome::Unreachable("down".into()), 1_000));
     let pipeline = site.start(&[forwarding()], &[]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     wait("an attempt", || (!site.pacs.batches.lock().unwrap().is_empty()).then_some(()));
     let other = PlayedPacs::new();
     let elsewhere = route(serde_json::json!({ "name": "forward", "send_images": ["archive"] }));
@@ -121,7 +121,7 @@ async fn a_report_that_is_refused_does_not_hold_up_the_picture() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     site.pacs.answer([DeliveryOutcome::NotAccepted("no presentation context for a report".into())]);
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
     assert!(reason.contains("no presentation context"), "{reason}");
     assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("sc").len()), (0, 1));

@@ -22,7 +22,7 @@ async fn a_radiograph_comes_back_as_a_report_and_a_heat_map() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
 
     let (reports, pictures) = (site.pacs.taken("sr"), site.pacs.taken("sc"));
@@ -47,7 +47,7 @@ async fn a_radiograph_comes_back_as_a_report_and_a_heat_map() {
         ],
         "the report in each class a destination may want"
     );
-    assert!(shown.results[0].objects.iter().all(|object| exists(&object.path)));
+    assert!(shown.results[0].objects.iter().all(|object| exists(&object.file.path)));
     assert_eq!(shown.results[0].findings[0]["findings"][0]["name"], "opacity");
     let trace = shown.decision.unwrap();
     assert_eq!(trace[0]["conditions"][1]["values"]["body_part"], "'CHEST'");
@@ -59,7 +59,7 @@ async fn nothing_marked_means_a_report_without_a_picture() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.1));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("sc").len()), (1, 0));
     pipeline.shutdown().await;
@@ -71,7 +71,7 @@ async fn results_without_a_destination_are_kept() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let keep = RouteConfig { send_results: Vec::new(), ..chest(&["lungs"]) };
     let pipeline = site.start(&[keep], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     assert_eq!(site.store.reader().show(instance).unwrap().unwrap().results[0].objects.len(), 4);
     pipeline.shutdown().await;
@@ -83,7 +83,7 @@ async fn what_no_rule_matches_ends_so_with_the_reason() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
     let hand = radiograph(1, |data| data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "HAND"));
-    let instance = send(&site.store, &hand).instance();
+    let instance = send(&site.store, &hand).instance;
     assert_eq!(site.end(instance), End::NoRuleMatched);
     assert_eq!(model.runs(), 0);
     let trace = site.store.reader().show(instance).unwrap().unwrap().decision.unwrap();
@@ -96,7 +96,7 @@ async fn results_that_come_back_make_no_loop() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[everything()], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     let mut results = site.pacs.taken("sr");
     results.extend(site.pacs.taken("sc"));
@@ -105,7 +105,7 @@ async fn results_that_come_back_make_no_loop() {
         if role == "sc" {
             data.put_bytes(tags::PIXEL_DATA, VR::OB, vec![0; 64 * 48 * 3]);
         }
-        let back = send_from(&site.store, &data, "PACS").instance();
+        let back = send_from(&site.store, &data, "PACS").instance;
         let end = site.end(back);
         assert!(matches!(end, End::Declined { .. }), "{role}: {end:?}");
     }
@@ -144,7 +144,7 @@ async fn what_a_model_cannot_take_is_declined_and_still_forwarded() {
         let site = Site::new();
         let model = PlayedModel::accepting("lungs", Play::Says(0.8), accepts);
         let pipeline = site.start(&[everything()], &[&model]);
-        let instance = send(&site.store, &data).instance();
+        let instance = send(&site.store, &data).instance;
         let End::Declined { reason: said } = site.end(instance) else { panic!("{name}: {:?}", site.end(instance)) };
         assert!(said.to_string().contains(reason), "{name}: {said}");
         assert_eq!(site.pacs.taken("original").len(), 1, "{name}");
@@ -179,7 +179,7 @@ async fn one_model_fails_and_the_other_reports() {
     let lungs = PlayedModel::new("lungs", Play::Says(0.8));
     let bones = PlayedModel::new("bones", Play::Panics);
     let pipeline = site.start(&[chest(&["lungs", "bones"])], &[&lungs, &bones]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
     assert!(reason.contains("the played model panics"), "{reason}");
     assert_eq!(site.pacs.taken("sr").len(), 1);
@@ -201,7 +201,7 @@ async fn what_may_pass_is_tried_again_and_then_given_up() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Refuses(2));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     assert_eq!(model.runs(), 3);
     pipeline.shutdown().await;
@@ -209,7 +209,7 @@ async fn what_may_pass_is_tried_again_and_then_given_up() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Refuses(1_000));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
     assert!(reason.contains("no memory") && reason.contains("3 attempts"), "{reason}");
     pipeline.shutdown().await;
@@ -221,13 +221,13 @@ async fn the_same_image_again_is_not_looked_at_again() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
     let image = radiograph(1, |_| {});
-    let instance = send(&site.store, &image).instance();
+    let instance = send(&site.store, &image).instance;
     assert_eq!(site.end(instance), End::Reported);
-    assert_eq!(send(&site.store, &image).kind(), ArrivalKind::Duplicate);
+    assert_eq!(send(&site.store, &image).kind, ArrivalKind::Duplicate);
     let changed = radiograph(1, |data| data.put_text(tags::PATIENT_NAME, VR::PN, "Other^Patient"));
     let second = send(&site.store, &changed);
-    assert_eq!(second.kind(), ArrivalKind::Version(2));
-    let end = site.end(second.instance());
+    assert_eq!(second.kind, ArrivalKind::Version(2));
+    let end = site.end(second.instance);
     assert!(matches!(end, End::Declined { reason: DeclineReason::Limit(_) }), "{end:?}");
     assert_eq!((model.runs(), site.pacs.taken("sr").len()), (1, 1));
     pipeline.shutdown().await;
@@ -239,7 +239,7 @@ async fn two_routes_to_one_model_make_one_result() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let second = RouteConfig { name: "again".into(), ..chest(&["lungs"]) };
     let pipeline = site.start(&[chest(&["lungs"]), second], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     let shown = site.store.reader().show(instance).unwrap().unwrap();
     assert_eq!((shown.results.len(), shown.tasks.len()), (1, 2));
@@ -252,7 +252,7 @@ async fn a_replay_sends_the_same_bytes_and_asks_no_model() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
     // As `dokuei replay` does, from another process.
     let beside = dokuei_store::Store::attach(site.dir.path()).unwrap();
@@ -275,7 +275,7 @@ async fn a_study_is_looked_at_once_it_has_settled() {
         "models": ["lungs"], "send_results": ["pacs"]
     }));
     let pipeline = site.start(&[study], &[&model]);
-    let instances: Vec<_> = (1..=3).map(|number| send(&site.store, &radiograph(number, |_| {})).instance()).collect();
+    let instances: Vec<_> = (1..=3).map(|number| send(&site.store, &radiograph(number, |_| {})).instance).collect();
     let counts = || site.store.reader().counts().unwrap();
     wait("the members", || {
         let counts = counts();
@@ -287,7 +287,7 @@ async fn a_study_is_looked_at_once_it_has_settled() {
     for instance in instances {
         assert_eq!(site.end(instance), End::Reported);
     }
-    let late = send(&site.store, &radiograph(4, |_| {})).instance();
+    let late = send(&site.store, &radiograph(4, |_| {})).instance;
     wait("the late member", || (counts().units_waiting == 1).then_some(()));
     clock.advance_ms(10_000);
     pipeline.wake();
@@ -302,7 +302,7 @@ async fn what_is_shut_down_goes_on_where_it_was() {
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
     pipeline.shutdown().await;
-    let instance = send(&site.store, &radiograph(1, |_| {})).instance();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.store.reader().end(instance).unwrap(), None);
     let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
     assert_eq!(site.end(instance), End::Reported);

@@ -14,7 +14,7 @@ use dokuei_pipeline::{
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::Explanation;
-use dokuei_store::{Arrival, Committed, IndexEntry, Store, StoreConfig};
+use dokuei_store::{Arrival, IndexEntry, Indexed, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -172,7 +172,7 @@ impl PlayedPacs {
             return outcome;
         }
         let object = &parcel.alternatives[0];
-        let bytes = std::fs::read(&object.path).unwrap();
+        let bytes = object.file.read().unwrap();
         let taken = (parcel.role.clone(), object.sop_class.clone(), object.sop_instance.clone(), bytes);
         self.taken.lock().unwrap().push(taken);
         DeliveryOutcome::Stored { status: DimseStatus::SUCCESS, alternative: 0, comment: None }
@@ -294,11 +294,11 @@ pub(crate) fn radiograph(number: u32, changes: impl FnOnce(&mut Dataset)) -> Dat
     data
 }
 
-pub(crate) fn send(store: &Store, data: &Dataset) -> Committed {
+pub(crate) fn send(store: &Store, data: &Dataset) -> Indexed {
     send_from(store, data, "CR_ROOM_1")
 }
 
-pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Committed {
+pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Indexed {
     let class = data.uid(tags::SOP_CLASS_UID).unwrap();
     let instance = data.uid(tags::SOP_INSTANCE_UID).unwrap();
     let fields = MetaFields {
@@ -327,7 +327,7 @@ pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Comm
     };
     let (answer, answered) = mpsc::channel();
     incoming.commit(entry, move |outcome| answer.send(outcome).unwrap());
-    answered.recv().unwrap().unwrap()
+    store.indexed(answered.recv().unwrap().unwrap()).unwrap()
 }
 
 /// A result object that came back to the node.
@@ -367,5 +367,5 @@ pub(crate) fn send_bytes(store: &Store, sop_instance: &str, bytes: &[u8]) -> Ins
     incoming.write(bytes).unwrap();
     let (answer, answered) = mpsc::channel();
     incoming.commit(IndexEntry::default(), move |outcome| answer.send(outcome).unwrap());
-    answered.recv().unwrap().unwrap().instance()
+    store.indexed(answered.recv().unwrap().unwrap()).unwrap().instance
 }

@@ -4,7 +4,7 @@ use dokuei_types::{DimseStatus, End, InstanceId};
 use crate::support::{Bench, LEASE, START, one_lease, send};
 
 fn forwarded(store: &Store, sop_instance: &str) -> InstanceId {
-    let instance = send(store, sop_instance, sop_instance.as_bytes()).unwrap().instance();
+    let instance = send(store, sop_instance, sop_instance.as_bytes()).unwrap().instance;
     let lease = one_lease(store, JobKind::Match);
     store.apply(Changes::complete(&lease).send_original(instance, "pacs")).unwrap();
     instance
@@ -28,7 +28,7 @@ fn a_delivered_original_is_forwarded() {
     let [one] = leases.as_slice() else { panic!("{leases:?}") };
     assert_eq!((one.role.as_str(), one.study.as_deref()), (ORIGINAL, Some("1.2.3")));
     assert_eq!(one.alternatives[0].sop_instance, "1.2.3.4");
-    assert!(one.alternatives[0].path.exists());
+    assert!(one.alternatives[0].file.path.exists());
     store.apply(Changes::delivered(one, stored())).unwrap();
     assert_eq!(store.reader().end(instance).unwrap(), Some(End::Forwarded));
     let counts = store.reader().counts().unwrap();

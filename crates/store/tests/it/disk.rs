@@ -4,18 +4,40 @@ use std::sync::atomic::Ordering;
 use dokuei_store::{Durability, Fault, NewObject, Step, Store, StoreConfig, StoreError};
 use dokuei_types::Uid;
 
-use crate::support::{Bench, arrival, files, send};
+use crate::support::{Bench, arrival, commit, data_set, files, send};
+
+/// Larger than what a segment takes.
+const LARGE: usize = 3 << 20;
+
+fn steps(bench: &Bench) -> Vec<Step> {
+    bench.disk.steps.lock().unwrap().drain(..).map(|(step, _)| step).collect()
+}
 
 #[test]
-fn success_comes_after_file_folder_and_index_in_this_order() {
+fn success_comes_after_record_or_file_folder_and_record() {
     let bench = Bench::new();
     let store = bench.open();
-    bench.disk.steps.lock().unwrap().clear();
-    send(&store, "1.2.3.4", b"bytes").unwrap();
-    let steps: Vec<_> = bench.disk.steps.lock().unwrap().iter().map(|(step, _)| *step).collect();
-    let order =
-        [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder, Step::Transaction, Step::Answer];
-    assert_eq!(steps, order);
+    send(&store, "1.2.3.3", b"first").unwrap();
+    steps(&bench);
+    commit(&store, "1.2.3.4", b"bytes").unwrap();
+    assert_eq!(steps(&bench)[..3], [Step::Append, Step::SyncLog, Step::Answer]);
+    let committed = commit(&store, "1.2.3.5", &[0; LARGE]).unwrap();
+    let mut seen = steps(&bench);
+    // The index follows in its own time, and a large instance is written piece by piece.
+    seen.retain(|step| *step != Step::Transaction);
+    seen.dedup();
+    let order = [
+        Step::Create,
+        Step::Write,
+        Step::SyncFile,
+        Step::Rename,
+        Step::SyncFolder,
+        Step::Append,
+        Step::SyncLog,
+        Step::Answer,
+    ];
+    assert_eq!(seen[seen.len() - order.len()..], order);
+    store.indexed(committed).unwrap();
 }
 
 #[test]
@@ -23,8 +45,10 @@ fn without_fsync_nothing_is_synced() {
     let bench = Bench::new();
     let store = Store::open(StoreConfig { durability: Durability::Os, ..bench.config() }).unwrap();
     send(&store, "1.2.3.4", b"bytes").unwrap();
-    let steps = bench.disk.steps.lock().unwrap();
-    assert!(!steps.iter().any(|(step, _)| matches!(step, Step::SyncFile | Step::SyncFolder)), "{steps:?}");
+    send(&store, "1.2.3.5", &[0; LARGE]).unwrap();
+    let steps = steps(&bench);
+    let synced = |step: &Step| matches!(step, Step::SyncFile | Step::SyncFolder | Step::SyncLog);
+    assert!(!steps.iter().any(synced), "{steps:?}");
 }
 
 #[test]
@@ -37,7 +61,7 @@ fn below_the_watermark_nothing_is_received_and_above_it_again() {
     let error = store.receive(arrival("1.2.3.5")).err().unwrap();
     assert!(matches!(error, StoreError::DiskLow { free_bytes: 1024, .. }), "{error}");
     assert_eq!(error.fault(), Fault::Resources);
-    assert!(store.reader().instance(kept.instance()).unwrap().unwrap().path.exists());
+    assert!(store.reader().instance(kept.instance).unwrap().unwrap().file.path.exists());
     bench.disk.free_bytes.store(1 << 40, Ordering::SeqCst);
     send(&store, "1.2.3.5", b"bytes").unwrap();
 }
@@ -61,22 +85,95 @@ fn a_large_object_stops_at_the_watermark_not_at_the_end_of_the_disk() {
 
 #[test]
 fn a_failing_step_refuses_the_instance_keeps_the_rest_and_leaves_no_file() {
-    for step in [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder, Step::Transaction] {
+    for (step, len) in [
+        (Step::Create, LARGE),
+        (Step::Write, LARGE),
+        (Step::SyncFile, LARGE),
+        (Step::Rename, LARGE),
+        (Step::SyncFolder, LARGE),
+        (Step::Append, LARGE),
+        (Step::Append, 5),
+        (Step::SyncLog, 5),
+    ] {
         for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
             let bench = Bench::new();
             let store = bench.open();
             let kept = send(&store, "1.2.3.4", b"bytes").unwrap();
             bench.disk.fail_at(step, kind);
-            let error = send(&store, "1.2.3.5", b"more").unwrap_err();
+            let error = send(&store, "1.2.3.5", &vec![1; len]).unwrap_err();
             assert_eq!(error.fault(), Fault::Resources, "{step:?}: {error}");
             assert_eq!(matches!(error, StoreError::DiskFull { .. }), kind == ErrorKind::StorageFull, "{step:?}");
             bench.disk.heal();
-            assert_eq!(files(bench.dir.path()).len(), 1, "{step:?}");
+            assert_eq!(files(bench.dir.path()).len(), 0, "{step:?}");
             assert_eq!(store.queue_depth(), 1, "{step:?}");
-            send(&store, "1.2.3.5", b"more").unwrap();
-            assert!(store.reader().instance(kept.instance()).unwrap().unwrap().path.exists());
+            send(&store, "1.2.3.5", &vec![1; len]).unwrap();
+            assert_eq!(data_set(&store, kept.instance), b"bytes");
         }
     }
+}
+
+#[test]
+fn an_index_that_fails_hears_of_the_instance_as_soon_as_it_can() {
+    for length in [5, LARGE] {
+        let bench = Bench::new();
+        let store = bench.open();
+        bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+        let committed = commit(&store, "1.2.3.4", &vec![1; length]).unwrap();
+        assert_eq!(store.reader().find("1.2.3.4").unwrap(), []);
+        bench.disk.heal();
+        let indexed = store.indexed(committed).unwrap();
+        assert_eq!(data_set(&store, indexed.instance).len(), length);
+    }
+}
+
+#[test]
+fn what_the_index_never_heard_of_it_hears_from_the_log_at_the_next_open() {
+    let bench = Bench::new();
+    let store = bench.open();
+    send(&store, "1.2.3.3", b"known").unwrap();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    commit(&store, "1.2.3.4", b"small").unwrap();
+    commit(&store, "1.2.3.4", b"small").unwrap();
+    commit(&store, "1.2.3.5", &[1; LARGE]).unwrap();
+    drop(store);
+    bench.disk.heal();
+    for _ in 0..2 {
+        let store = bench.open();
+        let newest = store.reader().newest(10).unwrap();
+        assert_eq!(newest.len(), 3);
+        assert_eq!(store.queue_depth(), 3);
+        assert_eq!(data_set(&store, newest[0].id), [1; LARGE]);
+        assert_eq!(data_set(&store, newest[1].id), b"small");
+        let arrivals = store.reader().show(newest[1].id).unwrap().unwrap().arrivals;
+        assert_eq!(arrivals.len(), 2, "told once, however often it is opened");
+    }
+}
+
+#[test]
+fn a_torn_record_is_passed_over_and_those_around_it_stay() {
+    let bench = Bench::new();
+    let store = bench.open();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    let records: Vec<_> = (0..3).map(|number| pattern(number, 20_000)).collect();
+    for (number, bytes) in records.iter().enumerate() {
+        commit(&store, &format!("1.2.{number}"), bytes).unwrap();
+    }
+    drop(store);
+    bench.disk.heal();
+    let segment = bench.dir.path().join("segments/00000001.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.windows(100).position(|window| window == &records[1][5_000..5_100]).unwrap();
+    bytes[middle / 512 * 512..][..512].fill(0);
+    std::fs::write(&segment, bytes).unwrap();
+    let store = bench.open();
+    for (number, expected) in [(0, 1), (1, 0), (2, 1)] {
+        assert_eq!(store.reader().find(&format!("1.2.{number}")).unwrap().len(), expected, "{number}");
+    }
+}
+
+/// Bytes that occur nowhere else.
+fn pattern(number: usize, len: usize) -> Vec<u8> {
+    (0..len / 8).flat_map(|at| (number * len + at).to_le_bytes()).collect()
 }
 
 #[test]
@@ -113,7 +210,7 @@ fn folders_are_filled_one_after_the_other() {
     let bench = Bench::new();
     let store = Store::open(StoreConfig { durability: Durability::Os, ..bench.config() }).unwrap();
     for number in 0..3 {
-        send(&store, &format!("1.2.{number}"), b"bytes").unwrap();
+        send(&store, &format!("1.2.{number}"), &[0; LARGE]).unwrap();
     }
     let folders = std::fs::read_dir(bench.dir.path().join("objects")).unwrap().count();
     assert_eq!(folders, 1, "one sync covers what arrives together");

@@ -1,39 +1,58 @@
+use std::io::Read;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dokuei_store::{ArrivalKind, JobKind, Store, StoreConfig, StoreError, VersionPolicy};
+use dokuei_store::{ArrivalKind, Durability, JobKind, Store, StoreConfig, StoreError, VersionPolicy};
 use dokuei_types::InstanceId;
 
-use crate::support::{Bench, arrival, entry, files, send};
+use crate::support::{Bench, arrival, data_set, disk_use, entry, files, send};
 
-#[test]
-fn what_is_stored_is_the_part_10_file_as_received() {
-    let bench = Bench::new();
-    let store = bench.open();
-    let data_set: Vec<u8> = (0..1_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-    let committed = send(&store, "1.2.3.4", &data_set).unwrap();
-    assert_eq!(committed.kind(), ArrivalKind::New);
-    let stored = store.reader().instance(committed.instance()).unwrap().unwrap();
-    let bytes = std::fs::read(&stored.path).unwrap();
-    assert_eq!(&bytes[..4], b"META");
-    assert_eq!(&bytes[4..], data_set);
-    assert_eq!((stored.data_set_offset, stored.size_bytes), (4, 1_000_000));
-    assert!(!stored.path.to_string_lossy().contains("1.2.3.4"), "named by us, never by the peer");
-    assert_eq!(stored.study.as_deref(), Some("1.2.3"));
+/// Larger than what a segment takes.
+const LARGE: usize = 3 << 20;
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
 }
 
 #[test]
-fn the_header_can_be_read_before_the_commit() {
+fn what_is_stored_is_the_part_10_file_as_received() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let bench = Bench::new();
+        let store = Store::open(StoreConfig { durability, ..bench.config() }).unwrap();
+        for (number, len) in [1, 4_096, 60_000, 70_000, 1_000_000, LARGE].into_iter().enumerate() {
+            let bytes = pattern(len);
+            let sop_instance = format!("1.2.3.{number}");
+            let indexed = send(&store, &sop_instance, &bytes).unwrap();
+            assert_eq!(indexed.kind, ArrivalKind::New);
+            let stored = store.reader().instance(indexed.instance).unwrap().unwrap();
+            let mut file = Vec::new();
+            stored.file.reader().unwrap().read_to_end(&mut file).unwrap();
+            assert_eq!(&file[..4], b"META");
+            assert!(file[4..] == bytes, "{len} bytes");
+            assert_eq!((stored.data_set_offset, stored.size_bytes), (4, len as u64));
+            assert!(!stored.file.path.to_string_lossy().contains(&sop_instance), "named by us, never by the peer");
+            assert_eq!(stored.study.as_deref(), Some("1.2.3"));
+        }
+        assert_eq!(files(bench.dir.path()).len(), 1, "only the large one has a file of its own");
+    }
+}
+
+#[test]
+fn segments_follow_each_other() {
     let bench = Bench::new();
     let store = bench.open();
-    let mut incoming = store.receive(arrival("1.2.3.4")).unwrap();
-    incoming.write(b"header").unwrap();
-    let file = incoming.reopen().unwrap();
-    let mut bytes = [0; 6];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, incoming.data_set_offset()).unwrap();
-    assert_eq!(&bytes, b"header");
-    incoming.write(b" and more").unwrap();
-    assert_eq!(incoming.size(), 15);
+    let bytes = pattern(900_000);
+    for number in 0..20 {
+        send(&store, &format!("1.2.{number}"), &bytes).unwrap();
+    }
+    let segments = std::fs::read_dir(bench.dir.path().join("segments")).unwrap().count();
+    assert!((5..=7).contains(&segments), "{segments} segments of 4 MiB for 20 records of 0.9 MB");
+    drop(store);
+    let store = bench.open();
+    for id in store.reader().newest(100).unwrap().into_iter().map(|stored| stored.id) {
+        assert!(data_set(&store, id) == bytes, "{id}");
+    }
+    assert_eq!(store.reader().newest(100).unwrap().len(), 20);
 }
 
 #[test]
@@ -41,7 +60,7 @@ fn dropped_without_commit_leaves_nothing() {
     let bench = Bench::new();
     let store = bench.open();
     let mut incoming = store.receive(arrival("1.2.3.4")).unwrap();
-    incoming.write(&[7; 300_000]).unwrap();
+    incoming.write(&vec![7; LARGE]).unwrap();
     assert_eq!(files(bench.dir.path()).len(), 1);
     drop(incoming);
     assert_eq!(files(bench.dir.path()).len(), 0);
@@ -52,12 +71,20 @@ fn dropped_without_commit_leaves_nothing() {
 fn the_same_bytes_again_are_a_success_without_a_second_copy_or_second_work() {
     let bench = Bench::new();
     let store = bench.open();
-    let first = send(&store, "1.2.3.4", b"bytes").unwrap();
-    let second = send(&store, "1.2.3.4", b"bytes").unwrap();
-    assert_eq!((second.kind(), second.instance()), (ArrivalKind::Duplicate, first.instance()));
+    let bytes = pattern(LARGE);
+    let first = send(&store, "1.2.3.4", &bytes).unwrap();
+    let used = disk_use(bench.dir.path());
+    let second = send(&store, "1.2.3.4", &bytes).unwrap();
+    assert_eq!((second.kind, second.instance), (ArrivalKind::Duplicate, first.instance));
     assert_eq!(files(bench.dir.path()).len(), 1);
     assert_eq!(store.queue_depth(), 1);
-    let shown = store.reader().show(first.instance()).unwrap().unwrap();
+    let slice = pattern(900_000);
+    send(&store, "1.2.3.5", &slice).unwrap();
+    for _ in 0..20 {
+        send(&store, "1.2.3.5", &slice).unwrap();
+    }
+    assert!(disk_use(bench.dir.path()) < used + (12 << 20), "twenty duplicates would be 18 MB");
+    let shown = store.reader().show(first.instance).unwrap().unwrap();
     let outcomes: Vec<_> = shown.arrivals.iter().map(|arrival| arrival.outcome.as_str()).collect();
     assert_eq!(outcomes, ["new", "duplicate"]);
 }
@@ -68,13 +95,16 @@ fn other_bytes_are_a_further_version_and_the_first_one_stays() {
     let store = bench.open();
     let first = send(&store, "1.2.3.4", b"bytes").unwrap();
     let second = send(&store, "1.2.3.4", b"other").unwrap();
-    assert_eq!(second.kind(), ArrivalKind::Version(2));
-    assert_ne!(second.instance(), first.instance());
-    assert_eq!(send(&store, "1.2.3.4", b"bytes").unwrap().instance(), first.instance());
-    assert_eq!(send(&store, "1.2.3.4", b"other").unwrap().instance(), second.instance());
-    assert_eq!(files(bench.dir.path()).len(), 2);
+    assert_eq!(second.kind, ArrivalKind::Version(2));
+    assert_ne!(second.instance, first.instance);
+    assert_eq!(send(&store, "1.2.3.4", b"bytes").unwrap().instance, first.instance);
+    assert_eq!(send(&store, "1.2.3.4", b"other").unwrap().instance, second.instance);
+    assert_eq!(
+        (data_set(&store, first.instance), data_set(&store, second.instance)),
+        (b"bytes".into(), b"other".into())
+    );
     assert_eq!(store.lease(JobKind::Match, 10, crate::support::LEASE).unwrap().len(), 2);
-    assert_eq!(store.reader().find("1.2.3.4").unwrap(), [first.instance(), second.instance()]);
+    assert_eq!(store.reader().find("1.2.3.4").unwrap(), [first.instance, second.instance]);
 }
 
 #[test]
@@ -83,8 +113,9 @@ fn other_bytes_are_refused_and_recorded_when_the_policy_says_so() {
     let store = Store::open(StoreConfig { versions: VersionPolicy::Refuse, ..bench.config() }).unwrap();
     let first = send(&store, "1.2.3.4", b"bytes").unwrap();
     assert!(matches!(send(&store, "1.2.3.4", b"other"), Err(StoreError::OtherBytes { .. })));
-    assert_eq!(files(bench.dir.path()).len(), 1);
-    let shown = store.reader().show(first.instance()).unwrap().unwrap();
+    assert_eq!(data_set(&store, first.instance), b"bytes");
+    assert_eq!(store.reader().newest(10).unwrap().len(), 1);
+    let shown = store.reader().show(first.instance).unwrap().unwrap();
     assert_eq!(shown.arrivals.last().map(|arrival| arrival.outcome.as_str()), Some("refused"));
 }
 
@@ -102,7 +133,7 @@ fn sixteen_senders_at_once_share_transactions_and_lose_nothing() {
     };
     std::thread::scope(|scope| (0..16).for_each(|sender| drop(scope.spawn(move || run(sender)))));
     let distinct = 8 * 7 + 16 * 18;
-    assert_eq!(files(bench.dir.path()).len(), distinct);
+    assert_eq!(store.reader().newest(1_000).unwrap().len(), distinct);
     assert_eq!(store.queue_depth(), distinct as u64);
     assert_eq!(store.reader().counts().unwrap().instances["open"], distinct as u64);
     let transactions =
@@ -161,12 +192,12 @@ fn beside_a_running_node_everything_can_be_read() {
     let store = bench.open();
     let committed = send(&store, "1.2.3.4", b"bytes").unwrap();
     let beside = Store::attach(bench.dir.path()).unwrap();
-    assert_eq!(beside.find("1.2.3").unwrap(), [committed.instance()]);
+    assert_eq!(beside.find("1.2.3").unwrap(), [committed.instance]);
     assert_eq!(beside.find("no such").unwrap(), []);
     assert!(beside.show(InstanceId(99)).unwrap().is_none());
-    let shown = beside.show(committed.instance()).unwrap().unwrap();
+    let shown = beside.show(committed.instance).unwrap().unwrap();
     assert_eq!(shown.end, None);
-    assert_eq!(shown.sha256, "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9");
+    assert_eq!(shown.xxh3, format!("{:032x}", twox_hash::XxHash3_128::oneshot(b"bytes")));
 }
 
 #[test]
@@ -174,6 +205,6 @@ fn attributes_survive_as_given() {
     let bench = Bench::new();
     let store = bench.open();
     let committed = send(&store, "1.2.3.4", b"bytes").unwrap();
-    let stored = store.reader().instance(committed.instance()).unwrap().unwrap();
+    let stored = store.reader().instance(committed.instance).unwrap().unwrap();
     assert_eq!(stored.attributes, entry().attributes);
 }

@@ -1,12 +1,13 @@
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use dokuei_store::{
-    Arrival, Committed, Disk, IndexEntry, JobKind, Lease, ManualClock, NewTask, SendTo, Step, Store, StoreConfig,
-    StoreError, Subject,
+    Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewTask, SendTo, Step, Store,
+    StoreConfig, StoreError, Subject,
 };
 use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
 
@@ -66,6 +67,7 @@ impl Bench {
     pub(crate) fn config(&self) -> StoreConfig {
         StoreConfig {
             disk_free_min: 1 << 20,
+            segment_bytes: 4 << 20,
             clock: Arc::clone(&self.clock) as _,
             disk: Arc::clone(&self.disk) as _,
             ..StoreConfig::new(self.dir.path())
@@ -97,14 +99,28 @@ pub(crate) fn entry() -> IndexEntry {
     }
 }
 
-pub(crate) fn send(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result<Committed, StoreError> {
+pub(crate) fn send(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result<Indexed, StoreError> {
+    commit(store, sop_instance, data_set).and_then(|committed| store.indexed(committed))
+}
+
+/// As [`send`], without waiting for the index.
+pub(crate) fn commit(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result<Committed, StoreError> {
     let mut incoming = store.receive(arrival(sop_instance))?;
-    for piece in data_set.chunks(1_000) {
+    for piece in data_set.chunks((data_set.len() / 8).max(1_000)) {
         incoming.write(piece)?;
     }
     let (answer, answered) = mpsc::channel();
     incoming.commit(entry(), move |outcome| answer.send(outcome).unwrap());
     answered.recv().unwrap()
+}
+
+/// The data set of an instance, as it is on the disk.
+pub(crate) fn data_set(store: &Store, instance: InstanceId) -> Vec<u8> {
+    let stored = store.reader().instance(instance).unwrap().unwrap();
+    let mut file = Vec::new();
+    stored.file.reader().unwrap().read_to_end(&mut file).unwrap();
+    assert_eq!(file.len() as u64, stored.data_set_offset + stored.size_bytes);
+    file.split_off(usize::try_from(stored.data_set_offset).unwrap())
 }
 
 pub(crate) fn one_lease(store: &Store, kind: JobKind) -> Lease {
@@ -154,4 +170,11 @@ fn walk(dir: &Path, found: &mut Vec<String>) {
             found.push(path.to_string_lossy().into_owned());
         }
     }
+}
+
+/// Bytes on the disk of segments and files.
+pub(crate) fn disk_use(dir: &Path) -> u64 {
+    let mut found = files(dir);
+    walk(&dir.join("segments"), &mut found);
+    found.iter().map(|path| std::fs::metadata(path).unwrap().blocks() * 512).sum()
 }

@@ -38,7 +38,7 @@ fn trace() -> Decision {
 fn an_instance_without_a_matching_rule_ends() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     assert_eq!(end(&store, instance), None);
     let lease = one_lease(&store, JobKind::Match);
     assert_eq!(lease.subject, Subject::Instance(instance));
@@ -53,7 +53,7 @@ fn an_instance_without_a_matching_rule_ends() {
 fn a_task_goes_on_under_the_lease_it_began_with_and_ends_reported() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     let applied =
         store.apply(Changes::complete(&lease).decide(instance, trace()).begin(task(instance), Some(LEASE))).unwrap();
@@ -69,14 +69,14 @@ fn a_task_goes_on_under_the_lease_it_began_with_and_ends_reported() {
     let kept = store.reader().result(instance, &model()).unwrap().unwrap();
     let order: Vec<_> = kept.objects.iter().map(|object| (object.role.as_str(), object.sop_class.as_str())).collect();
     assert_eq!(order, [("sr", "1.1"), ("sr", "1.2"), ("sc", "1.3")]);
-    assert!(kept.objects.iter().all(|object| object.path.exists()));
+    assert!(kept.objects.iter().all(|object| object.file.path.exists()));
 }
 
 #[test]
 fn a_second_result_of_the_same_identity_is_discarded() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     let changes = Changes::complete(&lease).result(result(instance), vec![stage(&store, "sr", "1.1")]);
     store.apply(changes.begin(task(instance), None)).unwrap();
@@ -85,15 +85,15 @@ fn a_second_result_of_the_same_identity_is_discarded() {
     let lease = one_lease(&store, JobKind::Analyze);
     store.apply(Changes::complete(&lease).result(again, vec![stage(&store, "sr", "1.1")])).unwrap();
     assert_eq!(store.reader().result(instance, &model()).unwrap(), before);
-    assert_eq!(files(bench.dir.path()).len(), 2, "the original and the first report");
+    assert_eq!(files(bench.dir.path()).len(), 1, "the first report");
 }
 
 #[test]
 fn versions_of_an_instance_never_have_two_results_of_one_uid() {
     let bench = Bench::new();
     let store = bench.open();
-    let first = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
-    let second = send(&store, "1.2.3.4", b"other").unwrap().instance();
+    let first = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
+    let second = send(&store, "1.2.3.4", b"other").unwrap().instance;
     assert!(!store.reader().reported_otherwise(second, &model()).unwrap());
     let leases = store.lease(JobKind::Match, 10, LEASE).unwrap();
     store.apply(Changes::complete(&leases[0]).result(result(first), vec![stage(&store, "sr", "1.1")])).unwrap();
@@ -109,7 +109,7 @@ fn versions_of_an_instance_never_have_two_results_of_one_uid() {
 fn a_lost_lease_changes_nothing() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let slow = one_lease(&store, JobKind::Match);
     assert_eq!(store.next_job_at(JobKind::Match).unwrap(), Some(slow.until));
     bench.clock.advance_ms(61_000);
@@ -120,7 +120,7 @@ fn a_lost_lease_changes_nothing() {
     );
     assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "{late:?}");
     assert_eq!(store.reader().result(instance, &model()).unwrap(), None);
-    assert_eq!(files(bench.dir.path()).len(), 1);
+    assert_eq!(files(bench.dir.path()).len(), 0);
     assert_eq!(store.queue_depth(), 1);
     store.apply(Changes::complete(&fast)).unwrap();
     assert_eq!(store.queue_depth(), 0);
@@ -159,7 +159,7 @@ fn a_retry_waits_and_counts_and_a_release_does_not() {
 fn a_dead_letter_is_listed_and_a_replay_sets_it_going() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     store.apply(Changes::complete(&lease).begin(task(instance), None)).unwrap();
     let lease = one_lease(&store, JobKind::Analyze);
@@ -182,7 +182,7 @@ fn a_dead_letter_is_listed_and_a_replay_sets_it_going() {
 fn what_was_declined_is_matched_again_by_a_replay() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     let reason = DeclineReason::Derived("written by this node".into());
     let declined = Decision { declined: Some(reason.clone()), ..trace() };
@@ -197,7 +197,7 @@ fn what_was_declined_is_matched_again_by_a_replay() {
 fn a_declined_model_beside_one_that_reports_leaves_the_instance_reported() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     let other = dokuei_store::NewTask { model: "bones".into(), ..task(instance) };
     let applied =
@@ -221,7 +221,7 @@ fn a_declined_model_beside_one_that_reports_leaves_the_instance_reported() {
 fn a_job_that_stops_the_node_again_and_again_becomes_a_dead_letter() {
     let bench = Bench::new();
     let config = || StoreConfig { interruptions_max: 3, ..bench.config() };
-    let instance = send(&bench.open(), "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&bench.open(), "1.2.3.4", b"bytes").unwrap().instance;
     for _ in 0..3 {
         let store = Store::open(config()).unwrap();
         bench.clock.advance_ms(10_000);
@@ -253,7 +253,7 @@ fn a_study_settles_after_quiet_or_at_the_cap_and_late_images_make_another_pass()
     let store = bench.open();
     let mut instances = Vec::new();
     let mut arrive = |number: u32| {
-        let instance = send(&store, &format!("1.2.3.4.{number}"), &number.to_le_bytes()).unwrap().instance();
+        let instance = send(&store, &format!("1.2.3.4.{number}"), &number.to_le_bytes()).unwrap().instance;
         let lease = one_lease(&store, JobKind::Match);
         store.apply(Changes::complete(&lease).join(member(instance))).unwrap();
         instances.push(instance);
@@ -286,7 +286,7 @@ fn a_study_settles_after_quiet_or_at_the_cap_and_late_images_make_another_pass()
 fn timers_survive_the_node() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     store.apply(Changes::complete(&lease).join(member(instance))).unwrap();
     drop(store);
@@ -301,7 +301,7 @@ fn work_rings_the_bell_also_when_another_process_made_it() {
     let store = bench.open();
     let (ring, rung) = std::sync::mpsc::channel();
     store.listen(move || ring.send(()).unwrap_or_default());
-    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     rung.recv_timeout(Duration::from_secs(10)).unwrap();
     let lease = one_lease(&store, JobKind::Match);
     store.apply(Changes::complete(&lease)).unwrap();

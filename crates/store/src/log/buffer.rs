@@ -1,0 +1,184 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the disk is written in, in bytes: records begin at multiples of it, and unbuffered writes
+/// demand it of addresses, offsets and lengths.
+pub(crate) const BLOCK: usize = 4096;
+
+/// Bytes a small buffer holds: most instances that are no images.
+const SMALL: usize = 64 << 10;
+/// Bytes a large buffer holds: one slice of a CT or MR with room to spare.
+const LARGE: usize = (1 << 20) + SMALL;
+/// Large buffers at a time; whoever finds none goes on in a file.
+const LARGE_MAX: usize = 16;
+/// Small buffers kept for the next instances.
+const SMALL_KEPT: usize = 64;
+
+/// Buffers shared by all that arrives: memory is touched once, and bounded whatever arrives.
+#[derive(Default)]
+pub(crate) struct Pool {
+    shelves: Mutex<Shelves>,
+}
+
+#[derive(Default)]
+struct Shelves {
+    small: Vec<Memory>,
+    large: Vec<Memory>,
+    large_out: usize,
+}
+
+impl Pool {
+    /// An empty small buffer.
+    pub(crate) fn small(self: &Arc<Self>) -> Buffer {
+        let memory = self.shelves().small.pop().unwrap_or_else(|| Memory::new(SMALL));
+        Buffer { memory, len: 0, pool: Arc::clone(self) }
+    }
+
+    /// An empty large buffer, unless too many are out.
+    fn large(self: &Arc<Self>) -> Option<Buffer> {
+        let mut shelves = self.shelves();
+        if shelves.large_out >= LARGE_MAX {
+            return None;
+        }
+        shelves.large_out = shelves.large_out.saturating_add(1);
+        let kept = shelves.large.pop();
+        drop(shelves);
+        let memory = kept.unwrap_or_else(|| Memory::new(LARGE));
+        Some(Buffer { memory, len: 0, pool: Arc::clone(self) })
+    }
+
+    fn shelves(&self) -> std::sync::MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_back(&self, memory: Memory) {
+        let mut shelves = self.shelves();
+        if memory.capacity() == LARGE {
+            shelves.large_out = shelves.large_out.saturating_sub(1);
+            shelves.large.push(memory);
+        } else if memory.capacity() == SMALL && shelves.small.len() < SMALL_KEPT {
+            shelves.small.push(memory);
+        }
+    }
+}
+
+/// Zeroed bytes that begin at a multiple of [`BLOCK`] in memory.
+#[derive(Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Memory {
+    fn new(capacity: usize) -> Self {
+        let bytes = vec![0; capacity.saturating_add(BLOCK)];
+        // Never reallocated, so it stays where it is.
+        let start = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
+        Self { bytes, start }
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len().saturating_sub(BLOCK)
+    }
+
+    fn get(&self, len: usize) -> &[u8] {
+        self.bytes.get(self.start..self.start.saturating_add(len)).unwrap_or_default()
+    }
+
+    fn get_mut(&mut self, from: usize, len: usize) -> &mut [u8] {
+        let from = self.start.saturating_add(from);
+        self.bytes.get_mut(from..from.saturating_add(len)).unwrap_or_default()
+    }
+}
+
+/// A buffer of the pool, in which bytes are gathered; goes back when dropped.
+pub(crate) struct Buffer {
+    memory: Memory,
+    len: usize,
+    pool: Arc<Pool>,
+}
+
+impl Buffer {
+    /// A buffer of its own, for what is larger than those of the pool.
+    pub(crate) fn with_capacity(capacity: usize, pool: &Arc<Pool>) -> Self {
+        let capacity = capacity.max(SMALL).saturating_add(1).next_multiple_of(BLOCK);
+        Self { memory: Memory::new(capacity), len: 0, pool: Arc::clone(pool) }
+    }
+
+    /// What was gathered.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.memory.get(self.len)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes that still fit.
+    pub(crate) fn room(&self) -> usize {
+        self.memory.capacity().saturating_sub(self.len)
+    }
+
+    /// Appends `bytes`, which fit.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.memory.get_mut(self.len, bytes.len()).copy_from_slice(bytes);
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// Appends zeros up to a multiple of [`BLOCK`], which fit since capacities are multiples too.
+    pub(crate) fn pad(&mut self) {
+        let padded = self.len.next_multiple_of(BLOCK);
+        self.memory.get_mut(self.len, padded.saturating_sub(self.len)).fill(0);
+        self.len = padded;
+    }
+
+    /// Overwrites what was gathered first.
+    pub(crate) fn set_start(&mut self, bytes: &[u8]) {
+        self.memory.get_mut(0, bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// The same bytes in a large buffer; `false` when it is one already or there is none.
+    pub(crate) fn enlarge(&mut self) -> bool {
+        if self.memory.capacity() >= LARGE {
+            return false;
+        }
+        let Some(mut large) = self.pool.large() else { return false };
+        large.push(self.bytes());
+        *self = large;
+        true
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.pool.take_back(std::mem::take(&mut self.memory));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_reused_and_bounded() {
+        let pool = Arc::new(Pool::default());
+        let mut buffers: Vec<Buffer> = (0..LARGE_MAX + 1).map(|_| pool.small()).collect();
+        for (number, buffer) in buffers.iter_mut().enumerate() {
+            buffer.push(b"begun");
+            assert_eq!(buffer.enlarge(), number < LARGE_MAX, "{number}");
+            assert_eq!(buffer.bytes().as_ptr().align_offset(BLOCK), 0);
+            assert_eq!(buffer.bytes(), b"begun");
+        }
+        assert!(!buffers[0].enlarge(), "it is large already");
+        buffers.clear();
+        let mut again = pool.small();
+        assert!(again.enlarge());
+        assert_eq!(pool.shelves().large_out, 1);
+        again.push(&vec![1; again.room()]);
+        again.pad();
+        assert_eq!((again.room(), again.len() % BLOCK), (0, 0));
+    }
+}

@@ -1,0 +1,73 @@
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use twox_hash::XxHash3_128;
+
+use super::buffer::BLOCK;
+use super::record::{HEAD, Head};
+use super::segment::read_salt;
+use crate::error::StoreError;
+
+/// Bytes of a data set looked at in one go.
+const PIECE: usize = 1 << 20;
+
+/// A whole record found in a segment.
+pub(crate) struct Found {
+    pub(crate) offset: u64,
+    pub(crate) head: Head,
+    pub(crate) description: Vec<u8>,
+}
+
+/// The whole records of a segment, in their order, and where the last one ends.
+///
+/// A record of which anything is missing was never acknowledged and is passed over. Records are written by several
+/// threads: one that is not whole may lie before one that is, so every block may begin one.
+pub(crate) fn records(path: &Path) -> Result<(Vec<Found>, u64), StoreError> {
+    let failed = |source| StoreError::file("read", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let (mut found, mut end) = (Vec::new(), BLOCK as u64);
+    let Some(salt) = read_salt(&file).map_err(failed)? else { return Ok((found, 0)) };
+    let mut offset = BLOCK as u64;
+    let mut block = [0; HEAD];
+    while offset.saturating_add(BLOCK as u64) <= size {
+        file.read_exact_at(&mut block, offset).map_err(failed)?;
+        let whole = match Head::read(&block, &salt) {
+            Some(head) if offset.checked_add(head.record_len()).is_some_and(|end| end <= size) => {
+                whole(&file, offset, &head).map_err(failed)?.map(|description| Found { offset, head, description })
+            }
+            _ => None,
+        };
+        offset = offset.saturating_add(whole.as_ref().map_or(BLOCK as u64, |found| found.head.record_len()));
+        if whole.is_some() {
+            end = offset;
+        }
+        found.extend(whole);
+    }
+    Ok((found, end))
+}
+
+/// The description of a record whose bytes are all there.
+fn whole(file: &File, offset: u64, head: &Head) -> io::Result<Option<Vec<u8>>> {
+    let read = |from: u64, len: u64| {
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, from).map(|()| bytes)
+    };
+    let file_meta_at = offset.saturating_add(HEAD as u64);
+    let data_set_at = file_meta_at.saturating_add(head.file_meta_len);
+    let description_at = data_set_at.saturating_add(head.data_set_len);
+    let mut digest = XxHash3_128::new();
+    let mut left = head.data_set_len;
+    while left > 0 {
+        let piece = left.min(PIECE as u64);
+        digest.write(&read(description_at.saturating_sub(left), piece)?);
+        left = left.saturating_sub(piece);
+    }
+    let file_meta = read(file_meta_at, head.file_meta_len)?;
+    let description = read(description_at, head.description_len)?;
+    // A record without a data set has its digest of a file elsewhere, which the caller looks for.
+    let digest = if head.data_set_len == 0 { head.digest } else { digest.finish_128() };
+    Ok(head.holds(&file_meta, digest, &description).then_some(description))
+}

@@ -1,0 +1,215 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use uuid::Uuid;
+
+use super::buffer::BLOCK;
+use super::record::Salt;
+use crate::config::Durability;
+use crate::disk::{Disk, Step};
+use crate::error::StoreError;
+
+/// Name of the folder of the segments inside the data folder.
+pub(crate) const FOLDER: &str = "segments";
+/// What every segment begins with, in a block of its own: this and its salt.
+const MAGIC: [u8; 8] = *b"DKISEGM1";
+
+/// A file that records are appended to, until it is full.
+pub(crate) struct Segment {
+    number: u64,
+    path: PathBuf,
+    file: File,
+    salt: Salt,
+    /// Records with a place in it that the index does not hold yet.
+    unindexed: AtomicU64,
+    /// Nothing will be appended any more.
+    full: AtomicBool,
+}
+
+impl Segment {
+    /// Makes a segment whose name and space are durable, or with [`Durability::Os`] just a file.
+    pub(crate) fn create(
+        root: &Path,
+        number: u64,
+        size: u64,
+        durability: Durability,
+        disk: &dyn Disk,
+    ) -> Result<Self, StoreError> {
+        let path = root.join(name(number));
+        let failed = |source| StoreError::file("make", &path, source);
+        disk.before(Step::Create, &path).map_err(failed)?;
+        let salt = *Uuid::new_v4().as_bytes();
+        let mut first = vec![0; BLOCK];
+        first[..8].copy_from_slice(&MAGIC);
+        first[8..24].copy_from_slice(&salt);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
+        let made = begin(&file, &first, size, durability).and_then(|()| match durability {
+            Durability::Fsync => {
+                File::open(root)?.sync_all()?;
+                Ok(unbuffered(&path)?.unwrap_or(file))
+            }
+            Durability::Os => Ok(file),
+        });
+        let file = made.map_err(failed).inspect_err(|_| crate::folder::remove(&path))?;
+        let (unindexed, full) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self { number, path, file, salt, unindexed, full })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn salt(&self) -> &Salt {
+        &self.salt
+    }
+
+    /// Writes `pieces` one after the other from `offset` on.
+    pub(crate) fn write(&self, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        while !pieces.is_empty() {
+            match rustix::io::pwritev(&self.file, pieces, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    offset = offset.saturating_add(count as u64);
+                    IoSlice::advance_slices(&mut pieces, count);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Gives the space of a record back whose bytes are not kept.
+    pub(crate) fn free(&self, offset: u64, len: u64) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::FallocateFlags;
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if let Err(error) = rustix::fs::fallocate(&self.file, hole, offset, len) {
+                tracing::debug!(%error, "the space of a duplicate is not given back");
+            }
+        }
+    }
+
+    /// No record gets a place here any more.
+    pub(crate) fn close(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the index holds all that will ever be in it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.full.load(Ordering::SeqCst) && self.unindexed.load(Ordering::SeqCst) == 0
+    }
+}
+
+fn begin(file: &File, first: &[u8], size: u64, durability: Durability) -> io::Result<()> {
+    file.write_all_at(first, 0)?;
+    if durability == Durability::Fsync {
+        // With its space set aside and its length final, a write changes little else than data.
+        allocate(file, size)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, size: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
+        // A file system that cannot is only slower.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// The file opened past the page cache, where the file system can: a copy and its upkeep less for every byte.
+#[cfg(target_os = "linux")]
+fn unbuffered(path: &Path) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).unwrap_or_default();
+    match OpenOptions::new().write(true).custom_flags(direct).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unbuffered(_path: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// A record's place, from the moment it has one until the index holds it.
+pub(crate) struct Place {
+    segment: Arc<Segment>,
+    offset: u64,
+}
+
+impl Place {
+    pub(crate) fn new(segment: Arc<Segment>, offset: u64) -> Self {
+        segment.unindexed.fetch_add(1, Ordering::SeqCst);
+        Self { segment, offset }
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Where the record begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The index holds the record, durably or not: a segment is settled only by a transaction that is. Dropped
+    /// without this, the segment stays unsettled and is read again at the next open.
+    pub(crate) fn indexed(self) {
+        self.segment.unindexed.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The segment's name inside the data folder, as the index holds it.
+pub(crate) fn relative(number: u64) -> String {
+    format!("{FOLDER}/{}", name(number))
+}
+
+fn name(number: u64) -> String {
+    format!("{number:08}.log")
+}
+
+/// The numbers of the segments under `root`, ascending.
+pub(crate) fn numbers(root: &Path) -> Result<Vec<u64>, StoreError> {
+    let failed = |source| StoreError::file("list folder", root, source);
+    let mut all = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        all.extend(name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok()));
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// The salt in the first block of a segment; `None` when it was not made to the end.
+pub(crate) fn read_salt(file: &File) -> io::Result<Option<Salt>> {
+    let mut first = [0; 24];
+    match file.read_exact_at(&mut first, 0) {
+        Ok(()) => Ok(first.strip_prefix(&MAGIC).and_then(|salt| salt.try_into().ok())),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}

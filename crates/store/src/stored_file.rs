@@ -1,0 +1,65 @@
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Row;
+use serde::Serialize;
+
+use crate::folder::Folders;
+
+/// Where a Part 10 file lies: in a file of its own, or in a segment beside others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredFile {
+    /// The file on the disk.
+    pub path: PathBuf,
+    /// Where in it the Part 10 file begins.
+    pub offset: u64,
+    /// Bytes of the Part 10 file.
+    pub length: u64,
+}
+
+impl StoredFile {
+    /// From the first columns of a row: path, first byte, bytes.
+    pub(crate) fn of_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<Self> {
+        let unsigned = |index| row.get::<_, i64>(index).map(|value| u64::try_from(value).unwrap_or_default());
+        let path = Folders::resolve(data_dir, &row.get::<_, String>(0)?);
+        Ok(Self { path, offset: unsigned(1)?, length: unsigned(2)? })
+    }
+
+    /// Opens the file on the disk; what is wanted of it begins at [`StoredFile::offset`].
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn open(&self) -> io::Result<File> {
+        File::open(&self.path)
+    }
+
+    /// A file that is DICOM from its first byte to its last.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn whole(path: PathBuf) -> io::Result<Self> {
+        let length = std::fs::metadata(&path)?.len();
+        Ok(Self { path, offset: 0, length })
+    }
+
+    /// All bytes of the Part 10 file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads the Part 10 file from its beginning to its end.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn reader(&self) -> io::Result<io::Take<File>> {
+        let mut file = self.open()?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        Ok(file.take(self.length))
+    }
+}

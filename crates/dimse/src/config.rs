@@ -1,6 +1,8 @@
 //! What a listener and a sender are told. The node reads it from its file; here it is already checked.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dokuei_types::{AeTitle, Uid};
@@ -20,10 +22,10 @@ pub struct Implementation {
 pub struct ListenerConfig {
     /// The AE title we answer to.
     pub ae_title: AeTitle,
-    /// Answer to every called AE title.
-    pub any_called_ae: bool,
     /// Who may associate.
     pub accept: AcceptPolicy,
+    /// Only these users may associate; `None` where identities are neither looked at nor answered.
+    pub users: Option<Arc<dyn Users>>,
     /// Also accept private SOP classes, and storage classes newer than our dictionary.
     pub store_private_sop_classes: bool,
     /// Also accept private transfer syntaxes; their data sets are kept as they come.
@@ -44,8 +46,8 @@ impl ListenerConfig {
     pub fn new(ae_title: AeTitle, implementation: Implementation) -> Self {
         Self {
             ae_title,
-            any_called_ae: false,
             accept: AcceptPolicy::Any,
+            users: None,
             store_private_sop_classes: false,
             store_private_transfer_syntaxes: false,
             transfer_syntaxes: TransferSyntaxChoice::PeerOrder,
@@ -54,6 +56,13 @@ impl ListenerConfig {
             implementation,
         }
     }
+}
+
+/// Knows the users that may associate (PS3.7 § D.3.3.7).
+pub trait Users: fmt::Debug + Send + Sync {
+    /// Whether there is a user of this name, with this passcode where the peer gives one. May take its time, as
+    /// the check of a passcode should.
+    fn recognizes(&self, name: &str, passcode: Option<&[u8]>) -> bool;
 }
 
 /// Who may associate.
@@ -110,6 +119,9 @@ pub struct Limits {
     /// Length of a P-DATA-TF we receive, in bytes, told to the peer; 0 means no limit, and costs no
     /// memory, since PDUs are not collected.
     pub pdu_length: u32,
+    /// Operations of one association that wait for their responses at a time, where a peer asks for more than
+    /// one (PS3.7 § D.3.3.3); 1 switches that off.
+    pub operations_window: u16,
     /// Length of a command set, in bytes.
     pub command_set_bytes: usize,
     /// Size of a data set, in bytes.
@@ -127,6 +139,7 @@ impl Default for Limits {
             half_open: 1024,
             associate_request_bytes: 1024 * 1024,
             pdu_length: 128 * 1024,
+            operations_window: 16,
             command_set_bytes: 64 * 1024,
             instance_size: 4 * 1024 * 1024 * 1024,
             bytes_per_second_min: 256,

@@ -34,7 +34,7 @@ mod wire;
 
 pub use acceptor::{AcceptedContext, Negotiated, negotiate, serve};
 pub use config::{
-    AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice,
+    AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice, Users,
 };
 pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;
@@ -43,5 +43,5 @@ pub use sender::{
     AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Fault, PeerInfo, ProposedContext,
     SendError, StoreItem, StoreOutcome, echo, plan_contexts,
 };
-pub use service::{AssociationInfo, IncomingInstance, StorageService, StoreRequest};
+pub use service::{IncomingInstance, StorageService, StoreRequest};
 pub use wire::{Transport, bind};

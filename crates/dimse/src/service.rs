@@ -7,7 +7,8 @@ use dokuei_types::{AeTitle, Uid};
 
 use crate::message::Refusal;
 
-/// Keeps what arrives. One value serves every association.
+/// Keeps what arrives, every byte as it came: peers that ask are told so (PS3.4 § B.3.1). One value serves every
+/// association.
 pub trait StorageService: Send + Sync + 'static {
     /// An instance while its data set arrives.
     type Incoming: IncomingInstance;
@@ -21,23 +22,19 @@ pub trait StorageService: Send + Sync + 'static {
     /// association goes on.
     fn begin(&self, request: StoreRequest<'_>) -> Result<Self::Incoming, Refusal>;
 
-    /// Whether there is so much to do that new associations are rejected for now (temporary congestion).
-    /// Never, unless overridden.
+    /// Whether instances would be refused now. New associations are then rejected for now (temporary congestion),
+    /// unless they are for C-ECHO alone, so that a peer hears it before it sends. Never, unless overridden.
+    ///
+    /// May block briefly, as [`StorageService::begin`] may.
     fn is_congested(&self) -> bool {
         false
     }
-
-    /// An association was accepted. Does nothing unless overridden.
-    fn association_opened(&self, _association: &AssociationInfo) {}
-
-    /// An association that was opened is over, however it ended. Does nothing unless overridden.
-    fn association_closed(&self, _association: &AssociationInfo) {}
 }
 
 /// An instance while its data set arrives. Dropped without [`IncomingInstance::commit`], it is discarded.
-pub trait IncomingInstance: Send {
+pub trait IncomingInstance: Send + 'static {
     /// Proof that an instance is durable; without one no success is answered.
-    type Committed: Send;
+    type Committed: Send + 'static;
 
     /// The next bytes of the data set, in the transfer syntax of the request, in order, as they came.
     ///
@@ -77,21 +74,4 @@ pub struct StoreRequest<'a> {
     pub transfer_syntax: &'a Uid,
     /// Number of the association since the listener began, from 1.
     pub association: u64,
-}
-
-/// An association of the listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssociationInfo {
-    /// Number of the association since the listener began, from 1.
-    pub association: u64,
-    /// AE title of the requestor.
-    pub calling_ae: AeTitle,
-    /// The AE title it called.
-    pub called_ae: AeTitle,
-    /// Its address.
-    pub peer: SocketAddr,
-    /// Its Implementation Class UID, as sent.
-    pub implementation_class_uid: Option<String>,
-    /// Its Implementation Version Name, as sent.
-    pub implementation_version_name: Option<String>,
 }

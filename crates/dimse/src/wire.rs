@@ -18,6 +18,9 @@ const BACKLOG: u32 = 1024;
 const SMALL_BUFFER: usize = 16 * 1024;
 /// Buffer of one that has, in bytes: reads this large keep up with a disk.
 const LARGE_BUFFER: usize = 256 * 1024;
+/// For so long an idle association keeps its large buffer: longer than a sender takes from one instance
+/// to the next, so that none pays for it twice.
+const BUFFER_KEPT: Duration = Duration::from_secs(1);
 
 /// Binds a listening socket with a backlog of 1024 and address reuse, so that a restart takes the port at once.
 ///
@@ -153,6 +156,20 @@ impl Wire {
         }
         self.framer.filled(count);
         Ok(count)
+    }
+
+    /// As [`Wire::fill`], between messages: a peer that has nothing to say for a while needs no large buffer.
+    pub(crate) async fn fill_idle(&mut self, silence: Duration) -> Result<usize, WireError> {
+        let kept = BUFFER_KEPT.min(silence);
+        match self.fill(kept).await {
+            Err(WireError::Silent(_)) if kept < silence => {}
+            other => return other,
+        }
+        self.framer.shrink(SMALL_BUFFER);
+        match self.fill(silence.saturating_sub(kept)).await {
+            Err(WireError::Silent(_)) => Err(WireError::Silent(silence)),
+            other => other,
+        }
     }
 
     /// Writes all of `bytes`, waiting at most `silence` for the peer to take some.

@@ -4,8 +4,11 @@ mod admission;
 mod inbound;
 mod listener;
 mod negotiation;
+mod outstanding;
+mod pace;
 mod session;
+mod user_information;
 
 pub use listener::serve;
-pub(crate) use negotiation::UserInformation;
 pub use negotiation::{AcceptedContext, Negotiated, negotiate};
+pub(crate) use user_information::UserInformation;

@@ -1,19 +1,17 @@
-//! From an A-ASSOCIATE-RQ to the answer (PS3.8 § 7.1, PS3.7 Annex D); pure, no sockets.
-//!
-//! User information (PS3.7 § D.3.3): maximum length and implementation are answered; role selection is
-//! answered with the SCU role alone, since we only receive; asynchronous operations window, extended
-//! negotiation and user identity are left unanswered, which Annex D defines as one operation at a time,
-//! the default behaviour of the SOP class, and an identity that was not looked at.
+//! From an A-ASSOCIATE-RQ to the answer (PS3.8 § 7.1, PS3.7 Annex D); no sockets.
 
 use std::net::SocketAddr;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason as Reason, RequestorRoles, UserVariableItem, write_pdu,
+    PresentationContextResultReason as Reason, UserVariableItem, write_pdu,
 };
 use dokuei_types::{AeTitle, Uid};
 
+use super::user_information::{
+    User, UserInformation, agreed_window, class_answers, identify, is_said_to_be_storage, window_answer,
+};
 use crate::config::{ListenerConfig, TransferSyntaxChoice};
 use crate::message::ContextSet;
 use crate::pdu::{Rejection, SendLimit};
@@ -41,6 +39,10 @@ pub struct Negotiated {
     pub contexts: Vec<AcceptedContext>,
     /// The longest fragment the peer takes.
     pub send_limit: SendLimit,
+    /// Operations the peer may have outstanding at a time; 1 unless it asked for more.
+    pub operations_window: u16,
+    /// The user, where only known ones may associate.
+    pub user: Option<String>,
     /// The peer's Implementation Class UID, as sent.
     pub implementation_class_uid: Option<String>,
     /// The peer's Implementation Version Name, as sent.
@@ -54,6 +56,11 @@ impl Negotiated {
     #[must_use]
     pub fn context(&self, id: u8) -> Option<&AcceptedContext> {
         self.contexts.iter().find(|context| context.id == id)
+    }
+
+    /// Whether instances may be sent, rather than C-ECHO at the most.
+    pub(crate) fn is_for_storage(&self) -> bool {
+        self.contexts.iter().any(|context| context.abstract_syntax.as_str() != uids::VERIFICATION)
     }
 
     pub(crate) fn ids(&self) -> ContextSet {
@@ -73,55 +80,41 @@ pub fn negotiate(request: &AssociationRQ, peer: SocketAddr, config: &ListenerCon
         return Err(Rejection::APPLICATION_CONTEXT);
     }
     let called_ae = AeTitle::new(&request.called_ae_title).map_err(|_none| Rejection::CALLED_AE)?;
-    if !config.any_called_ae && called_ae != config.ae_title {
+    if called_ae != config.ae_title {
         return Err(Rejection::CALLED_AE);
     }
     let calling_ae = AeTitle::new(&request.calling_ae_title).map_err(|_none| Rejection::CALLING_AE)?;
     if !config.accept.allows(&calling_ae, peer.ip()) {
         return Err(Rejection::CALLING_AE);
     }
-    let user = UserInformation::of(&request.user_variables);
+    let variables = &request.user_variables;
+    let about = UserInformation::of(variables);
     // A peer that can take no fragment can take no response either.
-    let send_limit = SendLimit::of_peer(user.maximum_length).map_err(|_none| Rejection::NO_REASON)?;
+    let send_limit = SendLimit::of_peer(about.maximum_length).map_err(|_none| Rejection::NO_REASON)?;
+    let user = identify(variables, config)?;
 
-    let answers = answer_contexts(&request.presentation_contexts, config);
+    let answers = answer_contexts(request, config);
     let contexts: Vec<AcceptedContext> = answers.iter().filter_map(Answer::accepted).collect();
-    let answer = write_answer(request, &answers, &contexts, config)?;
+    let window = agreed_window(variables, config);
+    let mut user_variables = vec![
+        UserVariableItem::MaxLength(config.limits.pdu_length),
+        UserVariableItem::ImplementationClassUID(config.implementation.class_uid.to_string()),
+    ];
+    user_variables.extend(window.map(window_answer));
+    user_variables.extend(class_answers(variables, &contexts));
+    user_variables.push(UserVariableItem::ImplementationVersionName(config.implementation.version_name.clone()));
+    user_variables.extend(user.as_ref().and_then(User::answer));
     Ok(Negotiated {
         calling_ae,
         called_ae,
+        answer: write_answer(request, &answers, user_variables)?,
         contexts,
         send_limit,
-        implementation_class_uid: user.class_uid,
-        implementation_version_name: user.version_name,
-        answer,
+        operations_window: window.unwrap_or(1),
+        user: user.map(|user| user.name),
+        implementation_class_uid: about.class_uid,
+        implementation_version_name: about.version_name,
     })
-}
-
-/// What a peer says of itself.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct UserInformation {
-    pub(crate) maximum_length: u32,
-    pub(crate) class_uid: Option<String>,
-    pub(crate) version_name: Option<String>,
-}
-
-impl UserInformation {
-    pub(crate) fn of(variables: &[UserVariableItem]) -> Self {
-        let mut user = Self::default();
-        for variable in variables {
-            match variable {
-                UserVariableItem::MaxLength(length) => user.maximum_length = *length,
-                UserVariableItem::ImplementationClassUID(uid) => user.class_uid = Some(uid.clone()),
-                UserVariableItem::ImplementationVersionName(name) => user.version_name = Some(name.clone()),
-                UserVariableItem::Unknown(..)
-                | UserVariableItem::SopClassExtendedNegotiationSubItem(..)
-                | UserVariableItem::ScuScpRoleSelectionSubItem(..)
-                | UserVariableItem::UserIdentityItem(_) => {}
-            }
-        }
-        user
-    }
 }
 
 struct Answer<'a> {
@@ -139,25 +132,31 @@ impl Answer<'_> {
 /// One answer for each ID, in the order of the request. IDs are odd (PS3.8 § 7.1.1.13); an even one is
 /// refused, and so is one that is proposed twice with different content, since nobody could tell which
 /// is meant.
-fn answer_contexts<'a>(proposed: &'a [PresentationContextProposed], config: &ListenerConfig) -> Vec<Answer<'a>> {
+fn answer_contexts<'a>(request: &'a AssociationRQ, config: &ListenerConfig) -> Vec<Answer<'a>> {
     let mut answers: Vec<Answer<'a>> = Vec::new();
-    for context in proposed {
+    for context in &request.presentation_contexts {
         if let Some(earlier) = answers.iter_mut().find(|answer| answer.proposed.id == context.id) {
             if earlier.proposed != context {
                 earlier.result = Err(Reason::NoReason);
             }
             continue;
         }
-        let result = if context.id & 1 == 0 { Err(Reason::NoReason) } else { choose(context, config) };
+        let result = if context.id & 1 == 0 { Err(Reason::NoReason) } else { choose(context, request, config) };
         answers.push(Answer { proposed: context, result });
     }
     answers
 }
 
-fn choose(context: &PresentationContextProposed, config: &ListenerConfig) -> Result<(Uid, Uid), Reason> {
+fn choose(
+    context: &PresentationContextProposed,
+    request: &AssociationRQ,
+    config: &ListenerConfig,
+) -> Result<(Uid, Uid), Reason> {
     let supported = match AbstractSyntax::of(&context.abstract_syntax) {
         AbstractSyntax::Verification | AbstractSyntax::Storage => true,
-        AbstractSyntax::Unknown => config.store_private_sop_classes,
+        AbstractSyntax::Unknown => {
+            config.store_private_sop_classes || said_to_be_storage(&context.abstract_syntax, request)
+        }
         AbstractSyntax::Other => false,
     };
     let abstract_syntax =
@@ -180,18 +179,20 @@ fn choose(context: &PresentationContextProposed, config: &ListenerConfig) -> Res
     Ok((abstract_syntax, chosen.clone()))
 }
 
+/// A class we do not know but the peer does.
+fn said_to_be_storage(abstract_syntax: &str, request: &AssociationRQ) -> bool {
+    let said = is_said_to_be_storage(abstract_syntax, &request.user_variables);
+    if said {
+        tracing::info!(abstract_syntax, "SOP class taken for storage, as the peer says it is");
+    }
+    said
+}
+
 fn write_answer(
     request: &AssociationRQ,
     answers: &[Answer<'_>],
-    contexts: &[AcceptedContext],
-    config: &ListenerConfig,
+    user_variables: Vec<UserVariableItem>,
 ) -> Result<Vec<u8>, Rejection> {
-    let mut user_variables = vec![
-        UserVariableItem::MaxLength(config.limits.pdu_length),
-        UserVariableItem::ImplementationClassUID(config.implementation.class_uid.to_string()),
-    ];
-    user_variables.extend(roles(request, contexts));
-    user_variables.push(UserVariableItem::ImplementationVersionName(config.implementation.version_name.clone()));
     let answer = Pdu::AssociationAC(AssociationAC {
         protocol_version: 1,
         calling_ae_title: request.calling_ae_title.clone(),
@@ -217,22 +218,6 @@ fn context_result(answer: &Answer<'_>) -> PresentationContextResult {
         Err(reason) => (reason.clone(), uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
     };
     PresentationContextResult { id: answer.proposed.id, reason, transfer_syntax }
-}
-
-/// The answers to role selection, one for each SOP class (PS3.7 § D.3.3.4).
-fn roles(request: &AssociationRQ, contexts: &[AcceptedContext]) -> Vec<UserVariableItem> {
-    let mut answered: Vec<&str> = Vec::new();
-    let mut answers = Vec::new();
-    for variable in &request.user_variables {
-        let UserVariableItem::ScuScpRoleSelectionSubItem(sop_class, proposed) = variable else { continue };
-        let accepted = contexts.iter().any(|context| context.abstract_syntax.as_str() == sop_class);
-        if accepted && !answered.contains(&sop_class.as_str()) {
-            answered.push(sop_class);
-            let roles = RequestorRoles { scu: proposed.scu, scp: false };
-            answers.push(UserVariableItem::ScuScpRoleSelectionSubItem(sop_class.clone(), roles));
-        }
-    }
-    answers
 }
 
 #[cfg(test)]
@@ -362,25 +347,42 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_says_who_we_are_and_which_roles_we_allow() {
-        let mut request = request(vec![context(1, uids::CT_IMAGE_STORAGE, &[EXPLICIT])]);
-        let both = RequestorRoles { scu: true, scp: true };
-        for sop_class in [uids::CT_IMAGE_STORAGE, uids::CT_IMAGE_STORAGE, uids::MR_IMAGE_STORAGE] {
-            request.user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(sop_class.into(), both));
-        }
-        request.user_variables.push(UserVariableItem::Unknown(0x53, vec![0, 8, 0, 8]));
-        let answer = read_accept(&negotiate(&request, peer(), &config()).unwrap().answer[6..]).unwrap();
+    fn the_answer_says_who_we_are_and_nothing_that_was_not_asked() {
+        let request = request(vec![context(1, uids::CT_IMAGE_STORAGE, &[EXPLICIT])]);
+        let negotiated = negotiate(&request, peer(), &config()).unwrap();
+        assert_eq!((negotiated.operations_window, negotiated.user), (1, None));
+        let answer = read_accept(&negotiated.answer[6..]).unwrap();
         assert_eq!(
             answer.user_variables,
             [
                 UserVariableItem::MaxLength(128 * 1024),
                 UserVariableItem::ImplementationClassUID("1.2.3".into()),
-                UserVariableItem::ScuScpRoleSelectionSubItem(
-                    uids::CT_IMAGE_STORAGE.into(),
-                    RequestorRoles { scu: true, scp: false }
-                ),
                 UserVariableItem::ImplementationVersionName("TEST 1".into()),
             ]
         );
+    }
+
+    #[test]
+    fn a_class_we_do_not_know_is_stored_when_the_peer_says_that_it_can_be() {
+        let said = |service: &str, general: &str| {
+            let prefixed = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+            let list = if general.is_empty() { vec![] } else { prefixed(general) };
+            let list = [&u16::try_from(list.len()).unwrap().to_be_bytes(), &list[..]].concat();
+            UserVariableItem::Unknown(0x57, [prefixed(PRIVATE), prefixed(service), list].concat())
+        };
+        let ct = uids::CT_IMAGE_STORAGE;
+        let find = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
+        for (item, accepted) in
+            [(said(uids::STORAGE, ""), true), (said("", ct), true), (said("1.2.3", find), false), (said("", ""), false)]
+        {
+            for (abstract_syntax, expected) in [(PRIVATE, accepted), ("1.2.840.113619.4.27", false), (find, false)] {
+                let mut request = request(vec![context(1, abstract_syntax, &[EXPLICIT])]);
+                request.user_variables.push(item.clone());
+                let negotiated = negotiate(&request, peer(), &config()).unwrap();
+                assert_eq!(negotiated.contexts.len(), usize::from(expected), "{abstract_syntax} {item:?}");
+                let answer = read_accept(&negotiated.answer[6..]).unwrap();
+                assert_eq!(answer.user_variables.len(), 3, "it has no answer of its own");
+            }
+        }
     }
 }

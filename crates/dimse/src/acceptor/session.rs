@@ -4,20 +4,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dicom_ul::pdu::AssociationRQ;
 use dokuei_types::DimseStatus;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Admitted, HalfOpen};
 use super::inbound::{Arrival, Inbound, Operation, Work};
 use super::negotiation::{Negotiated, negotiate};
+use super::outstanding::Outstanding;
+use super::pace::Pace;
 use crate::config::{ListenerConfig, canonical};
 use crate::counters::{Counters, Gauge, add};
-use crate::message::{StoreFault, response};
+use crate::message::{CommandSet, StoreFault, response};
 use crate::pdu::{Abort, RELEASE_RESPONSE, Rejection, read_request, write_fragments};
-use crate::service::{AssociationInfo, IncomingInstance, StorageService};
+use crate::service::{IncomingInstance, StorageService};
 use crate::sop_class::Named;
 use crate::state::{self, Action, State};
 use crate::wire::{Opening, Stranger, Transport, Wire, WireError};
@@ -67,25 +70,19 @@ pub(crate) async fn serve_connection<S: StorageService>(
     drop((half_open, gauge));
     let Some((negotiated, admitted)) = opened else { return };
 
-    let info = AssociationInfo {
-        association: number,
-        calling_ae: negotiated.calling_ae.clone(),
-        called_ae: negotiated.called_ae.clone(),
-        peer,
-        implementation_class_uid: negotiated.implementation_class_uid.clone(),
-        implementation_version_name: negotiated.implementation_version_name.clone(),
-    };
     info!(
-        calling_ae = %info.calling_ae,
-        called_ae = %info.called_ae,
+        calling_ae = %negotiated.calling_ae,
+        called_ae = %negotiated.called_ae,
+        user = negotiated.user.as_deref(),
         contexts = negotiated.contexts.len(),
-        implementation = info.implementation_version_name.as_deref().unwrap_or_default(),
+        operations_window = negotiated.operations_window,
+        implementation = negotiated.implementation_version_name.as_deref().unwrap_or_default(),
         "association accepted"
     );
-    shared.service.association_opened(&info);
-    let open = Opened { shared: &shared, info: &info, _gauge: Gauge::new(&shared.counters.open), _admitted: admitted };
+    let open = (admitted, Gauge::new(&shared.counters.open));
     let session = Session {
         inbound: Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits),
+        outstanding: Outstanding::default(),
         wire,
         negotiated,
         config: &config,
@@ -98,20 +95,6 @@ pub(crate) async fn serve_connection<S: StorageService>(
     drop(open);
     if let Some(pdu) = last_words {
         part::<()>(&mut wire, &pdu, &config).await;
-    }
-}
-
-/// Tells the service and the counts when the association ends, by a panic too.
-struct Opened<'a, S: StorageService> {
-    shared: &'a Shared<S>,
-    info: &'a AssociationInfo,
-    _gauge: Gauge<'a>,
-    _admitted: Admitted,
-}
-
-impl<S: StorageService> Drop for Opened<'_, S> {
-    fn drop(&mut self) {
-        self.shared.service.association_closed(self.info);
     }
 }
 
@@ -159,13 +142,7 @@ async fn open<S: StorageService>(
             return part(wire, &Abort::USER.to_pdu(), config).await;
         }
     };
-    let decided = negotiate(&request, peer, config).and_then(|negotiated| {
-        if shared.service.is_congested() {
-            return Err(Rejection::CONGESTION);
-        }
-        let room = shared.admission.associate(canonical(peer), &config.limits);
-        Ok((negotiated, room.ok_or(Rejection::LOCAL_LIMIT)?))
-    });
+    let decided = unblocked(true, || decide(&request, peer, config, shared));
     let (negotiated, admitted) = match decided {
         Ok(decided) => decided,
         Err(rejection) => {
@@ -193,6 +170,21 @@ async fn open<S: StorageService>(
     Some((Arc::new(negotiated), admitted))
 }
 
+/// Whether the association can be, and whether there is room for it.
+fn decide<S: StorageService>(
+    request: &AssociationRQ,
+    peer: SocketAddr,
+    config: &ListenerConfig,
+    shared: &Shared<S>,
+) -> Result<(Negotiated, Admitted), Rejection> {
+    let negotiated = negotiate(request, peer, config)?;
+    if negotiated.is_for_storage() && shared.service.is_congested() {
+        return Err(Rejection::CONGESTION);
+    }
+    let room = shared.admission.associate(canonical(peer), &config.limits);
+    Ok((negotiated, room.ok_or(Rejection::LOCAL_LIMIT)?))
+}
+
 /// Sends the last PDU and waits for the peer to close (Sta13).
 async fn part<T>(wire: &mut Wire, pdu: &[u8], config: &ListenerConfig) -> Option<T> {
     if wire.send(pdu, config.timeouts.closing).await.is_ok() {
@@ -217,9 +209,19 @@ struct Done {
     bytes: u64,
 }
 
+/// A C-STORE whose instance was handed to the storage, and what came of it.
+struct Settled<C> {
+    context: u8,
+    command: CommandSet,
+    outcome: Result<C, StoreFault>,
+}
+
+type Committed<S> = <<S as StorageService>::Incoming as IncomingInstance>::Committed;
+
 struct Session<'a, S: StorageService> {
     wire: Wire,
     inbound: Inbound<S>,
+    outstanding: Outstanding<Settled<Committed<S>>>,
     negotiated: Arc<Negotiated>,
     config: &'a ListenerConfig,
     shared: &'a Shared<S>,
@@ -271,82 +273,157 @@ impl<S: StorageService> Session<'_, S> {
 
     async fn serve(&mut self) -> Ended {
         loop {
-            let arrival = match self.receive().await {
-                Ok(arrival) => arrival,
-                Err(ended) => return ended,
-            };
-            match arrival {
-                Arrival::Release => return Ended::Released,
-                Arrival::Abort(abort) => return Ended::ByPeer(abort),
-                Arrival::Operation(operation) => {
-                    if let Err(error) = self.perform(operation).await {
-                        return Ended::Broken(error);
-                    }
-                }
+            if let Err(ended) = self.step().await {
+                return ended;
             }
         }
     }
 
-    /// Reads until something whole has arrived.
+    /// Takes in the next message, or makes room for it where the window is full.
+    async fn step(&mut self) -> Result<(), Ended> {
+        if self.outstanding.waiting() >= usize::from(self.negotiated.operations_window) {
+            self.outstanding.some_ready().await;
+            return self.answer_ready().await.map_err(Ended::Broken);
+        }
+        match self.receive().await? {
+            Arrival::Release => {
+                self.answer_all().await.map_err(Ended::Broken)?;
+                Err(Ended::Released)
+            }
+            Arrival::Abort(abort) => Err(Ended::ByPeer(abort)),
+            Arrival::Operation(operation) => self.perform(operation).await.map_err(Ended::Broken),
+        }
+    }
+
+    /// Reads until something whole has arrived, answering meanwhile what becomes durable.
     async fn receive(&mut self) -> Result<Arrival<S::Incoming>, Ended> {
-        let timeouts = &self.config.timeouts;
-        let mut pace = Pace::new(self.config.limits.bytes_per_second_min, timeouts.within_message);
+        let mut pace = Pace::new(self.config.limits.bytes_per_second_min, self.config.timeouts.within_message);
         loop {
+            if self.inbound.is_idle() && self.shared.shutdown.is_cancelled() {
+                self.answer_all().await.map_err(Ended::Broken)?;
+                return Err(Ended::Draining);
+            }
             let (inbound, framer) = (&mut self.inbound, &mut self.wire.framer);
             let taken = unblocked(inbound.may_block(framer.buffered()), || inbound.take(framer));
             if let Some(arrival) = taken.map_err(|error| Ended::Broken(error.into()))? {
                 return Ok(arrival);
             }
             let idle = self.inbound.is_idle() && self.wire.framer.is_between_pdus();
-            if self.inbound.expects_data() {
-                self.wire.expect_data();
-            }
-            let filled = if idle {
+            if idle {
                 pace.restart();
-                tokio::select! {
-                    biased;
-                    () = self.shared.shutdown.cancelled() => return Err(Ended::Draining),
-                    filled = self.wire.fill(timeouts.between_messages) => filled,
-                }
-            } else {
-                self.wire.fill(timeouts.within_message).await
-            };
-            let count = filled.map_err(Ended::Broken)?;
+            }
+            let count = self.fill(idle).await.map_err(Ended::Broken)?;
+            self.answer_ready().await.map_err(Ended::Broken)?;
             if let Some(bytes_per_second) = pace.too_slow(count) {
                 return Err(Ended::TooSlow { bytes_per_second });
             }
         }
     }
 
+    /// Waits for more bytes; 0 when something else is to be done first.
+    async fn fill(&mut self, idle: bool) -> Result<usize, WireError> {
+        let timeouts = &self.config.timeouts;
+        if self.inbound.expects_data() {
+            self.wire.expect_data();
+        }
+        let waits = self.outstanding.waiting() > 0;
+        let (wire, outstanding) = (&mut self.wire, &mut self.outstanding);
+        let filled = async {
+            if idle {
+                wire.fill_idle(timeouts.between_messages).await
+            } else {
+                wire.fill(timeouts.within_message).await
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.shutdown.cancelled(), if idle => Ok(0),
+            () = outstanding.some_ready(), if waits => Ok(0),
+            filled = filled => filled,
+        }
+    }
+
     async fn perform(&mut self, operation: Operation<S::Incoming>) -> Result<(), WireError> {
         let Operation { context, command, work } = operation;
-        let (status, comment) = match work {
+        match work {
             Work::Cancel => return Ok(()),
             Work::Echo(status) => {
                 add(&self.shared.counters.echoes, 1);
-                (status, String::new())
+                self.answer(context, &command, status, "");
             }
             Work::Unrecognized => {
                 debug!(field = command.field(), "operation not supported");
-                (DimseStatus::UNRECOGNIZED_OPERATION, "operation not supported".to_owned()) // PS3.7 Annex C: 0211
+                // PS3.7 Annex C: 0211
+                self.answer(context, &command, DimseStatus::UNRECOGNIZED_OPERATION, "operation not supported");
             }
             Work::Store { received, outcome } => {
                 add(&self.shared.counters.bytes, received);
                 self.done.bytes = self.done.bytes.saturating_add(received);
-                match commit(outcome, self.config.timeouts.commit).await {
-                    Ok(committed) => (self.success(&committed), String::new()),
-                    Err(fault) => (self.failure(&fault), fault.to_string()),
-                }
+                self.store(context, command, outcome).await;
             }
+        }
+        self.answer_ready().await
+    }
+
+    /// Has an instance made durable: here and now, unless a window lets the next be read meanwhile.
+    async fn store(&mut self, context: u8, command: CommandSet, incoming: Result<S::Incoming, StoreFault>) {
+        let limit = self.config.timeouts.commit;
+        let incoming = match incoming {
+            Ok(incoming) => incoming,
+            Err(fault) => return self.settle(Settled { context, command, outcome: Err(fault) }),
         };
-        let answer = response(&command, status, &comment);
-        self.out.clear();
+        if self.negotiated.operations_window == 1 {
+            let outcome = commit(incoming, limit).await;
+            return self.settle(Settled { context, command, outcome });
+        }
+        let settled = async move { Settled { context, command, outcome: commit(incoming, limit).await } };
+        self.outstanding.push(settled).await;
+    }
+
+    /// Answers what is durable, in one write.
+    async fn answer_ready(&mut self) -> Result<(), WireError> {
+        for settled in self.outstanding.take_ready() {
+            self.settle(settled);
+        }
+        if !self.out.is_empty() {
+            self.wire.send(&self.out, self.config.timeouts.within_message).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Answers everything that is outstanding, each when it is durable.
+    async fn answer_all(&mut self) -> Result<(), WireError> {
+        self.answer_ready().await?;
+        while self.outstanding.waiting() > 0 {
+            self.outstanding.some_ready().await;
+            self.answer_ready().await?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, settled: Settled<Committed<S>>) {
+        let Settled { context, command, outcome } = settled;
+        match outcome {
+            Ok(committed) => {
+                let status = self.success(&committed);
+                self.answer(context, &command, status, "");
+            }
+            Err(fault) => {
+                let status = self.failure(&fault);
+                self.answer(context, &command, status, &fault.to_string());
+            }
+        }
+    }
+
+    /// Puts a response to the ones that are to be sent.
+    fn answer(&mut self, context: u8, command: &CommandSet, status: DimseStatus, comment: &str) {
+        let answer = response(command, status, comment);
         write_fragments(&mut self.out, context, true, &answer, self.negotiated.send_limit);
-        self.wire.send(&self.out, self.config.timeouts.within_message).await
     }
 
     /// The only place that answers a C-STORE with success, and it takes the proof.
-    fn success(&mut self, _durable: &<S::Incoming as IncomingInstance>::Committed) -> DimseStatus {
+    fn success(&mut self, _durable: &Committed<S>) -> DimseStatus {
         add(&self.shared.counters.instances, 1);
         self.done.instances = self.done.instances.saturating_add(1);
         DimseStatus::SUCCESS
@@ -363,11 +440,8 @@ impl<S: StorageService> Session<'_, S> {
 
 /// Waits for the storage to make an instance durable, at most `limit`: a storage that hangs must not
 /// take the association with it without a word.
-async fn commit<I: IncomingInstance>(
-    outcome: Result<I, StoreFault>,
-    limit: Duration,
-) -> Result<I::Committed, StoreFault> {
-    match timeout(limit, outcome?.commit()).await {
+async fn commit<I: IncomingInstance>(incoming: I, limit: Duration) -> Result<I::Committed, StoreFault> {
+    match timeout(limit, incoming.commit()).await {
         Ok(committed) => Ok(committed?),
         Err(_elapsed) => Err(StoreFault::StorageSlow { seconds: limit.as_secs() }),
     }
@@ -377,65 +451,4 @@ async fn commit<I: IncomingInstance>(
 fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
     let threads = may_block && Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
     if threads { tokio::task::block_in_place(run) } else { run() }
-}
-
-/// Sees that a message in progress goes on at a minimum rate: the silence timer alone would let a peer
-/// hold an association for ever with a byte now and then.
-struct Pace {
-    minimum: u64,
-    over: Duration,
-    since: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    fn new(minimum: u64, over: Duration) -> Self {
-        Self { minimum, over, since: Instant::now(), bytes: 0 }
-    }
-
-    fn restart(&mut self) {
-        self.since = Instant::now();
-        self.bytes = 0;
-    }
-
-    /// Takes note of `count` bytes; the rate in bytes a second, when it is too low.
-    fn too_slow(&mut self, count: usize) -> Option<u64> {
-        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        let elapsed = self.since.elapsed();
-        if elapsed < self.over {
-            return None;
-        }
-        let rate = rate(self.bytes, elapsed);
-        self.restart();
-        (rate < self.minimum).then_some(rate)
-    }
-}
-
-/// Whole bytes a second.
-fn rate(bytes: u64, elapsed: Duration) -> u64 {
-    let rate = u128::from(bytes).saturating_mul(1000).checked_div(elapsed.as_millis().max(1));
-    rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_never_divided_by_nothing() {
-        assert_eq!(rate(1, Duration::ZERO), 1000);
-        assert_eq!(rate(600, Duration::from_secs(60)), 10);
-        assert_eq!(rate(u64::MAX, Duration::from_millis(1)), u64::MAX);
-    }
-
-    #[test]
-    fn a_trickle_is_noticed_once_the_interval_is_over() {
-        let mut pace = Pace::new(u64::MAX, Duration::from_secs(3600));
-        assert_eq!(pace.too_slow(1), None);
-        pace.over = Duration::ZERO;
-        assert!(pace.too_slow(1).is_some());
-        assert_eq!(pace.bytes, 0);
-        pace.minimum = 0;
-        assert_eq!(pace.too_slow(1), None);
-    }
 }

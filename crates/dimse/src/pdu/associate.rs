@@ -16,9 +16,10 @@
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason, RequestorRoles, UserVariableItem,
+    PresentationContextResultReason, UserVariableItem,
 };
 
+use super::user_items;
 use super::{PduKind, ProtocolError};
 
 /// Bytes before the first item.
@@ -171,38 +172,17 @@ fn result(mut items: Items<'_>) -> Result<PresentationContextResult, ProtocolErr
     Ok(context)
 }
 
-/// The sub-items we act on or show; the rest is kept as it came (PS3.7 Annex D: what an acceptor
-/// does not answer takes its default).
+/// The sub-items of the user information.
 fn user_variables(mut items: Items<'_>) -> Result<Vec<UserVariableItem>, ProtocolError> {
     let mut variables = Vec::new();
     while let Some((kind, value)) = items.next()? {
-        variables.push(match kind {
-            0x51 => match value.first_chunk() {
-                Some(length) => UserVariableItem::MaxLength(u32::from_be_bytes(*length)),
-                None => return Err(items.error("maximum length cut off")),
-            },
-            0x52 => UserVariableItem::ImplementationClassUID(text(value)),
-            0x54 => match role(value) {
-                Some((sop_class, roles)) => UserVariableItem::ScuScpRoleSelectionSubItem(sop_class, roles),
-                None => return Err(items.error("role selection cut off")),
-            },
-            0x55 => UserVariableItem::ImplementationVersionName(text(value)),
-            _ => UserVariableItem::Unknown(kind, value.to_vec()),
-        });
+        variables.push(user_items::read(kind, value).map_err(|what| items.error(what))?);
     }
     Ok(variables)
 }
 
-/// SCP/SCU role selection (PS3.7 § D.3.3.4): UID length, UID, SCU role, SCP role.
-fn role(value: &[u8]) -> Option<(String, RequestorRoles)> {
-    let (length, rest) = value.split_first_chunk()?;
-    let (uid, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-    let [scu, scp] = rest.first_chunk()?;
-    Some((text(uid), RequestorRoles { scu: *scu != 0, scp: *scp != 0 }))
-}
-
 /// The default repertoire is ASCII; what is not becomes U+FFFD and then matches nothing.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_matches([' ', '\0']).to_owned()
 }
 

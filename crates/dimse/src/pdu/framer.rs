@@ -82,11 +82,27 @@ impl Framer {
         Self { buffer: vec![0; capacity.max(16)], start: 0, end: 0, at: At::Pdu, pdu_length }
     }
 
-    /// Makes room for `capacity` bytes; never shrinks.
+    /// Makes room for `capacity` bytes; see [`Framer::shrink`] for less.
     pub fn grow(&mut self, capacity: usize) {
         if capacity > self.buffer.len() {
             self.buffer.resize(capacity, 0);
         }
+    }
+
+    /// Gives back memory beyond `capacity` bytes (16 at least), unless more than that wait.
+    pub fn shrink(&mut self, capacity: usize) {
+        let capacity = capacity.max(16);
+        if self.buffered() <= capacity && capacity < self.buffer.len() {
+            self.space();
+            self.buffer.truncate(capacity);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    /// Bytes the buffer holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Bytes that wait for [`Framer::next`].
@@ -266,6 +282,20 @@ mod tests {
         assert_eq!(framer.next(), Ok(Some(Event::Fragment(Fragment { ends_set: true, ..empty }))));
         assert_eq!(framer.next(), Ok(None));
         assert!(framer.is_between_pdus());
+    }
+
+    #[test]
+    fn a_buffer_shrinks_around_what_it_holds() {
+        let mut framer = Framer::new(u32::MAX, 16);
+        framer.grow(4096);
+        feed(&mut framer, &[4, 0, 0, 0, 0, 9, 0, 0, 0, 5, 3, 3, b'a', b'b', b'c', 7, 0, 0, 0, 0]);
+        framer.shrink(16);
+        assert_eq!((framer.capacity(), framer.buffered()), (4096, 20), "more waits than would fit");
+        assert!(framer.next().unwrap().is_some());
+        framer.shrink(16);
+        assert_eq!((framer.capacity(), framer.buffered()), (16, 5));
+        feed(&mut framer, &[4, 0, 0, 2, 0]);
+        assert_eq!(framer.next(), Ok(Some(Event::Control { kind: PduKind::Abort, body: [0, 0, 2, 0] })));
     }
 
     #[test]

@@ -10,12 +10,14 @@ mod associate;
 mod data;
 mod framer;
 mod refusal;
+mod user_items;
 
 pub use associate::{read_accept, read_request};
 pub(crate) use data::headers as data_headers;
 pub use data::{PDV_OVERHEAD, PduSizeError, SendLimit, write_fragments};
 pub use framer::{Event, Fragment, Framer};
 pub use refusal::{Abort, Rejection};
+pub(crate) use user_items::{CommonExtended, OPERATIONS_WINDOW, USER_IDENTITY_RESPONSE, operations_window};
 
 use crate::message::CommandError;
 

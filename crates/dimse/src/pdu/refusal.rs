@@ -23,6 +23,9 @@ impl Rejection {
     pub const CALLING_AE: Self = Self { result: 1, source: 1, reason: 3 };
     /// Permanent, user: called AE title not recognized.
     pub const CALLED_AE: Self = Self { result: 1, source: 1, reason: 7 };
+    /// Permanent, provider (ACSE): no reason given, which is how a user that is not recognized is turned away
+    /// (PS3.7 § D.3.3.7.3).
+    pub const USER_IDENTITY: Self = Self { result: 1, source: 2, reason: 1 };
     /// Permanent, provider (ACSE): protocol version not supported.
     pub const PROTOCOL_VERSION: Self = Self { result: 1, source: 2, reason: 2 };
     /// Transient, provider (presentation): temporary congestion.

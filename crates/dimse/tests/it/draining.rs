@@ -12,7 +12,7 @@ use crate::support::{Node, PATIENCE, Script, store_pdus, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_instance_in_progress_is_finished_and_answered() {
     let node = Node::start(|_| {});
-    node.memory.commits.forget_permits(usize::MAX);
+    node.memory.hold_commits();
     let mut idle = Script::associated(node.address).await;
     let mut sending = Script::associated(node.address).await;
     let mut receiving = Script::associated(node.address).await;
@@ -47,7 +47,7 @@ async fn what_does_not_finish_is_broken_off() {
         config.timeouts.drain = Duration::from_millis(50);
         config.timeouts.closing = Duration::from_millis(50);
     });
-    node.memory.commits.forget_permits(usize::MAX);
+    node.memory.hold_commits();
     let mut stuck = Script::associated(node.address).await;
     stuck.send(&store_pdus(1, 1, "1.2.1", b"data")).await;
     until("it waits for its commit", || node.memory.committing.load(SeqCst) == 1).await;

@@ -2,7 +2,8 @@
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, MAXIMUM_PDU_SIZE, PDataValue, Pdu, PresentationContextProposed,
-    PresentationContextResult, PresentationContextResultReason, RequestorRoles, UserVariableItem, read_pdu,
+    PresentationContextResult, PresentationContextResultReason, RequestorRoles, UserIdentity, UserIdentityType,
+    UserVariableItem, read_pdu,
 };
 use dokuei_dimse::message::{Assembler, CommandSet};
 use dokuei_dimse::pdu::{Event, Framer, PduKind, read_accept, read_request};
@@ -62,7 +63,13 @@ fn user_variables() -> impl Strategy<Value = Vec<UserVariableItem>> {
         "[A-Z0-9_]{1,16}".prop_map(UserVariableItem::ImplementationVersionName),
         (item_text(), any::<bool>(), any::<bool>())
             .prop_map(|(uid, scu, scp)| UserVariableItem::ScuScpRoleSelectionSubItem(uid, RequestorRoles { scu, scp })),
-        vec(any::<u8>(), 0..20).prop_map(|bytes| UserVariableItem::Unknown(0x53, bytes)),
+        any::<[u8; 4]>().prop_map(|bytes| UserVariableItem::Unknown(0x53, bytes.to_vec())),
+        (item_text(), vec(any::<u8>(), 0..20))
+            .prop_map(|(uid, bytes)| UserVariableItem::SopClassExtendedNegotiationSubItem(uid, bytes)),
+        (any::<bool>(), vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..20)).prop_map(|(response, name, passcode)| {
+            let identity = UserIdentity::new(response, UserIdentityType::UsernamePassword, name, passcode);
+            UserVariableItem::UserIdentityItem(identity)
+        }),
         vec(any::<u8>(), 0..20).prop_map(|bytes| UserVariableItem::Unknown(0x59, bytes)),
     ];
     vec(one, 0..6)

@@ -21,3 +21,5 @@ mod sending;
 mod storing;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod window;

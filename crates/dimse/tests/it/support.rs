@@ -1,5 +1,6 @@
 //! A storage in memory, a listener around it, and a peer that does what a test says byte by byte.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -12,8 +13,8 @@ use dicom_ul::pdu::{
 };
 use dokuei_dimse::message::{CommandSet, store_request};
 use dokuei_dimse::{
-    AssociationInfo, Counters, Implementation, IncomingInstance, ListenerConfig, Refusal, RequestorConfig,
-    StorageService, StoreRequest, bind, serve,
+    Counters, Implementation, IncomingInstance, ListenerConfig, Refusal, RequestorConfig, StorageService, StoreRequest,
+    bind, serve,
 };
 use dokuei_types::{AeTitle, DimseStatus, Uid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,8 +76,10 @@ pub(crate) struct Memory {
     pub(crate) committing: Arc<AtomicUsize>,
     pub(crate) discarded: Arc<AtomicUsize>,
     pub(crate) begun: AtomicUsize,
-    pub(crate) opened: AtomicUsize,
-    pub(crate) closed: AtomicUsize,
+    /// The most instances that were begun and neither kept nor discarded.
+    pub(crate) most_at_a_time: AtomicUsize,
+    /// Instances that are kept only once their own permit is there.
+    pub(crate) held: Arc<Mutex<HashMap<Uid, Arc<Semaphore>>>>,
 }
 
 impl Default for Memory {
@@ -90,8 +93,8 @@ impl Default for Memory {
             committing: Arc::default(),
             discarded: Arc::default(),
             begun: AtomicUsize::new(0),
-            opened: AtomicUsize::new(0),
-            closed: AtomicUsize::new(0),
+            most_at_a_time: AtomicUsize::new(0),
+            held: Arc::default(),
         }
     }
 }
@@ -100,6 +103,20 @@ impl Memory {
     pub(crate) fn kept(&self) -> Vec<Kept> {
         self.kept.lock().unwrap().clone()
     }
+
+    /// Lets nothing be kept until there are permits.
+    pub(crate) fn hold_commits(&self) {
+        self.commits.forget_permits(usize::MAX);
+    }
+
+    /// Holds one instance back until [`Memory::let_go`].
+    pub(crate) fn hold(&self, instance: &str) {
+        self.held.lock().unwrap().insert(uid(instance), Arc::new(Semaphore::new(0)));
+    }
+
+    pub(crate) fn let_go(&self, instance: &str) {
+        self.held.lock().unwrap()[&uid(instance)].add_permits(1);
+    }
 }
 
 pub(crate) struct Arriving {
@@ -107,6 +124,7 @@ pub(crate) struct Arriving {
     room: usize,
     kept: Arc<Mutex<Vec<Kept>>>,
     commits: Arc<Semaphore>,
+    held: Arc<Mutex<HashMap<Uid, Arc<Semaphore>>>>,
     committing: Arc<AtomicUsize>,
     discarded: Arc<AtomicUsize>,
 }
@@ -120,7 +138,9 @@ impl StorageService for Memory {
         if self.refuse_begin.load(SeqCst) {
             return Err(Refusal::new(DimseStatus::OUT_OF_RESOURCES, "disk is full"));
         }
-        self.begun.fetch_add(1, SeqCst);
+        let begun = self.begun.fetch_add(1, SeqCst) + 1;
+        let over = self.kept.lock().unwrap().len() + self.discarded.load(SeqCst);
+        self.most_at_a_time.fetch_max(begun.saturating_sub(over), SeqCst);
         Ok(Arriving {
             entry: Some(Kept {
                 sop_class: request.sop_class.clone(),
@@ -131,6 +151,7 @@ impl StorageService for Memory {
             room: self.room.load(SeqCst),
             kept: self.kept.clone(),
             commits: self.commits.clone(),
+            held: self.held.clone(),
             committing: self.committing.clone(),
             discarded: self.discarded.clone(),
         })
@@ -138,14 +159,6 @@ impl StorageService for Memory {
 
     fn is_congested(&self) -> bool {
         self.congested.load(SeqCst)
-    }
-
-    fn association_opened(&self, _association: &AssociationInfo) {
-        self.opened.fetch_add(1, SeqCst);
-    }
-
-    fn association_closed(&self, _association: &AssociationInfo) {
-        self.closed.fetch_add(1, SeqCst);
     }
 }
 
@@ -163,6 +176,10 @@ impl IncomingInstance for Arriving {
 
     async fn commit(mut self) -> Result<Proof, Refusal> {
         self.committing.fetch_add(1, SeqCst);
+        let own = self.held.lock().unwrap().get(&self.entry.as_ref().unwrap().sop_instance).cloned();
+        if let Some(own) = own {
+            own.acquire_owned().await.unwrap().forget();
+        }
         self.commits.clone().acquire_owned().await.unwrap().forget();
         self.kept.lock().unwrap().push(self.entry.take().unwrap());
         Ok(Proof)
@@ -293,6 +310,17 @@ impl Script {
             Some(Pdu::AssociationAC(answer)) => answer,
             other => panic!("no A-ASSOCIATE-AC but {other:?}"),
         }
+    }
+
+    /// As [`Script::associated`], with so many operations at a time agreed on.
+    pub(crate) async fn associated_with_window(address: SocketAddr, window: u16) -> Self {
+        let mut script = Self::connect(address).await;
+        let mut request = request(vec![proposed(1, CT, EXPLICIT)], 0);
+        let [high, low] = window.to_be_bytes();
+        request.user_variables.push(UserVariableItem::Unknown(0x53, vec![high, low, 0, 1]));
+        let answer = script.associate(&request).await;
+        assert!(answer.user_variables.contains(&UserVariableItem::Unknown(0x53, vec![high, low, 0, 1])));
+        script
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {

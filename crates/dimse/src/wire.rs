@@ -20,7 +20,7 @@ const SMALL_BUFFER: usize = 16 * 1024;
 const LARGE_BUFFER: usize = 256 * 1024;
 /// For so long an idle association keeps its large buffer: longer than a sender takes from one instance
 /// to the next, so that none pays for it twice.
-const BUFFER_KEPT: Duration = Duration::from_secs(1);
+pub(crate) const BUFFER_KEPT: Duration = Duration::from_secs(1);
 
 /// Binds a listening socket with a backlog of 1024 and address reuse, so that a restart takes the port at once.
 ///
@@ -158,9 +158,9 @@ impl Wire {
         Ok(count)
     }
 
-    /// As [`Wire::fill`], between messages: a peer that has nothing to say for a while needs no large buffer.
-    pub(crate) async fn fill_idle(&mut self, silence: Duration) -> Result<usize, WireError> {
-        let kept = BUFFER_KEPT.min(silence);
+    /// As [`Wire::fill`], between messages: who has been silent for as long as `kept` needs no large buffer.
+    pub(crate) async fn fill_idle(&mut self, kept: Duration, silence: Duration) -> Result<usize, WireError> {
+        let kept = kept.min(silence);
         match self.fill(kept).await {
             Err(WireError::Silent(_)) if kept < silence => {}
             other => return other,
@@ -220,7 +220,8 @@ impl Wire {
     }
 
     /// Sta13: after our last PDU, lets the peer close, since closing first with bytes unread would take
-    /// that PDU away from it. Whatever comes is thrown away.
+    /// that PDU away from it. Whatever comes is thrown away: a second A-ABORT (AA-7) would tell the peer
+    /// nothing that the last PDU did not.
     pub(crate) async fn await_close(&mut self, limit: Duration) {
         let mut discarded = [0; 512];
         let closed = async { while matches!(self.transport.read(&mut discarded).await, Ok(1..)) {} };
@@ -247,5 +248,34 @@ fn ended(error: io::Error) -> WireError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => WireError::Closed,
         _ => WireError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_idle_association_gives_its_large_buffer_back() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut wire = Wire::new(Box::new(near), 0);
+        wire.associated();
+        wire.expect_data();
+        assert_eq!(wire.framer.capacity(), LARGE_BUFFER);
+        let (soon, late) = (Duration::from_millis(1), Duration::from_millis(2));
+        assert!(matches!(wire.fill_idle(soon, late).await, Err(WireError::Silent(all)) if all == late));
+        assert_eq!(wire.framer.capacity(), SMALL_BUFFER);
+        far.write_all(b"abc").await.unwrap();
+        assert_eq!(wire.fill_idle(soon, Duration::from_secs(20)).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_short_pause_costs_no_buffer() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut wire = Wire::new(Box::new(near), 0);
+        wire.expect_data();
+        far.write_all(b"abc").await.unwrap();
+        assert_eq!(wire.fill_idle(BUFFER_KEPT, Duration::from_secs(20)).await.unwrap(), 3);
+        assert_eq!(wire.framer.capacity(), LARGE_BUFFER);
     }
 }

@@ -23,7 +23,7 @@ use crate::pdu::{Abort, RELEASE_RESPONSE, Rejection, read_request, write_fragmen
 use crate::service::{IncomingInstance, StorageService};
 use crate::sop_class::Named;
 use crate::state::{self, Action, State};
-use crate::wire::{Opening, Stranger, Transport, Wire, WireError};
+use crate::wire::{BUFFER_KEPT, Opening, Stranger, Transport, Wire, WireError};
 
 /// What the connections of one listener share.
 pub(crate) struct Shared<S> {
@@ -330,7 +330,7 @@ impl<S: StorageService> Session<'_, S> {
         let (wire, outstanding) = (&mut self.wire, &mut self.outstanding);
         let filled = async {
             if idle {
-                wire.fill_idle(timeouts.between_messages).await
+                wire.fill_idle(BUFFER_KEPT, timeouts.between_messages).await
             } else {
                 wire.fill(timeouts.within_message).await
             }
@@ -451,4 +451,70 @@ async fn commit<I: IncomingInstance>(incoming: I, limit: Duration) -> Result<I::
 fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
     let threads = may_block && Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
     if threads { tokio::task::block_in_place(run) } else { run() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Implementation;
+    use crate::message::Refusal;
+    use crate::service::StoreRequest;
+    use dokuei_types::{AeTitle, Uid};
+    use tokio::io::{AsyncReadExt, DuplexStream};
+
+    struct Nothing;
+
+    impl StorageService for Nothing {
+        type Incoming = Nothing;
+        fn begin(&self, _request: StoreRequest<'_>) -> Result<Nothing, Refusal> {
+            Ok(Nothing)
+        }
+    }
+
+    impl IncomingInstance for Nothing {
+        type Committed = ();
+        fn write(&mut self, _bytes: &[u8]) -> Result<(), Refusal> {
+            Ok(())
+        }
+        async fn commit(self) -> Result<(), Refusal> {
+            Ok(())
+        }
+    }
+
+    fn connection(
+        number: u64,
+        config: &Arc<ListenerConfig>,
+        shared: &Arc<Shared<Nothing>>,
+    ) -> (DuplexStream, impl Future<Output = ()> + Send + 'static) {
+        let (near, far) = tokio::io::duplex(64);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let half_open = shared.admission.connected(number, config.limits.half_open);
+        (far, serve_connection(Box::new(near), peer, number, config.clone(), shared.clone(), half_open))
+    }
+
+    #[tokio::test]
+    async fn a_thousand_connections_that_never_ask_cost_little_and_are_dropped_in_time() {
+        let implementation = Implementation { class_uid: Uid::new("1.2.3").unwrap(), version_name: "TEST 1".into() };
+        let mut config = ListenerConfig::new(AeTitle::new("NODE").unwrap(), implementation);
+        config.timeouts.artim = Duration::from_millis(20);
+        let config = Arc::new(config);
+        let shared = Arc::new(Shared {
+            service: Arc::new(Nothing),
+            counters: Arc::default(),
+            admission: Admission::default(),
+            shutdown: CancellationToken::new(),
+            broken_off: CancellationToken::new(),
+        });
+        let mut connections = Vec::new();
+        for number in 0..1000 {
+            let (far, served) = connection(number, &config, &shared);
+            assert!(size_of_val(&served) < 4096, "{} bytes a connection", size_of_val(&served));
+            connections.push((far, tokio::spawn(served)));
+        }
+        for (mut far, served) in connections {
+            assert_eq!(far.read(&mut [0; 16]).await.unwrap(), 0, "closed without a word");
+            served.await.unwrap();
+        }
+        assert_eq!(shared.counters.snapshot().half_open, 0);
+    }
 }

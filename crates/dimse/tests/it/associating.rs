@@ -1,62 +1,13 @@
 //! Who gets an association, and what is agreed, on the wire.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
-    AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult,
-    AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason, AssociationRJSource, Pdu,
-    PresentationContextResultReason, UserVariableItem,
+    AbortRQServiceProviderReason, AbortRQSource, Pdu, PresentationContextResultReason, UserVariableItem,
 };
-use dokuei_dimse::AcceptPolicy;
 
 use crate::support::{CT, EXPLICIT, Node, Script, bytes_of, proposed, request, until};
-
-async fn check_rejected(node: &Node, called: &str, result: AssociationRJResult, source: AssociationRJSource) {
-    let mut script = Script::connect(node.address).await;
-    let mut request = request(vec![proposed(1, CT, EXPLICIT)], 0);
-    request.called_ae_title = called.into();
-    script.send(&bytes_of(&request.into())).await;
-    assert_eq!(script.pdu().await, Some(Pdu::AssociationRJ(AssociationRJ { result, source })));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_rejected_for_good_and_crowds_for_now() {
-    let node = Node::start(|config| config.limits.associations_per_peer = 2);
-    let unknown_called = AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
-    check_rejected(&node, "OTHER", AssociationRJResult::Permanent, unknown_called).await;
-
-    let (mut first, _second) = (Script::associated(node.address).await, Script::associated(node.address).await);
-    let limit = AssociationRJSource::ServiceProviderPresentation(
-        AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
-    );
-    check_rejected(&node, "NODE", AssociationRJResult::Transient, limit).await;
-    first.release().await;
-    drop(first);
-    until("the released association is counted off", || node.counters.snapshot().open == 1).await;
-    drop(Script::associated(node.address).await);
-
-    node.memory.congested.store(true, std::sync::atomic::Ordering::SeqCst);
-    let congestion = AssociationRJSource::ServiceProviderPresentation(
-        AssociationRJServiceProviderPresentationReason::TemporaryCongestion,
-    );
-    check_rejected(&node, "NODE", AssociationRJResult::Transient, congestion).await;
-    assert_eq!(node.counters.snapshot().rejected, 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_config_holds_for_the_next_association() {
-    let node = Node::start(|_| {});
-    drop(Script::associated(node.address).await);
-    node.config.send_modify(|config| {
-        let mut changed = config.as_ref().clone();
-        changed.accept = AcceptPolicy::Listed(vec![]);
-        *config = Arc::new(changed);
-    });
-    let unknown_calling = AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::CallingAETitleNotRecognized);
-    check_rejected(&node, "NODE", AssociationRJResult::Permanent, unknown_calling).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_hundred_and_twenty_eight_contexts_with_every_transfer_syntax() {
@@ -125,6 +76,9 @@ async fn what_is_no_request_is_aborted_as_by_the_user() {
     let node = Node::start(|config| config.limits.associate_request_bytes = 4096);
     for bytes in [
         bytes_of(&Pdu::ReleaseRQ),              // wrong type
+        vec![2, 0, 0, 0, 0, 0],                 // wrong type
+        vec![3, 0, 0, 0, 0, 4, 0, 1, 1, 1],     // wrong type
+        bytes_of(&Pdu::ReleaseRP),              // wrong type
         bytes_of(&Pdu::PData { data: vec![] }), // wrong type
         vec![1, 0, 0, 0, 0x10, 1],              // too long
         vec![1, 0, 0, 0, 0, 2, 0, 1],           // too short for what it is
@@ -134,6 +88,9 @@ async fn what_is_no_request_is_aborted_as_by_the_user() {
         script.send(&bytes).await;
         script.check_aborted(AbortRQSource::ServiceUser).await;
     }
+    let mut aborting = Script::connect(node.address).await;
+    aborting.send(&bytes_of(&Pdu::AbortRQ { source: AbortRQSource::ServiceUser })).await;
+    aborting.check_closed().await;
     let mut tls = Script::connect(node.address).await;
     tls.send(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await;
     tls.check_closed().await;

@@ -7,7 +7,9 @@ use dicom_dictionary_std::tags;
 use dicom_ul::pdu::{AbortRQServiceProviderReason as Reason, AbortRQSource, Pdu};
 use dokuei_dimse::message::{CommandWriter, NO_DATA_SET, store_request};
 
-use crate::support::{CT, Node, Script, bytes_of, data_pdu, store_pdus, uid, until, value};
+use crate::support::{
+    CT, EXPLICIT, Node, Script, bytes_of, data_pdu, proposed, request, store_pdus, uid, until, value,
+};
 
 async fn check(what: &str, bytes: Vec<u8>, reason: Reason) {
     let node = Node::start(|config| config.limits.pdu_length = 4096);
@@ -38,9 +40,24 @@ async fn breaches_of_the_protocol_are_aborted_with_their_reason() {
     check("data before a command", data_pdu(vec![value(1, false, true, b"x")]), Reason::UnexpectedPduParameter).await;
     check("two commands", [command(&store), command(&store)].concat(), Reason::UnexpectedPduParameter).await;
     check("no command set", command(&[1, 2, 3]), Reason::InvalidPduParameter).await;
+    check("A-ASSOCIATE-RJ", vec![3, 0, 0, 0, 0, 4, 0, 1, 1, 1], Reason::UnexpectedPdu).await;
+    check("A-RELEASE-RQ of five bytes", vec![5, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0], Reason::InvalidPduParameter).await;
+    check("A-ABORT of 4 GiB", vec![7, 0, 0xFF, 0xFF, 0xFF, 0xFF], Reason::InvalidPduParameter).await;
+    check("a rest too short for a value", vec![4, 0, 0, 0, 0, 5], Reason::InvalidPduParameter).await;
     check("a response", command(&response), Reason::UnexpectedPduParameter).await;
     check("release within a message", [command(&store), bytes_of(&Pdu::ReleaseRQ)].concat(), Reason::UnexpectedPdu)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_stays_in_its_context() {
+    let node = Node::start(|_| {});
+    let mut script = Script::connect(node.address).await;
+    script.associate(&request(vec![proposed(1, CT, EXPLICIT), proposed(3, CT, EXPLICIT)], 0)).await;
+    let command = store_request(1, &uid(CT), &uid("1.2.3"));
+    script.send(&data_pdu(vec![value(1, true, true, &command), value(3, false, true, b"data")])).await;
+    script.check_aborted(AbortRQSource::ServiceProvider(Reason::UnexpectedPduParameter)).await;
+    until("what was begun is discarded", || node.memory.discarded.load(SeqCst) == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dimse::message::{CommandWriter, NO_DATA_SET, store_request};
+use dokuei_dimse::message::{CommandSet, CommandWriter, NO_DATA_SET, store_request};
 use dokuei_dimse::{Association, ProposedContext, StoreItem};
 use dokuei_types::DimseStatus;
 
@@ -48,15 +48,63 @@ async fn a_message_may_be_cut_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_maximum_length_of_a_peer_gets_its_response() {
+async fn any_maximum_length_of_a_peer_is_kept_to() {
     let node = Node::start(|_| {});
-    for (maximum, message_id) in [(0, 1), (8, 2), (9, 3), (128, 4), (u32::MAX, 5)] {
+    for maximum in [0, 8, 9, 12, 128, 1 << 31, u32::MAX] {
         let mut script = Script::connect(node.address).await;
         script.associate(&request(vec![proposed(1, CT, EXPLICIT)], maximum)).await;
-        script.send(&store_pdus(1, message_id, "1.2.3", b"data")).await;
-        assert_eq!(script.status(message_id).await, 0, "{maximum}");
+        script.send(&store_pdus(1, 1, "1.2.3", b"data")).await;
+        let mut answer = Vec::new();
+        loop {
+            let pdu = script.bytes().await.unwrap();
+            assert!(maximum == 0 || pdu.len() <= 6 + maximum as usize, "{maximum}: {pdu:02X?}");
+            assert!(pdu.len() % 2 == 0, "fragments are even");
+            answer.extend_from_slice(&pdu[12..]);
+            if pdu[11] & 2 != 0 {
+                break;
+            }
+        }
+        assert_eq!(CommandSet::parse(answer).unwrap().status(), Some(DimseStatus::SUCCESS), "{maximum}");
         script.release().await;
     }
+}
+
+/// A data set of some size in values of one byte each, with empty ones between, as many to a PDU as fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_may_be_as_many_and_as_short_as_a_pdu_allows() {
+    let node = Node::start(|_| {});
+    let mut script = Script::associated(node.address).await;
+    let data = pattern(3, 5001);
+    let mut stream = data_pdu(vec![value(1, true, true, &store_request(1, &uid(CT), &uid("1.2.1")))]);
+    for bytes in data.chunks(500) {
+        let mut values: Vec<_> = bytes.iter().map(|byte| value(1, false, false, &[*byte])).collect();
+        values.push(value(1, false, false, b""));
+        stream.extend(data_pdu(values));
+    }
+    stream.extend(data_pdu(vec![value(1, false, true, b"")]));
+    script.send(&stream).await;
+    assert_eq!(script.status(1).await, 0);
+    script.release().await;
+    assert_eq!(node.memory.kept(), [kept("1.2.1", &data)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_may_share_a_pdu_and_a_pdu_may_be_empty() {
+    let node = Node::start(|_| {});
+    let mut script = Script::associated(node.address).await;
+    let command = |id, instance| value(1, true, true, &store_request(id, &uid(CT), &uid(instance)));
+    let shared = data_pdu(vec![
+        command(1, "1.2.1"),
+        value(1, false, true, b"one"),
+        command(2, "1.2.2"),
+        value(1, false, true, b"two"),
+    ]);
+    let empty = [4, 0, 0, 0, 0, 0];
+    script.send(&[&empty[..], &shared, &empty].concat()).await;
+    assert_eq!(script.status(1).await, 0);
+    assert_eq!(script.status(2).await, 0);
+    script.release().await;
+    assert_eq!(node.memory.kept(), [kept("1.2.1", b"one"), kept("1.2.2", b"two")]);
 }
 
 /// What it is, presentation context, command set, data set, status expected.

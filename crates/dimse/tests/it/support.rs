@@ -327,17 +327,22 @@ impl Script {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// The next PDU; `None` at the end of the connection.
-    pub(crate) async fn pdu(&mut self) -> Option<Pdu> {
+    /// The next PDU as it came; `None` at the end of the connection.
+    pub(crate) async fn bytes(&mut self) -> Option<Vec<u8>> {
         let read = async {
             let mut bytes = vec![0; 6];
             self.stream.read_exact(&mut bytes).await.ok()?;
             let length = u32::from_be_bytes(bytes[2..6].try_into().unwrap());
             bytes.resize(6 + length as usize, 0);
             self.stream.read_exact(&mut bytes[6..]).await.ok()?;
-            read_pdu(&mut bytes.as_slice(), MAXIMUM_PDU_SIZE, false).unwrap()
+            Some(bytes)
         };
         timeout(PATIENCE, read).await.expect("the node answers or closes")
+    }
+
+    /// The next PDU; `None` at the end of the connection.
+    pub(crate) async fn pdu(&mut self) -> Option<Pdu> {
+        read_pdu(&mut self.bytes().await?.as_slice(), MAXIMUM_PDU_SIZE, false).unwrap()
     }
 
     /// The next command set, of however many fragments.

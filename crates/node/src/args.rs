@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Match(Match),
     /// Model packages: list, verify.
     Models(Models),
+    /// Make the [[user]] entry for a name and the passcode on standard input.
+    User(User),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +66,13 @@ pub(crate) struct Serve {
     /// Log as JSON, one object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct User {
+    /// The name a sender gives.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
 }
 
 /// Titles and limits of an association we request.

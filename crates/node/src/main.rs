@@ -19,6 +19,7 @@ mod route_match;
 mod send;
 mod serve;
 mod site;
+mod users;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Failed(arguments) => inspect::failed(arguments),
         Command::Replay(arguments) => inspect::replay(arguments),
         Command::Models(arguments) => packages::run(arguments),
+        Command::User(arguments) => users::run(arguments),
     }
 }
 

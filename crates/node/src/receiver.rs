@@ -66,6 +66,14 @@ impl StorageService for Receiver {
             scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &Limits::default()),
         })
     }
+
+    fn is_congested(&self) -> bool {
+        let room = self.store.room();
+        if let Err(error) = &room {
+            tracing::warn!(error = error as &dyn std::error::Error, "no room for instances");
+        }
+        room.is_err()
+    }
 }
 
 impl IncomingInstance for Receiving {
@@ -143,4 +151,27 @@ fn refusal(error: &StoreError) -> Refusal {
     };
     tracing::warn!(status = %status, error = error as &dyn std::error::Error, "C-STORE refused");
     Refusal { status, comment: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use dokuei_store::StoreConfig;
+
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut StoreConfig), congested: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StoreConfig { disk_free_min: 0, ..StoreConfig::new(folder.path()) };
+        change(&mut config);
+        let receiver = Receiver::new(Store::open(config).unwrap(), AeTitle::new("NODE").unwrap());
+        assert_eq!(receiver.is_congested(), congested);
+        receiver.store.close();
+    }
+
+    #[test]
+    fn a_store_that_would_refuse_instances_is_congested() {
+        check(|_| {}, false);
+        check(|config| config.queue_max = 0, true);
+        check(|config| config.disk_free_min = u64::MAX, true);
+    }
 }

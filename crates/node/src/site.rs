@@ -13,6 +13,7 @@ use crate::config::{Accept, ConfigError, ConfigFile, Node, Problem, ResultObject
 use crate::destination::DicomDestination;
 use crate::packages;
 use crate::requestor::{self, implementation};
+use crate::users::KnownUsers;
 
 /// Everything the node is told, ready to be used.
 pub(crate) struct Site {
@@ -124,12 +125,17 @@ impl Site {
                     .collect(),
             ),
         };
+        let users = config.users.iter().map(|user| (user.as_ref().name.clone(), user.as_ref().passcode.clone()));
+        listener.users = KnownUsers::of(users.collect()).map(|users| Arc::new(users) as _);
         let limits = &config.limits;
         listener.limits.associations = limits.associations;
         listener.limits.associations_per_peer = limits.associations_per_peer;
         listener.limits.half_open = limits.connections_pending;
         listener.limits.pdu_length = u32::try_from(limits.pdu_length.0).unwrap_or(u32::MAX);
+        listener.limits.operations_window = limits.operations_window.get();
+        listener.limits.command_set_bytes = usize::try_from(limits.command_set_size.0).unwrap_or(usize::MAX);
         listener.limits.instance_size = limits.instance_size.0;
+        listener.limits.bytes_per_second_min = limits.bytes_per_second_min;
         listener.timeouts = Timeouts {
             artim: limits.associate_timeout.0,
             between_messages: limits.idle_timeout.0,
@@ -215,6 +221,13 @@ fn same_names(file: &ConfigFile, problems: &mut Vec<Problem>) {
         if !names.insert(entry.as_ref().name.as_str()) {
             let span = file.find(entry.span(), &entry.as_ref().name);
             problems.push(file.problem(span, format!("a second destination is named {:?}", entry.as_ref().name)));
+        }
+    }
+    let mut users = BTreeSet::new();
+    for entry in &file.config.users {
+        if !users.insert(entry.as_ref().name.as_str()) {
+            let span = file.find(entry.span(), &entry.as_ref().name);
+            problems.push(file.problem(span, format!("a second user is named {:?}", entry.as_ref().name)));
         }
     }
 }

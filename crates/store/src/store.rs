@@ -133,13 +133,25 @@ impl Store {
     /// [`StoreError::DiskLow`] below the watermark, [`StoreError::QueueFull`] when too much work waits,
     /// [`StoreError::File`] when the disk fails: all before any byte of the data set is read.
     pub fn receive(&self, arrival: Arrival) -> Result<Incoming, StoreError> {
+        self.room_for(arrival.file_meta.len() as u64)?;
+        Incoming::begin(Arc::clone(&self.inner), arrival)
+    }
+
+    /// Whether an instance would be taken now, asked before a peer is let in to send.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive): what it would refuse an instance for.
+    pub fn room(&self) -> Result<(), StoreError> {
+        self.room_for(0)
+    }
+
+    fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
         let depth = self.queue_depth();
         let max = self.inner.config.queue_max;
         if depth >= max {
             return Err(StoreError::QueueFull { depth, max });
         }
-        self.inner.gauge.take(arrival.file_meta.len() as u64)?;
-        Incoming::begin(Arc::clone(&self.inner), arrival)
+        self.inner.gauge.take(bytes)
     }
 
     /// Jobs that wait or run, those of arrivals included that the index does not hold yet.

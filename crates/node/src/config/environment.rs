@@ -26,8 +26,9 @@ pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<Str
         node { ae_title, listen, data_dir, accept, durability, store_private_sop_classes, workers, serial_number }
         http { listen }
         limits {
-            associations, associations_per_peer, connections_pending, pdu_length, instance_size, disk_free_min,
-            queue_depth, associate_timeout, idle_timeout, stall_timeout, drain_timeout, pixels_per_frame
+            associations, associations_per_peer, connections_pending, pdu_length, operations_window, command_set_size,
+            instance_size, disk_free_min, queue_depth, associate_timeout, idle_timeout, stall_timeout,
+            bytes_per_second_min, drain_timeout, pixels_per_frame
         }
     );
     problems

@@ -115,6 +115,8 @@ mod tests {
             ("[limits]\nidle_timeout = \"30\"\n", ["dokuei.toml:2", "not a duration", "one of ms"]),
             ("[[peer]]\naddress = \"10.0.1.0/24\"\n", ["dokuei.toml:1", "missing field", "ae_title"]),
             ("[[peer]]\nae_title = \"ABCDEFGHIJKLMNOPQRST\"\n", ["dokuei.toml:2", "at most 16", "20"]),
+            ("[limits]\noperations_window = 0\n", ["dokuei.toml:2", "nonzero", "0"]),
+            ("[[user]]\nname = \"a\"\npasscode = \"secret\"\n", ["dokuei.toml:3", "dokuei user", "ROUNDS:SALT:HASH"]),
             ("[[route]]\nname = \"a\"\ntrigger = \"image\"\n", ["dokuei.toml:3", "instance", "study"]),
         ] {
             let report = check(text).unwrap_err();
@@ -125,11 +127,12 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 8] = [
+    const SECTIONS: [(&str, &str); 9] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("limits", "[limits]"),
         ("peer", "[[peer]]"),
+        ("user", "[[user]]"),
         ("destination", "[[destination]]"),
         ("model", "[[model]]"),
         ("model.finding.NAME", "[[model]]\npath = \"p\"\n[model.finding.f]"),

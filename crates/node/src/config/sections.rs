@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::users::PasscodeHash;
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,
+    #[serde(rename = "user")]
+    pub(crate) users: Vec<Spanned<User>>,
     #[serde(rename = "destination")]
     pub(crate) destinations: Vec<Spanned<Destination>>,
     #[serde(rename = "model")]
@@ -94,6 +99,10 @@ pub(crate) struct Limits {
     pub(crate) connections_pending: usize,
     /// Longest P-DATA-TF PDU we offer to receive.
     pub(crate) pdu_length: ByteSize,
+    /// Operations of one association that wait for their responses, where a sender asks for more than one.
+    pub(crate) operations_window: NonZeroU16,
+    /// Longest command set of a message.
+    pub(crate) command_set_size: ByteSize,
     /// Longest data set of one instance.
     pub(crate) instance_size: ByteSize,
     /// Free space below which new instances are refused.
@@ -106,6 +115,8 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Interval,
     /// Silence of a peer within a message.
     pub(crate) stall_timeout: Interval,
+    /// Bytes a second below which a peer is too slow within a message, measured over `stall_timeout`.
+    pub(crate) bytes_per_second_min: u64,
     /// From SIGTERM to the abort of associations still open.
     pub(crate) drain_timeout: Interval,
     /// Pixels of one frame that is decoded.
@@ -119,12 +130,15 @@ impl Default for Limits {
             associations_per_peer: 64,
             connections_pending: 1024,
             pdu_length: ByteSize(128 << 10),
+            operations_window: NonZeroU16::MIN.saturating_add(15),
+            command_set_size: ByteSize(64 << 10),
             instance_size: ByteSize(4 << 30),
             disk_free_min: ByteSize(5 << 30),
             queue_depth: 1_000_000,
             associate_timeout: Interval(Duration::from_secs(30)),
             idle_timeout: Interval(Duration::from_secs(600)),
             stall_timeout: Interval(Duration::from_secs(60)),
+            bytes_per_second_min: 256,
             drain_timeout: Interval(Duration::from_secs(30)),
             pixels_per_frame: 1 << 26,
         }
@@ -139,6 +153,16 @@ pub(crate) struct Peer {
     pub(crate) ae_title: AeTitle,
     /// The address or network it calls from; any when left out.
     pub(crate) address: Option<Network>,
+}
+
+/// `[[user]]`: one whose name lets a peer associate; with any, no peer may without.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct User {
+    /// The name it gives.
+    pub(crate) name: String,
+    /// What its passcode has to fit; the name alone is enough when left out.
+    pub(crate) passcode: Option<PasscodeHash>,
 }
 
 /// An address or a network in CIDR notation.

@@ -90,6 +90,10 @@ pub(super) fn identify(variables: &[UserVariableItem], config: &ListenerConfig) 
         let name = String::from_utf8(name).ok().filter(|name| users.recognizes(name, passcode))?;
         Some(User { name, response_requested: identity.positive_response_requested() })
     });
+    if known.is_none() {
+        // The peer is told no reason; whoever looks into it here needs one. The name may be a passcode misplaced.
+        tracing::warn!("user identity is missing or not recognized");
+    }
     known.map(Some).ok_or(Rejection::USER_IDENTITY)
 }
 

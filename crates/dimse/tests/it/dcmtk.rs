@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, StoreItem, echo};
 use dokuei_types::DimseStatus;
 use tokio::process::{Child, Command};
 
-use crate::support::{CT, EXPLICIT, Node, PATIENCE, ae, implementation, uid, until};
+use crate::support::{CT, EXPLICIT, Node, OneUser, PATIENCE, ae, implementation, uid, until};
 
 fn missing(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -127,6 +128,19 @@ async fn its_senders_have_no_complaint() {
     }
     let counters = node.counters.snapshot();
     assert_eq!((counters.echoes, counters.instances, counters.refused, counters.aborted), (3, 15, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_users_are_known_and_told_so() {
+    if missing("storescu") {
+        return;
+    }
+    let node = Node::start(|config| config.users = Some(Arc::new(OneUser)));
+    let folder = Folder::new("user");
+    let path = folder.0.join("instance");
+    std::fs::write(&path, file("1.2.3.4.5.1")).unwrap();
+    run("storescu", &["-d", "--user", "Jo", "--password", "sesame", "--pos-response"], &node, &[&path]).await;
+    assert_eq!(node.memory.kept().len(), 1);
 }
 
 async fn storescp(folder: &Folder) -> (Child, RequestorConfig) {

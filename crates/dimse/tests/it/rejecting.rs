@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{AssociationRQ, Pdu, UserIdentity, UserIdentityType, UserVariableItem};
-use dokuei_dimse::{AcceptPolicy, Peer, Users};
+use dokuei_dimse::{AcceptPolicy, Peer};
 
-use crate::support::{CT, EXPLICIT, Node, Script, ae, bytes_of, proposed, request, until};
+use crate::support::{CT, EXPLICIT, Node, OneUser, Script, ae, bytes_of, proposed, request, until};
 
 /// Result, source and reason.
 type Rejection = [u8; 3];
@@ -111,15 +111,6 @@ async fn a_storage_without_room_turns_instances_away_and_no_echo() {
     check(&node, &changed(|request| request.called_ae_title = "OTHER".into()), CALLED_AE).await;
     node.memory.congested.store(false, SeqCst);
     drop(Script::associated(node.address).await);
-}
-
-#[derive(Debug)]
-struct OneUser;
-
-impl Users for OneUser {
-    fn recognizes(&self, name: &str, passcode: Option<&[u8]>) -> bool {
-        name == "Jo" && passcode == Some(b"sesame")
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

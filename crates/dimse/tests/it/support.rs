@@ -14,7 +14,7 @@ use dicom_ul::pdu::{
 use dokuei_dimse::message::{CommandSet, store_request};
 use dokuei_dimse::{
     Counters, Implementation, IncomingInstance, ListenerConfig, Refusal, RequestorConfig, StorageService, StoreRequest,
-    bind, serve,
+    Users, bind, serve,
 };
 use dokuei_types::{AeTitle, DimseStatus, Uid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -191,6 +191,16 @@ impl Drop for Arriving {
         if self.entry.is_some() {
             self.discarded.fetch_add(1, SeqCst);
         }
+    }
+}
+
+/// Knows Jo, whose passcode is sesame.
+#[derive(Debug)]
+pub(crate) struct OneUser;
+
+impl Users for OneUser {
+    fn recognizes(&self, name: &str, passcode: Option<&[u8]>) -> bool {
+        name == "Jo" && passcode == Some(b"sesame")
     }
 }
 

@@ -10,7 +10,7 @@ mod peer;
 mod process;
 
 pub use dokuei_testkit::real_files;
-pub use node::{Node, dokuei, dokuei_failing};
+pub use node::{Node, dokuei, dokuei_failing, user_entry};
 pub use orthanc::Orthanc;
 pub use peer::{Storescp, pydicom, run, tool, validators};
 pub use process::{Server, free_port, wait_for};

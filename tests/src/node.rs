@@ -1,5 +1,6 @@
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -43,6 +44,19 @@ pub fn dokuei_failing(arguments: &[&str]) -> (i32, String) {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "dokuei {arguments:?} succeeded\n{stderr}");
     (output.status.code().expect("an exit code"), stderr)
+}
+
+/// The `[[user]]` entry that `dokuei user` makes.
+///
+/// # Panics
+/// When it fails.
+#[must_use]
+pub fn user_entry(name: &str, passcode: &str) -> String {
+    let mut child = command(&["user", name]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    writeln!(child.stdin.take().expect("a pipe"), "{passcode}").expect("it reads the passcode");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "dokuei user: {}", output.status);
+    String::from_utf8(output.stdout).expect("TOML")
 }
 
 /// A running `dokuei serve`.

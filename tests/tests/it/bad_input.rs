@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use dokuei_tests::{Node, dokuei, dokuei_failing, run, tool};
+use dokuei_tests::{Node, dokuei, dokuei_failing, run, tool, user_entry};
 use tempfile::tempdir;
 
 use crate::radiographs::write;
@@ -32,6 +32,7 @@ fn a_wrong_configuration_names_file_line_key_and_what_is_allowed() {
     check("[[route]]\nname = \"a\"\nwhen = [\"modalty == 'CR'\"]\n", &["site.toml:3", "modalty", "modality"]);
     check("[[model]]\npath = \"no/such/package\"\n", &["site.toml:2", "no/such/package"]);
     check("[node]\nlisten = \"0.0.0.0:0\"\n", &["accept", "peer"]);
+    check("[[user]]\nname = \"a\"\n[[user]]\nname = \"a\"\n", &["site.toml:4", "second user"]);
 }
 
 #[test]
@@ -72,10 +73,10 @@ fn a_full_disk_refuses_new_images_and_keeps_what_it_has() {
     let port = node.port.to_string();
     let output = run(Command::new(&storescu).args(["-v", "-aec", "DOKUEI", "127.0.0.1", &port]).arg(&files[1]));
     let words = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(
-        words.to_lowercase().contains("a700") || words.contains("OutOfResources") || words.contains("Refused"),
-        "{words}"
-    );
+    // Heard before an image is sent; who is associated already gets A700.
+    assert!(words.contains("Transient") && words.to_lowercase().contains("temporary congestion"), "{words}");
+    let address = format!("127.0.0.1:{}", node.port);
+    assert!(!dokuei(&["echo", &address, "--called", "DOKUEI"]).is_empty());
     assert_eq!(node.count(["instances", "received"]), 1);
     assert!(node.is_running());
 }
@@ -103,4 +104,22 @@ address = "10.0.0.0/8"
         assert!(stderr.to_lowercase().contains("calling ae"), "{stderr}");
     }
     assert!(node.is_running());
+}
+
+#[test]
+fn only_known_users_associate() {
+    let Some(storescu) = tool("storescu") else { return };
+    let folder = tempdir().unwrap();
+    let files = write(&folder.path().join("images"), 1);
+    let mut node = Node::start(&folder.path().join("node"), &user_entry("Jo", "sesame"));
+    let port = node.port.to_string();
+    let send = |who: &[&str]| {
+        let to = ["-aec", "DOKUEI", "127.0.0.1", &port];
+        run(Command::new(&storescu).args(who).args(to).arg(&files[0])).status.success()
+    };
+    assert!(!send(&[]));
+    assert!(!send(&["--user", "Jo"]));
+    assert!(!send(&["--user", "Jo", "--password", "simsim"]));
+    assert!(send(&["--user", "Jo", "--password", "sesame", "--pos-response"]));
+    node.wait_until_settled(1);
 }

@@ -45,7 +45,9 @@ fn parse(
     folder: PathBuf,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<ConfigFile, ConfigError> {
-    let mut config: Config = match toml::from_str(&text) {
+    let read = toml::from_str(&text);
+    let text = without_passcodes(&text);
+    let mut config: Config = match read {
         Ok(config) => config,
         Err(error) => {
             let problem = Problem::new(error.message());
@@ -59,6 +61,15 @@ fn parse(
     let problems = environment::overlay(&mut config, variable);
     let file = ConfigFile { config, name, text, folder };
     if problems.is_empty() { Ok(file) } else { Err(file.invalid(problems)) }
+}
+
+/// The text as reports may show it, which end up in logs: as long, each passcode hidden to the end of its line.
+fn without_passcodes(text: &str) -> String {
+    let hidden = |line: &str| match line.find("passcode") {
+        Some(at) => line[..at].to_owned() + "passcode" + &"*".repeat(line.len() - at - "passcode".len()),
+        None => line.to_owned(),
+    };
+    text.split('\n').map(hidden).collect::<Vec<_>>().join("\n")
 }
 
 impl ConfigFile {
@@ -124,6 +135,15 @@ mod tests {
                 assert!(report.contains(word), "{word} is not in\n{report}");
             }
         }
+    }
+
+    #[test]
+    fn no_report_shows_a_passcode() {
+        let user = "[[user]]\nname = \"a\"\npasscode = \"sécret\"\n";
+        let report = check(user).unwrap_err();
+        assert!(report.contains("name = \"a\"") && !report.contains("cret"), "{report}");
+        let report = check("user = [{ name = \"a\", passcode = \"secret\" }]\nnode = 7\n").unwrap_err();
+        assert!(!report.contains("secret"), "{report}");
     }
 
     /// The sections, and how a text with only an unknown key in each begins.

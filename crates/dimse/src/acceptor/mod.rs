@@ -1,6 +1,7 @@
 //! The side that is called: decides about associations, serves them, and drains on shutdown.
 
 mod admission;
+mod established;
 mod inbound;
 mod listener;
 mod negotiation;

@@ -2,28 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dicom_ul::pdu::AssociationRQ;
-use dokuei_types::DimseStatus;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Admitted, HalfOpen};
-use super::inbound::{Arrival, Inbound, Operation, Work};
+use super::established::Established;
+use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
-use super::outstanding::Outstanding;
-use super::pace::Pace;
 use crate::config::{ListenerConfig, canonical};
 use crate::counters::{Counters, Gauge, add};
-use crate::message::{CommandSet, StoreFault, response};
-use crate::pdu::{Abort, RELEASE_RESPONSE, Rejection, read_request, write_fragments};
-use crate::service::{IncomingInstance, StorageService};
+use crate::pdu::{Abort, Rejection, read_request};
+use crate::service::StorageService;
 use crate::sop_class::Named;
 use crate::state::{self, Action, State};
-use crate::wire::{BUFFER_KEPT, Opening, Stranger, Transport, Wire, WireError};
+use crate::wire::{Opening, Stranger, Transport, Wire, WireError};
 
 /// What the connections of one listener share.
 pub(crate) struct Shared<S> {
@@ -34,16 +30,6 @@ pub(crate) struct Shared<S> {
     pub(crate) shutdown: CancellationToken,
     /// End at once.
     pub(crate) broken_off: CancellationToken,
-}
-
-/// How an association ended.
-#[derive(Debug)]
-enum Ended {
-    Released,
-    ByPeer(Abort),
-    Draining,
-    Broken(WireError),
-    TooSlow { bytes_per_second: u64 },
 }
 
 /// Serves one connection until it is closed.
@@ -80,17 +66,8 @@ pub(crate) async fn serve_connection<S: StorageService>(
         "association accepted"
     );
     let open = (admitted, Gauge::new(&shared.counters.open));
-    let session = Session {
-        inbound: Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits),
-        outstanding: Outstanding::default(),
-        wire,
-        negotiated,
-        config: &config,
-        shared: &shared,
-        out: Vec::new(),
-        done: Done::default(),
-    };
-    let (mut wire, last_words) = session.run().await;
+    let inbound = Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits);
+    let (mut wire, last_words) = Established::new(wire, inbound, negotiated, &config, &shared).run().await;
     // The association is over and its place is free; only the connection is left.
     drop(open);
     if let Some(pdu) = last_words {
@@ -201,254 +178,8 @@ fn mistaken(stranger: Stranger) -> &'static str {
     }
 }
 
-/// What an association achieved, for its last log line.
-#[derive(Debug, Default)]
-struct Done {
-    instances: u64,
-    refused: u64,
-    bytes: u64,
-}
-
-/// A C-STORE whose instance was handed to the storage, and what came of it.
-struct Settled<C> {
-    context: u8,
-    command: CommandSet,
-    outcome: Result<C, StoreFault>,
-}
-
-type Committed<S> = <<S as StorageService>::Incoming as IncomingInstance>::Committed;
-
-struct Session<'a, S: StorageService> {
-    wire: Wire,
-    inbound: Inbound<S>,
-    outstanding: Outstanding<Settled<Committed<S>>>,
-    negotiated: Arc<Negotiated>,
-    config: &'a ListenerConfig,
-    shared: &'a Shared<S>,
-    out: Vec<u8>,
-    done: Done,
-}
-
-impl<S: StorageService> Session<'_, S> {
-    /// Serves until the association ends; gives back the connection and the PDU that is to end it.
-    async fn run(mut self) -> (Wire, Option<[u8; 10]>) {
-        let broken_off = self.shared.broken_off.clone();
-        let ended = tokio::select! {
-            biased;
-            () = broken_off.cancelled() => Ended::Draining,
-            ended = self.serve() => ended,
-        };
-        let Done { instances, refused, bytes } = self.done;
-        if !matches!(ended, Ended::Released) {
-            add(&self.shared.counters.aborted, 1);
-        }
-        let last_words = match &ended {
-            Ended::Released => {
-                info!(instances, refused, bytes, "association released");
-                Some(RELEASE_RESPONSE)
-            }
-            Ended::ByPeer(abort) => {
-                warn!(instances, refused, bytes, "association aborted by the peer, {abort}");
-                None
-            }
-            Ended::Draining => {
-                info!(instances, refused, bytes, "association aborted: the node is shutting down");
-                Some(Abort::USER.to_pdu())
-            }
-            Ended::TooSlow { bytes_per_second } => {
-                warn!(instances, refused, bytes, bytes_per_second, "association aborted: the peer is too slow");
-                Some(Abort::USER.to_pdu())
-            }
-            Ended::Broken(error) => {
-                warn!(instances, refused, bytes, error = error as &dyn std::error::Error, "association broken off");
-                match error {
-                    WireError::Protocol(error) => Some(error.abort().to_pdu()),
-                    WireError::Silent(_) => Some(Abort::USER.to_pdu()),
-                    WireError::Closed | WireError::Io(_) => None,
-                }
-            }
-        };
-        (self.wire, last_words)
-    }
-
-    async fn serve(&mut self) -> Ended {
-        loop {
-            if let Err(ended) = self.step().await {
-                return ended;
-            }
-        }
-    }
-
-    /// Takes in the next message, or makes room for it where the window is full.
-    async fn step(&mut self) -> Result<(), Ended> {
-        if self.outstanding.waiting() >= usize::from(self.negotiated.operations_window) {
-            self.outstanding.some_ready().await;
-            return self.answer_ready().await.map_err(Ended::Broken);
-        }
-        match self.receive().await? {
-            Arrival::Release => {
-                self.answer_all().await.map_err(Ended::Broken)?;
-                Err(Ended::Released)
-            }
-            Arrival::Abort(abort) => Err(Ended::ByPeer(abort)),
-            Arrival::Operation(operation) => self.perform(operation).await.map_err(Ended::Broken),
-        }
-    }
-
-    /// Reads until something whole has arrived, answering meanwhile what becomes durable.
-    async fn receive(&mut self) -> Result<Arrival<S::Incoming>, Ended> {
-        let mut pace = Pace::new(self.config.limits.bytes_per_second_min, self.config.timeouts.within_message);
-        loop {
-            if self.inbound.is_idle() && self.shared.shutdown.is_cancelled() {
-                self.answer_all().await.map_err(Ended::Broken)?;
-                return Err(Ended::Draining);
-            }
-            let (inbound, framer) = (&mut self.inbound, &mut self.wire.framer);
-            let taken = unblocked(inbound.may_block(framer.buffered()), || inbound.take(framer));
-            if let Some(arrival) = taken.map_err(|error| Ended::Broken(error.into()))? {
-                return Ok(arrival);
-            }
-            let idle = self.inbound.is_idle() && self.wire.framer.is_between_pdus();
-            if idle {
-                pace.restart();
-            }
-            let count = self.fill(idle).await.map_err(Ended::Broken)?;
-            self.answer_ready().await.map_err(Ended::Broken)?;
-            if let Some(bytes_per_second) = pace.too_slow(count) {
-                return Err(Ended::TooSlow { bytes_per_second });
-            }
-        }
-    }
-
-    /// Waits for more bytes; 0 when something else is to be done first.
-    async fn fill(&mut self, idle: bool) -> Result<usize, WireError> {
-        let timeouts = &self.config.timeouts;
-        if self.inbound.expects_data() {
-            self.wire.expect_data();
-        }
-        let waits = self.outstanding.waiting() > 0;
-        let (wire, outstanding) = (&mut self.wire, &mut self.outstanding);
-        let filled = async {
-            if idle {
-                wire.fill_idle(BUFFER_KEPT, timeouts.between_messages).await
-            } else {
-                wire.fill(timeouts.within_message).await
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.shared.shutdown.cancelled(), if idle => Ok(0),
-            () = outstanding.some_ready(), if waits => Ok(0),
-            filled = filled => filled,
-        }
-    }
-
-    async fn perform(&mut self, operation: Operation<S::Incoming>) -> Result<(), WireError> {
-        let Operation { context, command, work } = operation;
-        match work {
-            Work::Cancel => return Ok(()),
-            Work::Echo(status) => {
-                add(&self.shared.counters.echoes, 1);
-                self.answer(context, &command, status, "");
-            }
-            Work::Unrecognized => {
-                debug!(field = command.field(), "operation not supported");
-                // PS3.7 Annex C: 0211
-                self.answer(context, &command, DimseStatus::UNRECOGNIZED_OPERATION, "operation not supported");
-            }
-            Work::Store { received, outcome } => {
-                add(&self.shared.counters.bytes, received);
-                self.done.bytes = self.done.bytes.saturating_add(received);
-                self.store(context, command, outcome).await;
-            }
-        }
-        self.answer_ready().await
-    }
-
-    /// Has an instance made durable: here and now, unless a window lets the next be read meanwhile.
-    async fn store(&mut self, context: u8, command: CommandSet, incoming: Result<S::Incoming, StoreFault>) {
-        let limit = self.config.timeouts.commit;
-        let incoming = match incoming {
-            Ok(incoming) => incoming,
-            Err(fault) => return self.settle(Settled { context, command, outcome: Err(fault) }),
-        };
-        if self.negotiated.operations_window == 1 {
-            let outcome = commit(incoming, limit).await;
-            return self.settle(Settled { context, command, outcome });
-        }
-        let settled = async move { Settled { context, command, outcome: commit(incoming, limit).await } };
-        self.outstanding.push(settled).await;
-    }
-
-    /// Answers what is durable, in one write.
-    async fn answer_ready(&mut self) -> Result<(), WireError> {
-        for settled in self.outstanding.take_ready() {
-            self.settle(settled);
-        }
-        if !self.out.is_empty() {
-            self.wire.send(&self.out, self.config.timeouts.within_message).await?;
-            self.out.clear();
-        }
-        Ok(())
-    }
-
-    /// Answers everything that is outstanding, each when it is durable.
-    async fn answer_all(&mut self) -> Result<(), WireError> {
-        self.answer_ready().await?;
-        while self.outstanding.waiting() > 0 {
-            self.outstanding.some_ready().await;
-            self.answer_ready().await?;
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, settled: Settled<Committed<S>>) {
-        let Settled { context, command, outcome } = settled;
-        match outcome {
-            Ok(committed) => {
-                let status = self.success(&committed);
-                self.answer(context, &command, status, "");
-            }
-            Err(fault) => {
-                let status = self.failure(&fault);
-                self.answer(context, &command, status, &fault.to_string());
-            }
-        }
-    }
-
-    /// Puts a response to the ones that are to be sent.
-    fn answer(&mut self, context: u8, command: &CommandSet, status: DimseStatus, comment: &str) {
-        let answer = response(command, status, comment);
-        write_fragments(&mut self.out, context, true, &answer, self.negotiated.send_limit);
-    }
-
-    /// The only place that answers a C-STORE with success, and it takes the proof.
-    fn success(&mut self, _durable: &Committed<S>) -> DimseStatus {
-        add(&self.shared.counters.instances, 1);
-        self.done.instances = self.done.instances.saturating_add(1);
-        DimseStatus::SUCCESS
-    }
-
-    fn failure(&mut self, fault: &StoreFault) -> DimseStatus {
-        let status = fault.status();
-        add(&self.shared.counters.refused, 1);
-        self.done.refused = self.done.refused.saturating_add(1);
-        warn!(%status, %fault, "instance refused");
-        status
-    }
-}
-
-/// Waits for the storage to make an instance durable, at most `limit`: a storage that hangs must not
-/// take the association with it without a word.
-async fn commit<I: IncomingInstance>(incoming: I, limit: Duration) -> Result<I::Committed, StoreFault> {
-    match timeout(limit, incoming.commit()).await {
-        Ok(committed) => Ok(committed?),
-        Err(_elapsed) => Err(StoreFault::StorageSlow { seconds: limit.as_secs() }),
-    }
-}
-
 /// Runs what may block; where the runtime has other threads, they take over the other connections.
-fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
+pub(super) fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
     let threads = may_block && Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
     if threads { tokio::task::block_in_place(run) } else { run() }
 }
@@ -458,8 +189,9 @@ mod tests {
     use super::*;
     use crate::config::Implementation;
     use crate::message::Refusal;
-    use crate::service::StoreRequest;
+    use crate::service::{IncomingInstance, StoreRequest};
     use dokuei_types::{AeTitle, Uid};
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, DuplexStream};
 
     struct Nothing;

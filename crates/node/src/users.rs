@@ -23,7 +23,7 @@ type Hash = [u8; 32];
 
 /// A passcode that cannot be read back: `pbkdf2-sha256:ROUNDS:SALT:HASH`, the last two in hexadecimal.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "toml::Value")]
 pub(crate) struct PasscodeHash {
     rounds: NonZeroU32,
     salt: Vec<u8>,
@@ -55,17 +55,17 @@ impl fmt::Debug for PasscodeHash {
     }
 }
 
-impl TryFrom<String> for PasscodeHash {
+impl TryFrom<toml::Value> for PasscodeHash {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(value: toml::Value) -> Result<Self, String> {
         let read = || {
-            let fields: Vec<&str> = text.split(':').collect();
+            let fields: Vec<&str> = value.as_str()?.split(':').collect();
             let [KIND, rounds, salt, hash] = fields.as_slice() else { return None };
             let salt = bytes(salt).filter(|salt| !salt.is_empty())?;
             Some(Self { rounds: rounds.parse().ok()?, salt, hash: bytes(hash)?.try_into().ok()? })
         };
-        // The text may be a passcode, so it is not repeated.
+        // The value may be a passcode, so it is not repeated.
         read().ok_or_else(|| format!("not a passcode's hash; `dokuei user NAME` makes one, {KIND}:ROUNDS:SALT:HASH"))
     }
 }
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn hashes_are_those_of_the_published_vectors() {
         let text = "pbkdf2-sha256:1:73616c74:55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc";
-        let hash = PasscodeHash::try_from(text.to_owned()).unwrap();
+        let hash = PasscodeHash::try_from(toml::Value::from(text)).unwrap();
         assert!(hash.fits(b"passwd") && !hash.fits(b"Passwd"));
         let many = PasscodeHash::new(b"Password", b"NaCl", NonZeroU32::new(80_000).unwrap());
         assert!(many.to_string().ends_with(":4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"));
-        assert_eq!(PasscodeHash::try_from(many.to_string()), Ok(many));
+        assert_eq!(PasscodeHash::try_from(toml::Value::from(many.to_string())), Ok(many));
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
             "pbkdf2-sha256:1:73616c74:55ac".to_owned(),
             format!("pbkdf2-sha256:1:73é16c74:{hash}"),
         ] {
-            let error = PasscodeHash::try_from(text.clone()).unwrap_err();
+            let error = PasscodeHash::try_from(toml::Value::from(text.as_str())).unwrap_err();
             assert!(error.contains("dokuei user") && !error.contains(&text), "{text}");
         }
         assert_eq!(format!("{:?}", known(&[("Jo", Some("x"))]).users["Jo"]), "Some(pbkdf2-sha256)");

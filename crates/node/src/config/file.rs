@@ -142,6 +142,8 @@ mod tests {
         let user = "[[user]]\nname = \"a\"\npasscode = \"sécret\"\n";
         let report = check(user).unwrap_err();
         assert!(report.contains("name = \"a\"") && !report.contains("cret"), "{report}");
+        let report = check("[[user]]\nname = \"a\"\npasscode = 4711\n").unwrap_err();
+        assert!(report.contains("dokuei.toml:3") && !report.contains("4711"), "{report}");
         let report = check("user = [{ name = \"a\", passcode = \"secret\" }]\nnode = 7\n").unwrap_err();
         assert!(!report.contains("secret"), "{report}");
     }

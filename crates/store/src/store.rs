@@ -170,14 +170,6 @@ impl Store {
         self.inner.writer.call(move |tx| arrive::find(tx, &committed))
     }
 
-    /// Whether an instance would be received now.
-    ///
-    /// # Errors
-    /// As [`Store::receive`].
-    pub fn check_room(&self) -> Result<(), StoreError> {
-        self.inner.gauge.take(0)
-    }
-
     /// What reads the index without waiting for writers.
     #[must_use]
     pub fn reader(&self) -> &StoreReader {

@@ -15,6 +15,7 @@ mod framing;
 mod hostile;
 #[cfg(test)]
 mod property;
+#[cfg(test)]
 mod rejecting;
 #[cfg(test)]
 mod sending;

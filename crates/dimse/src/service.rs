@@ -13,9 +13,8 @@ pub trait StorageService: Send + Sync + 'static {
     /// An instance while its data set arrives.
     type Incoming: IncomingInstance;
 
-    /// A C-STORE request was read; its data set follows.
-    ///
-    /// May block briefly, as [`IncomingInstance::write`] may.
+    /// A C-STORE request was read; its data set follows. Must not block, and neither must the writes of what has
+    /// arrived with the request, a buffer of 256 KiB at most.
     ///
     /// # Errors
     /// A [`Refusal`] is the answer to the peer; the data set is then read and thrown away, and the

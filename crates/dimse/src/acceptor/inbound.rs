@@ -82,12 +82,11 @@ impl<S: StorageService> Inbound<S> {
         self.current.is_some()
     }
 
-    /// Whether taking in `count` bytes may block: when they may begin an instance, or its storage says so.
+    /// Whether taking in `count` bytes may block: when the storage of the instance that arrives says so.
     pub(crate) fn may_block(&self, count: usize) -> bool {
         match &self.current {
-            None => count > 0,
             Some((_, _, Receiving::Store { outcome: Ok(incoming), .. })) => count > 0 && incoming.may_block(count),
-            Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Ignored)) => false,
+            None | Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Ignored)) => false,
         }
     }
 

@@ -1,5 +1,5 @@
 //! The project's own tools: `cargo xtask tidy` checks what no compiler does, `cargo xtask ci` runs what CI runs
-//! after the tests. It never ships.
+//! after the tests, `cargo xtask bench` measures receivers. It never ships.
 
 mod tidy;
 
@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "tidy" => tidy::run(),
         "ci" => ci(),
-        _ => Err("usage: cargo xtask tidy|ci".to_owned()),
+        "bench" => bench(),
+        _ => Err("usage: cargo xtask tidy|ci|bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,6 +28,14 @@ fn ci() -> Result<(), String> {
     tidy::run()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])
+}
+
+/// Hands the rest of the line to the benchmark, which is a crate of its own so that CI need not build it optimised.
+fn bench() -> Result<(), String> {
+    let line: Vec<String> = std::env::args().skip(2).collect();
+    let mut arguments = vec!["run", "--release", "--quiet", "--package", "dokuei-bench", "--"];
+    arguments.extend(line.iter().map(String::as_str));
+    cargo(&arguments, &[])
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {

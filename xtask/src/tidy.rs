@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["dataset", "dimse", "inference", "phantom", "pipeline", "pixels", "results", "store", "types"]),
     ("testkit", &["store", "types"]),
     ("tests", &["phantom", "testkit"]),
+    ("bench", &["dataset"]),
 ];
 
 /// An external crate and the only ones of ours that may name it outside their tests.

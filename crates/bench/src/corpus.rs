@@ -220,7 +220,7 @@ fn code(value: &str, scheme: &str, meaning: &str) -> Dataset {
     code
 }
 
-/// Samples of noise that repeat after 2 MiB: enough that nothing on the way finds them alike.
+/// Samples of noise, the same again after 256 KiB.
 #[derive(Debug)]
 pub(crate) struct Pixels(Vec<u8>);
 
@@ -233,7 +233,7 @@ impl Pixels {
             state ^= state << 17;
             (state & 0x0FFF).to_le_bytes()
         };
-        Self((0..1 << 20).flat_map(|_| sample().into_iter().take(2)).collect())
+        Self((0..1 << 17).flat_map(|_| sample().into_iter().take(2)).collect())
     }
 
     /// Appends the `count` bytes from `offset` on.

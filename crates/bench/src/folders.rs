@@ -28,7 +28,8 @@ pub(crate) fn scratch(named: Option<&Path>) -> io::Result<TempDir> {
         None => target()?,
     };
     std::fs::create_dir_all(&parent)?;
-    let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
+    // Receivers have their own notion of what a relative path begins at.
+    let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(parent.canonicalize()?)?;
     // Each receiver's folder gets a block group of its own on ext4; other file systems know no such wish.
     drop(Command::new("chattr").arg("+T").arg(scratch.path()).output());
     Ok(scratch)

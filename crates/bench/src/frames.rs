@@ -187,7 +187,7 @@ mod tests {
         check(Corpus::Ct, 16384);
         check(Corpus::Ct, 16383);
         check(Corpus::Sr, 131_072);
-        check(Corpus::Dx, 0);
+        check(Corpus::Ct, 0);
     }
 
     #[test]

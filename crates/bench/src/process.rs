@@ -1,12 +1,13 @@
-//! Programs that run beside us, each in a process group of its own.
+//! Programs that run beside us. They share our process group, so that Ctrl-C ends them too.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::procfs::tree;
 
 /// Between two looks at a condition nobody tells us of.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -39,7 +40,7 @@ impl Server {
     /// Starts `command` with both its outputs going to `log`.
     pub(crate) fn start(mut command: Command, log: &Path) -> io::Result<Self> {
         let file = File::create(log)?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn();
         let named = |error| io::Error::other(format!("start {}: {error}", command.get_program().display()));
         let child = child.map_err(named)?;
@@ -79,9 +80,10 @@ impl Server {
         }
     }
 
-    /// To its group, while its leader is not waited for and the number therefore its own.
+    /// To it and its children, while it is not waited for and the numbers therefore are theirs.
     fn signal(&self, name: &str) {
-        drop(Command::new("kill").args(["-s", name, "--"]).arg(format!("-{}", self.id())).status());
+        let ids = tree(self.id()).into_iter().map(|id| id.to_string());
+        drop(Command::new("kill").args(["-s", name]).args(ids).stderr(Stdio::null()).status());
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn memory(id: u32) -> u64 {
     }
 }
 
-/// Lets the kernel begin anew with [`memory_peak`].
+/// Lets the kernel begin anew with `memory_peak`.
 pub(crate) fn reset_memory_peak(id: u32) {
     // Where this is not allowed the peak is that since the start of the process.
     drop(fs::write(format!("/proc/{id}/clear_refs"), "5"));
@@ -96,6 +96,8 @@ pub(crate) struct Usage {
     /// Resident memory before, and the highest while it ran, in bytes.
     pub(crate) memory_before: u64,
     pub(crate) memory_peak: u64,
+    /// Our own time.
+    pub(crate) own_cpu: Duration,
     /// Cores busy with neither the process nor us.
     pub(crate) other_load: f64,
 }
@@ -114,7 +116,7 @@ pub(crate) fn watch<T>(id: u32, work: impl FnOnce() -> T) -> (T, Usage) {
         let [cpu, own, machine] = [0, 1, 2].map(|index: usize| after[index].saturating_sub(before[index]));
         let other_load = machine.saturating_sub(cpu + own).as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
         let memory_peak = sampler.join().unwrap_or_default().max(memory_peak(id));
-        (outcome, Usage { cpu, memory_before, memory_peak, other_load })
+        (outcome, Usage { cpu, memory_before, memory_peak, own_cpu: own, other_load })
     })
 }
 

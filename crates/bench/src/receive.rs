@@ -65,6 +65,8 @@ pub(crate) struct Figures {
     pub(crate) stored: Option<String>,
     /// Cores busy with something else.
     pub(crate) other_load: f64,
+    /// Of the load.
+    pub(crate) sender_cpu_s_per_gb: f64,
 }
 
 pub(crate) fn run(arguments: &Receive) -> io::Result<()> {
@@ -85,7 +87,8 @@ pub(crate) fn run(arguments: &Receive) -> io::Result<()> {
     }
     println!("{}", machine());
     print!("{}", receive_table::tables(&cells));
-    Ok(())
+    let losses = losses(&cells);
+    if losses.is_empty() { Ok(()) } else { Err(io::Error::other(losses.join("; "))) }
 }
 
 /// The groups of a repetition; without those whose first objects are already too many bytes.
@@ -110,11 +113,19 @@ fn bytes_max(arguments: &Receive) -> u64 {
     arguments.megabytes_max.get() * 1_000_000
 }
 
-/// All of them, beginning elsewhere in each repetition: being measured behind a certain other one is luck.
-fn rotated(receivers: &[Receiver], repetition: u32) -> impl Iterator<Item = &Receiver> {
-    let count = receivers.len().max(1);
-    let begin = usize::try_from(repetition).unwrap_or_default() * 5 % count;
-    receivers.iter().cycle().skip(begin).take(receivers.len())
+/// All of them, beginning with the next in each repetition: being measured first is luck.
+fn rotated<T>(all: &[T], repetition: u32) -> impl Iterator<Item = &T> {
+    let begin = usize::try_from(repetition).unwrap_or_default() % all.len().max(1);
+    all.iter().cycle().skip(begin).take(all.len())
+}
+
+/// Receivers that do not hold what they acknowledged.
+fn losses(cells: &[Cell]) -> Vec<String> {
+    let loss = |cell: &Cell| {
+        let stored = cell.figures.as_ref()?.stored.as_deref().filter(|stored| !stored.starts_with("all"))?;
+        Some(format!("{} stored {stored}", cell.receiver))
+    };
+    cells.iter().filter_map(loss).collect()
 }
 
 struct Bench<'a> {
@@ -206,6 +217,7 @@ fn figures(mut tally: Tally, usage: Usage, stored: Option<String>) -> Figures {
         failures: tally.failures,
         stored,
         other_load: usage.other_load,
+        sender_cpu_s_per_gb: per(usage.own_cpu.as_secs_f64(), bytes / 1e9),
     }
 }
 
@@ -227,12 +239,36 @@ mod tests {
         for _ in 0..4 {
             tally.answered(0, Some(begun), begun + Duration::from_secs(2), 500_000_000);
         }
-        let usage =
-            Usage { cpu: Duration::from_secs(1), memory_before: 10 << 20, memory_peak: 14 << 20, other_load: 1.5 };
+        let usage = Usage {
+            cpu: Duration::from_secs(1),
+            memory_before: 10 << 20,
+            memory_peak: 14 << 20,
+            own_cpu: Duration::from_millis(200),
+            other_load: 1.5,
+        };
         let figures = figures(tally, usage, Some("all".to_owned()));
         assert_eq!((figures.images_per_s, figures.mb_per_s), (2.0, 1000.0));
         assert_eq!((figures.cpu_s_per_gb, figures.cpu_ms_per_image), (0.5, 250.0));
         assert_eq!((figures.memory_peak_mib, figures.memory_above_idle_mib), (14.0, 4.0));
         assert_eq!((figures.p99_ms, figures.other_load), (Some(2000.0), 1.5));
+        assert_eq!(figures.sender_cpu_s_per_gb, 0.1);
+    }
+
+    #[test]
+    fn each_repetition_has_all_and_begins_with_another() {
+        let orders: Vec<Vec<&u8>> = (0..3).map(|repetition| rotated(&[1, 2, 3], repetition).collect()).collect();
+        assert_eq!(orders, [[&1, &2, &3], [&2, &3, &1], [&3, &1, &2]]);
+    }
+
+    #[test]
+    fn what_is_not_stored_is_a_failure() {
+        let cell = |stored: Option<&str>| Cell {
+            group: Group { repetition: 0, corpus: Corpus::Ct, associations: 4, window: 1 },
+            receiver: "ours",
+            figures: Some(Figures { stored: stored.map(str::to_owned), ..Figures::default() }),
+            error: None,
+        };
+        assert!(losses(&[cell(None), cell(Some("all")), cell(Some("all, 2 undecided"))]).is_empty());
+        assert_eq!(losses(&[cell(Some("7 of 8"))]), ["ours stored 7 of 8"]);
     }
 }

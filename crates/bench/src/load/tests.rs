@@ -17,7 +17,7 @@ use crate::reference::{self, Keeper, Keeping};
 fn reference(keeping: Keeping, folder: &Path) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let keeper = Arc::new(Keeper::new(keeping, folder, 8 << 20).unwrap());
+    let keeper = Arc::new(Keeper::new(keeping, folder, 4 << 20).unwrap());
     std::thread::spawn(move || reference::serve(&listener, &keeper));
     address
 }

@@ -10,12 +10,12 @@ mod tests;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Barrier;
+use std::sync::OnceLock;
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use crate::corpus::Pixels;
-use crate::frames::{Frames, Front, fragment_bytes};
+use crate::corpus::{Object, Pixels};
+use crate::frames::{Frames, fragment_bytes};
 
 pub(crate) use sender::Sender;
 pub(crate) use tally::Tally;
@@ -62,10 +62,13 @@ impl Load {
 
     /// Runs `work` once for each association, all from the same moment on.
     fn in_threads(&self, work: impl Fn(u64, &mut Tally) -> io::Result<()> + Sync) -> io::Result<Tally> {
-        let together = Barrier::new(usize::try_from(self.associations).unwrap_or(usize::MAX));
+        let all_are_there = OnceLock::new();
         let one = |association| {
-            together.wait();
+            let are_there: &bool = all_are_there.wait();
             let mut tally = Tally::begin(Instant::now());
+            if !are_there {
+                return tally;
+            }
             if let Err(error) = work(association, &mut tally) {
                 tally.fail(error.to_string());
             }
@@ -75,9 +78,12 @@ impl Load {
             let numbers = self.first_association..self.first_association + self.associations;
             let one = &one;
             let start = |number| Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || one(number));
-            let threads = numbers.map(start).collect::<io::Result<Vec<_>>>()?;
-            let tallies = threads.into_iter().filter_map(|thread| thread.join().ok());
-            Ok(tallies.reduce(Tally::and).unwrap_or_else(|| Tally::begin(Instant::now())))
+            let threads: io::Result<Vec<_>> = numbers.map(start).collect();
+            all_are_there.get_or_init(|| threads.is_ok());
+            let panicked = |_| io::Error::other("a thread of the load has panicked");
+            let mut tallies = threads?.into_iter().map(|thread| thread.join().map_err(panicked));
+            let first = tallies.next().unwrap_or_else(|| Ok(Tally::begin(Instant::now())))?;
+            tallies.try_fold(first, |sum, tally| Ok(sum.and(tally?)))
         })
     }
 
@@ -106,7 +112,7 @@ impl Load {
     ) -> io::Result<()> {
         let object_bytes = frames.object_bytes as u64;
         let instances_max = self.instances_max(object_bytes);
-        let mut front: Front = frames.front();
+        let mut front = frames.front();
         let mut outstanding: VecDeque<(u16, Instant)> = VecDeque::new();
         let (mut sequence, mut message_id) = (0, 0_u16);
         loop {
@@ -133,7 +139,7 @@ impl Load {
 }
 
 /// An object cut into what `peer` takes, which it says when it is associated with.
-pub(crate) fn frames_for(peer: Peer, object: &crate::corpus::Object, pixels: &Pixels) -> io::Result<Frames> {
+pub(crate) fn frames_for(peer: Peer, object: &Object, pixels: &Pixels) -> io::Result<Frames> {
     let sender = Sender::associate(peer, object.corpus.sop_class(), 1)?;
     let fragment_bytes = fragment_bytes(sender.pdu_length_max_bytes);
     sender.release()?;

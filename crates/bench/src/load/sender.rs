@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -20,7 +21,10 @@ const RESPONSE_PDU_BYTES: u32 = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Sender {
     replies: PduReader<TcpStream>,
+    /// Fragments of the response that is arriving.
     command: Vec<u8>,
+    /// What has arrived and was not asked for yet.
+    responses: VecDeque<(u16, u16)>,
     /// Longest P-DATA-TF the peer takes; 0 is no limit.
     pub(crate) pdu_length_max_bytes: u32,
     /// Operations that may be outstanding.
@@ -60,7 +64,7 @@ impl Sender {
             Some(granted) => granted.min(window),
         };
         let pdu_length_max_bytes = accepted.user.pdu_length_max_bytes;
-        Ok(Self { replies, command: Vec::new(), pdu_length_max_bytes, window: granted })
+        Ok(Self { replies, command: Vec::new(), responses: VecDeque::new(), pdu_length_max_bytes, window: granted })
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -69,30 +73,31 @@ impl Sender {
 
     /// Waits for a C-STORE-RSP: the message it answers and its status.
     pub(crate) fn response(&mut self) -> io::Result<(u16, u16)> {
-        self.command.clear();
         loop {
-            let mut pdu = self.replies.next()?;
-            if pdu.kind != P_DATA_TF {
-                return Err(unexpected(pdu.kind));
+            if let Some(response) = self.responses.pop_front() {
+                return Ok(response);
             }
-            let mut is_whole = false;
-            while let Some(pdv) = pdu.next_pdv()? {
-                // One response to a PDU: what would follow it here has not been asked for yet.
-                if is_whole || !pdv.is_command {
-                    return Err(broken("a PDV that is no response"));
-                }
-                self.command.extend_from_slice(pdv.fragment);
-                is_whole = pdv.is_last;
+            self.read_pdu()?;
+        }
+    }
+
+    /// A PDU may hold a part of a response, or several of them.
+    fn read_pdu(&mut self) -> io::Result<()> {
+        let mut pdu = self.replies.next()?;
+        if pdu.kind != P_DATA_TF {
+            return Err(unexpected(pdu.kind));
+        }
+        while let Some(pdv) = pdu.next_pdv()? {
+            if !pdv.is_command {
+                return Err(broken("a data set instead of a response"));
             }
-            if is_whole {
-                break;
+            self.command.extend_from_slice(pdv.fragment);
+            if pdv.is_last {
+                self.responses.push_back(response(&self.command)?);
+                self.command.clear();
             }
         }
-        let command = Command::parse(&self.command)?;
-        match command.field {
-            field if field == C_STORE_RQ | RESPONSE => Ok((command.responds_to, command.status)),
-            field => Err(broken(format!("command {field:04X}H instead of a response"))),
-        }
+        Ok(())
     }
 
     /// Asks for release and waits for the answer, so that the peer has ended what it does for us.
@@ -105,6 +110,14 @@ impl Sender {
             Err(error) => Err(error),
         }
     }
+}
+
+fn response(command: &[u8]) -> io::Result<(u16, u16)> {
+    let command = Command::parse(command)?;
+    if command.field != C_STORE_RQ | RESPONSE {
+        return Err(broken(format!("command {:04X}H instead of a response", command.field)));
+    }
+    Ok((command.responds_to, command.status))
 }
 
 fn unexpected(kind: u8) -> io::Error {

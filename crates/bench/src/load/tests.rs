@@ -80,7 +80,7 @@ fn time_ends_a_load_but_every_association_sends_once() {
     let folder = tempfile::tempdir().unwrap();
     let peer = Peer { address: reference(Keeping::Null, folder.path()), ae_title: "ANY" };
     let frames = frames_for(peer, &Corpus::Sr.object(), &Pixels::new()).unwrap();
-    let time = Duration::from_millis(20);
+    let time = Duration::from_millis(300);
     let load = Load { associations: 2, first_association: 0, window: 1, time, bytes_max: u64::MAX };
     let tally = load.send(peer, &frames).unwrap();
     assert_eq!(tally.served, 2);

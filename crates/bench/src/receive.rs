@@ -16,7 +16,7 @@ use crate::corpus::{Corpus, Pixels};
 use crate::load::{Load, Tally, frames_for};
 use crate::process::Ports;
 use crate::procfs::{Usage, watch};
-use crate::receivers::{Expected, Listing, Place, Receiver};
+use crate::receivers::{Expected, Place, Receiver};
 use crate::report::{JsonLines, machine};
 use crate::{folders, receive_table, stats};
 
@@ -193,7 +193,7 @@ impl Bench<'_> {
             instances: tally.stored + warmed.stored,
             pixel_bytes: tally.stored * object.pixel_bytes as u64 + warmed.stored * warm_object.pixel_bytes as u64,
         };
-        let stored = running.finish()?.map(|listing: Listing| listing.verdict(expected));
+        let stored = running.finish()?.map(|listing| listing.verdict(expected));
         Ok(figures(tally, usage, stored))
     }
 }

@@ -78,7 +78,10 @@ pub(crate) fn run(arguments: &Senders) -> io::Result<()> {
     for corpus in &arguments.corpora {
         println!("\n{}\n\n{}", corpus.name(), table(&runs, *corpus));
     }
-    Ok(())
+    match runs.iter().find(|run| !run.stored.starts_with("all")) {
+        Some(run) => Err(io::Error::other(format!("{} stored {}", run.receiver, run.stored))),
+        None => Ok(()),
+    }
 }
 
 /// Part 10 files of instances, numbered from 0.

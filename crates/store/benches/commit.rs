@@ -1,0 +1,89 @@
+//! Instances a second that the store takes, without a network: `cargo bench -p dokuei-store`.
+//!
+//! Threads commit one instance after the other. `behind` is how long the index needs afterwards to know them all.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench for people")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use dokuei_store::{Arrival, Durability, IndexEntry, Store, StoreConfig};
+use dokuei_types::{AeTitle, Uid};
+
+const RUN: Duration = Duration::from_secs(1);
+/// What arrives at a time, as from a network buffer.
+const PIECE: usize = 128 << 10;
+
+fn main() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    println!("{:<6} {:>9} {:>8} {:>11} {:>9} {:>9}", "", "bytes", "threads", "instances/s", "MB/s", "behind");
+    for durability in [Durability::Fsync, Durability::Os] {
+        for bytes in [4 << 10, 512 << 10, 10 << 20] {
+            for threads in [1, 4, 16] {
+                measure(folder.path(), durability, bytes, threads);
+            }
+        }
+    }
+}
+
+fn measure(folder: &Path, durability: Durability, bytes: usize, threads: usize) {
+    let data_dir = folder.join(format!("{durability:?}-{bytes}-{threads}"));
+    let config = StoreConfig { durability, disk_free_min: 1 << 30, queue_max: u64::MAX, ..StoreConfig::new(data_dir) };
+    let store = Store::open(config).unwrap();
+    let data_set = vec![7; bytes];
+    commit(&store, "1.2.0", &data_set);
+    let count = AtomicU64::new(0);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 1..=threads {
+            let (store, data_set, count) = (&store, &data_set, &count);
+            scope.spawn(move || {
+                for number in 0_u64.. {
+                    if began.elapsed() >= RUN {
+                        break;
+                    }
+                    commit(store, &format!("1.2.{thread}.{number}"), data_set);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    let ended = Instant::now();
+    let count = count.into_inner() as f64;
+    while store.reader().counts().unwrap().instances.values().sum::<u64>() as f64 <= count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!(
+        "{:<6} {bytes:>9} {threads:>8} {:>11.0} {:>9.0} {:>6.0} ms",
+        format!("{durability:?}").to_lowercase(),
+        count / seconds,
+        count * bytes as f64 / seconds / 1e6,
+        ended.elapsed().as_secs_f64() * 1e3
+    );
+}
+
+fn commit(store: &Store, sop_instance: &str, data_set: &[u8]) {
+    let uid = |text: &str| Uid::new(text).unwrap();
+    let arrival = Arrival {
+        calling_ae: AeTitle::new("CT_1").unwrap(),
+        called_ae: AeTitle::new("DOKUEI").unwrap(),
+        peer_addr: "127.0.0.1:50000".into(),
+        sop_class: uid("1.2.840.10008.5.1.4.1.1.2"),
+        sop_instance: uid(sop_instance),
+        transfer_syntax: uid("1.2.840.10008.1.2.1"),
+        file_meta: vec![0; 400],
+    };
+    let mut incoming = store.receive(arrival).unwrap();
+    data_set.chunks(PIECE).for_each(|piece| incoming.write(piece).unwrap());
+    let entry = IndexEntry {
+        study: Some(uid("1.2.3")),
+        series: Some(uid("1.2.3.1")),
+        attributes: serde_json::json!({ "modality": "CT", "rows": 512, "columns": 512 }),
+    };
+    let (answer, answered) = mpsc::sync_channel(1);
+    incoming.commit(entry, move |outcome| answer.send(outcome.map(drop)).unwrap());
+    answered.recv().unwrap().unwrap();
+}

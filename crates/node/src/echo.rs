@@ -31,9 +31,10 @@ fn answered(arguments: &Echo, report: &EchoReport) {
             "implementation_class_uid": peer.implementation_class_uid,
             "maximum_length": peer.maximum_length,
             "transfer_syntax": report.transfer_syntax.as_str(),
-            "connect_ms": milliseconds(report.connect),
-            "associate_ms": milliseconds(report.associate),
-            "echo_ms": milliseconds(report.echo),
+            "connect_ms": milliseconds(report.steps.connect),
+            "tls_ms": milliseconds(report.steps.tls),
+            "associate_ms": milliseconds(report.steps.associate),
+            "echo_ms": milliseconds(report.steps.echo),
         });
         return outcome::json(&answer, true);
     }
@@ -41,15 +42,17 @@ fn answered(arguments: &Echo, report: &EchoReport) {
     line(format!("  implementation    {}", implementation.unwrap_or("not said")));
     line(format!("  maximum PDU       {} bytes", peer.maximum_length));
     line(format!("  transfer syntax   {}", report.transfer_syntax));
-    let [connect, associate, echo] = [report.connect, report.associate, report.echo].map(milliseconds);
-    line(format!("  connect {connect:.1} ms, associate {associate:.1} ms, echo {echo:.1} ms"));
+    let steps = &report.steps;
+    let times = [("connect", steps.connect), ("TLS", steps.tls), ("associate", steps.associate), ("echo", steps.echo)];
+    let times = times.into_iter().filter_map(|(step, taken)| Some(format!("{step} {:.1} ms", milliseconds(taken)?)));
+    line(format!("  {}", times.collect::<Vec<_>>().join(", ")));
     if let Some(problem) = &report.release_problem {
         line(format!("  but it did not release as it should: {problem}"));
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e4).round() / 10.0
+fn milliseconds(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| (duration.as_secs_f64() * 1e4).round() / 10.0)
 }
 
 fn failed(error: &EchoError) -> Failure {

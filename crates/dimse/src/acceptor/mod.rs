@@ -4,8 +4,9 @@ mod admission;
 mod inbound;
 mod listener;
 mod negotiation;
+mod securing;
 mod session;
 
-pub use listener::serve;
+pub use listener::{Listeners, serve};
 pub(crate) use negotiation::UserInformation;
 pub use negotiation::{AcceptedContext, Negotiated, negotiate};

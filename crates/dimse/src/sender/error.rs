@@ -6,6 +6,7 @@ use std::time::Duration;
 use dokuei_types::{AeTitle, Uid};
 
 use crate::pdu::{Abort, PduSizeError, ProtocolError, Rejection};
+use crate::tls::TlsError;
 use crate::wire::{Stranger, WireError};
 
 /// Who has to act.
@@ -74,6 +75,9 @@ pub enum AssociateError {
     /// A TLS record came instead of an answer.
     #[error("the peer answers in TLS")]
     Tls,
+    /// No TLS, where it was asked for.
+    #[error("agree on TLS")]
+    Handshake(#[from] TlsError),
     /// Something came that is not DICOM.
     #[error("the peer does not speak DICOM")]
     NotDicom,
@@ -95,6 +99,7 @@ impl AssociateError {
         match self {
             Self::Resolve { .. } | Self::ContextCount(_) | Self::Request(_) | Self::Tls | Self::NotDicom => Fault::Ours,
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Io(_) => Fault::Network,
+            Self::Handshake(error) => error.fault(),
             Self::Rejected { .. }
             | Self::Aborted(_)
             | Self::Closed
@@ -109,6 +114,7 @@ impl AssociateError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Rejected { rejection, .. } => rejection.is_transient(),
+            Self::Handshake(error) => error.is_transient(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::Resolve { .. }
@@ -153,6 +159,7 @@ impl AssociateError {
                 "something listens there but does not answer: the peer hangs, expects TLS, or is not DICOM".to_owned()
             }
             Self::Tls => "this port of the peer expects TLS: use its plain port, or switch TLS on for it".to_owned(),
+            Self::Handshake(error) => error.advice(),
             Self::NotDicom => "another service listens on this port: check the port".to_owned(),
             Self::ContextCount(_) => "split what is to be sent over several associations".to_owned(),
             Self::Request(_) => "check the AE titles and the implementation version name".to_owned(),
@@ -169,6 +176,8 @@ impl From<WireError> for AssociateError {
             WireError::Closed => Self::Closed,
             WireError::Silent(after) => Self::NoAnswer(after),
             WireError::Io(source) if source.kind() == io::ErrorKind::ConnectionReset => Self::Closed,
+            // A peer of TLS 1.3 looks at our certificate after the handshake is done on our side.
+            WireError::Io(source) if TlsError::is_cause_of(&source) => Self::Handshake(TlsError::within(source)),
             WireError::Io(source) => Self::Io(source),
             WireError::Protocol(error) => Self::Protocol(error),
         }

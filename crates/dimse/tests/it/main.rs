@@ -17,3 +17,7 @@ mod sending;
 mod storing;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_files;

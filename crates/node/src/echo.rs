@@ -10,7 +10,7 @@ use crate::outcome::{self, Failure, line};
 use crate::requestor;
 
 pub(crate) async fn run(arguments: &Echo) -> Result<(), Failure> {
-    let config = requestor::config(&arguments.peer, &arguments.call);
+    let config = requestor::config(&arguments.peer, &arguments.call)?;
     match dokuei_dimse::echo(&config).await {
         Ok(report) => {
             answered(arguments, &report);

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod args;
+mod certificates;
 mod check;
 mod config;
 mod demo;

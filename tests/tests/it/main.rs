@@ -10,3 +10,4 @@ mod every_file;
 mod orthanc;
 mod pynetdicom;
 mod radiographs;
+mod tls;

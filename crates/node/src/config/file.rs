@@ -125,12 +125,14 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 8] = [
+    const SECTIONS: [(&str, &str); 10] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("limits", "[limits]"),
+        ("tls", "[tls]"),
         ("peer", "[[peer]]"),
         ("destination", "[[destination]]"),
+        ("destination.tls", "[[destination]]\n[destination.tls]"),
         ("model", "[[model]]"),
         ("model.finding.NAME", "[[model]]\npath = \"p\"\n[model.finding.f]"),
         ("route", "[[route]]"),

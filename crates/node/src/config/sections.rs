@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::tls::{DestinationTls, Tls};
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
+    pub(crate) tls: Option<Spanned<Tls>>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,
     #[serde(rename = "destination")]
@@ -220,6 +223,8 @@ pub(crate) struct Destination {
     /// For the connection and for each response.
     #[serde(default = "thirty_seconds")]
     pub(crate) timeout: Interval,
+    /// Called over TLS.
+    pub(crate) tls: Option<DestinationTls>,
 }
 
 fn both_objects() -> Vec<ResultObject> {

@@ -12,7 +12,7 @@ mod process;
 
 pub use certificates::Authority;
 pub use dokuei_testkit::real_files;
-pub use node::{Node, dokuei, dokuei_failing};
+pub use node::{Node, dokuei, dokuei_ending, dokuei_failing};
 pub use orthanc::Orthanc;
 pub use peer::{Storescp, pydicom, run, tls_tool, tool, validators};
 pub use process::{Server, free_port, wait_for};

@@ -45,6 +45,16 @@ pub fn dokuei_failing(arguments: &[&str]) -> (i32, String) {
     (output.status.code().expect("an exit code"), stderr)
 }
 
+/// Runs `dokuei` however it ends: its exit code and what it wrote to standard output.
+///
+/// # Panics
+/// When it is ended by a signal.
+#[must_use]
+pub fn dokuei_ending(arguments: &[&str]) -> (i32, String) {
+    let output = run(&mut command(arguments));
+    (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// A running `dokuei serve`.
 #[derive(Debug)]
 pub struct Node {

@@ -42,8 +42,8 @@ pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;
 pub use pdu::{Abort, ProtocolError, Rejection};
 pub use sender::{
-    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Fault, PeerInfo, ProposedContext,
-    SendError, Steps, StoreItem, StoreOutcome, echo, plan_contexts,
+    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Examination, Fault, PeerInfo,
+    ProposedContext, SendError, Speaks, Steps, StoreItem, StoreOutcome, echo, examine, plan_contexts,
 };
 pub use service::{AssociationInfo, IncomingInstance, StorageService, StoreRequest};
 pub use tls::{

@@ -11,19 +11,20 @@ use crate::args::Check;
 use crate::certificates::{CertificateInUse, RENEW_WITHIN_DAYS};
 use crate::config;
 use crate::outcome::{self, Failure, line};
+use crate::peers;
 use crate::send::words;
 use crate::site::Site;
 
 /// One thing looked at.
-struct Checked {
-    what: String,
-    verdict: Verdict,
-    words: String,
+pub(crate) struct Checked {
+    pub(crate) what: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) words: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub(crate) enum Verdict {
     Ok,
     /// Works, and will not for ever.
     Warning,
@@ -31,7 +32,7 @@ enum Verdict {
 }
 
 impl Checked {
-    fn of(what: impl Into<String>, outcome: Result<String, String>) -> Self {
+    pub(crate) fn of(what: impl Into<String>, outcome: Result<String, String>) -> Self {
         let (verdict, words) = match outcome {
             Ok(words) => (Verdict::Ok, words),
             Err(words) => (Verdict::Failed, words),
@@ -51,7 +52,7 @@ pub(crate) async fn run(arguments: &Check) -> Result<(), Failure> {
     }));
     checked.extend(site.security.certificates.iter().map(certificate));
     checked.push(disk(&site));
-    checked.extend(destinations(&site).await);
+    checked.extend(peers::check(&site).await);
     let sound = checked.iter().all(|one| one.verdict != Verdict::Failed);
     if arguments.json {
         let all: Vec<Value> = checked.iter().map(as_json).collect();
@@ -106,16 +107,4 @@ fn certificate(used: &CertificateInUse) -> Checked {
     };
     let words = format!("{}, {}, until {}, {left}", used.path.display(), used.info.subject, used.expires());
     Checked { what: format!("certificate of {}", used.purpose), verdict, words }
-}
-
-async fn destinations(site: &Site) -> Vec<Checked> {
-    let mut checked = Vec::new();
-    for (destination, config) in site.destinations() {
-        let outcome = match dokuei_dimse::echo(&config).await {
-            Ok(report) => Ok(format!("{} answered C-ECHO with {}", report.peer.address, report.status)),
-            Err(error) => Err(format!("{}; {}", words(&error), error.advice())),
-        };
-        checked.push(Checked::of(format!("destination {}", destination.name), outcome));
-    }
-    checked
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod crash;
 mod dcmtk;
+mod doctor;
 mod every_file;
 mod orthanc;
 mod pynetdicom;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dokuei_tests::{Authority, Node, Storescp, dokuei, dokuei_failing, run, tls_tool, tool};
+use dokuei_tests::{Authority, Node, Storescp, dokuei, dokuei_ending, dokuei_failing, run, tls_tool, tool};
 use tempfile::tempdir;
 
 use crate::radiographs::{to_pacs, write};
@@ -138,8 +138,9 @@ fn check_names_each_certificate_with_the_days_it_has_left() {
     let text = dokuei(&["check", "--config", config]);
     assert!(text.contains("ok      certificate of tls.certificate: ") && text.contains("days left"), "{text}");
     write(&authority.issue("node", 2001));
-    let (code, _) = dokuei_failing(&["check", "--config", config]);
+    let (code, text) = dokuei_ending(&["check", "--config", config]);
     assert_eq!(code, 1);
+    assert!(text.contains("FAILED  certificate of tls.certificate: ") && text.contains("has expired"), "{text}");
 }
 
 #[test]

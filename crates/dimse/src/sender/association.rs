@@ -149,7 +149,8 @@ impl Association {
                 return Err(error.into());
             }
             Err(_elapsed) => {
-                abort(&mut wire, Abort::USER, config.release_timeout).await;
+                // Who has said nothing for so long will not say good-bye.
+                abort(&mut wire, Abort::USER, LAST_WORDS).await;
                 return Err(AssociateError::NoAnswer(limit));
             }
         };

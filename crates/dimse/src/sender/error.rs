@@ -78,9 +78,9 @@ pub enum AssociateError {
     /// No TLS, where it was asked for.
     #[error("agree on TLS")]
     Handshake(#[from] TlsError),
-    /// Something came that is not DICOM.
-    #[error("the peer does not speak DICOM")]
-    NotDicom,
+    /// HTTP or SSH came instead of an answer.
+    #[error("the peer speaks {0}, not DICOM")]
+    NotDicom(&'static str),
     /// The peer breaks the protocol.
     #[error("the peer's answer breaks the protocol")]
     Protocol(#[from] ProtocolError),
@@ -97,7 +97,9 @@ impl AssociateError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Resolve { .. } | Self::ContextCount(_) | Self::Request(_) | Self::Tls | Self::NotDicom => Fault::Ours,
+            Self::Resolve { .. } | Self::ContextCount(_) | Self::Request(_) | Self::Tls | Self::NotDicom(_) => {
+                Fault::Ours
+            }
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Io(_) => Fault::Network,
             Self::Handshake(error) => error.fault(),
             Self::Rejected { .. }
@@ -125,7 +127,7 @@ impl AssociateError {
             Self::ContextCount(_)
             | Self::Request(_)
             | Self::Tls
-            | Self::NotDicom
+            | Self::NotDicom(_)
             | Self::Protocol(_)
             | Self::PduSize(_) => false,
         }
@@ -160,7 +162,9 @@ impl AssociateError {
             }
             Self::Tls => "this port of the peer expects TLS: use its plain port, or switch TLS on for it".to_owned(),
             Self::Handshake(error) => error.advice(),
-            Self::NotDicom => "another service listens on this port: check the port".to_owned(),
+            Self::NotDicom(protocol) => {
+                format!("another service listens on this port, with {protocol}: check the port")
+            }
             Self::ContextCount(_) => "split what is to be sent over several associations".to_owned(),
             Self::Request(_) => "check the AE titles and the implementation version name".to_owned(),
             Self::Protocol(_) => "the peer, or something between, garbles the protocol: capture the traffic".to_owned(),
@@ -188,7 +192,8 @@ impl From<Stranger> for AssociateError {
     fn from(stranger: Stranger) -> Self {
         match stranger {
             Stranger::Tls => Self::Tls,
-            Stranger::Http | Stranger::Ssh => Self::NotDicom,
+            Stranger::Http => Self::NotDicom("HTTP"),
+            Stranger::Ssh => Self::NotDicom("SSH"),
         }
     }
 }

@@ -4,6 +4,7 @@ mod association;
 mod connect;
 mod echo;
 mod error;
+mod examine;
 mod plan;
 mod store;
 
@@ -11,5 +12,6 @@ pub use association::{Association, PeerInfo};
 pub use connect::Steps;
 pub use echo::{EchoError, EchoReport, echo};
 pub use error::{AssociateError, Fault, SendError};
+pub use examine::{Examination, Speaks, examine};
 pub use plan::{CONTEXTS_MAX, ContextPlan, ProposedContext, plan_contexts};
 pub use store::{StoreItem, StoreOutcome};

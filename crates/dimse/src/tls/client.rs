@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -12,7 +12,7 @@ use super::error::{TlsError, TlsSetupError};
 use super::pem::{Certificates, PrivateKey};
 use super::socket::Socket;
 use super::{TlsInfo, TlsVersion, provider};
-use crate::wire::Transport;
+use crate::wire::{Stranger, Transport};
 
 /// Whom we trust when we call, and what we show.
 #[derive(Clone)]
@@ -76,6 +76,18 @@ impl ClientTls {
         let info = TlsInfo::of(stream.get_ref().1);
         stream.get_mut().0.secured();
         Ok((Box::new(stream), info))
+    }
+}
+
+/// Whether the peer answers a TLS handshake at all. It trusts nobody, so that it never goes further.
+pub(crate) async fn speaks_tls(stream: TcpStream, address: &str) -> bool {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(TlsVersion::Tls12.and_later())
+        .map(|builder| builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    let (Ok(config), Some(name)) = (config, host_name(address)) else { return false };
+    match TlsConnector::from(Arc::new(config)).connect(name, Socket::new(stream)).into_fallible().await {
+        Ok(_) => true,
+        Err((_, socket)) => Stranger::of(socket.greeted()) == Some(Stranger::Tls),
     }
 }
 

@@ -18,6 +18,7 @@ use rustls::{CommonState, SupportedProtocolVersion};
 
 pub use certificate::CertificateInfo;
 pub use client::ClientTls;
+pub(crate) use client::speaks_tls;
 pub use error::{CertificateFault, TlsError, TlsSetupError};
 pub use pem::{Certificates, PemError, PrivateKey};
 pub use server::{ClientCertificates, ServerTls};

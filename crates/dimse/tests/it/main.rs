@@ -8,6 +8,8 @@ mod dcmtk;
 #[cfg(test)]
 mod draining;
 #[cfg(test)]
+mod examining;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod hostile;

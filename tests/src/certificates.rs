@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// A site's authority, with what it issues as PEM files in one folder.
 #[derive(Debug)]
@@ -32,16 +33,18 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
-    /// Writes a certificate for loopback that holds until the end of `year`: its key and itself.
+    /// Writes a certificate for loopback that holds for `days` from now, none when negative: its key and itself.
     ///
     /// # Panics
     /// When it cannot.
     #[must_use]
-    pub fn issue(&self, name: &str, year: i32) -> [PathBuf; 2] {
+    pub fn issue(&self, name: &str, days: i32) -> [PathBuf; 2] {
         let key = KeyPair::generate().expect("make a key");
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address is a name");
         params.distinguished_name.push(DnType::CommonName, name);
-        params.not_after = date_time_ymd(year, 12, 31);
+        let span = Duration::from_secs(u64::from(days.unsigned_abs()) * 24 * 60 * 60);
+        let now = SystemTime::now();
+        params.not_after = if days < 0 { now - span } else { now + span }.into();
         let certificate = params.signed_by(&key, &self.issuer).expect("sign a certificate");
         let paths = ["key", "pem"].map(|kind| self.folder.join(format!("{name}.{kind}")));
         let [key_path, path] = &paths;

@@ -6,8 +6,8 @@ use tempfile::tempdir;
 
 use crate::radiographs::{to_pacs, write};
 
-/// A year none of these tests will see.
-const FAR: i32 = 2999;
+/// Days that outlast the tests.
+const FAR: i32 = 10_000;
 
 /// A TLS port that asks for certificates of the same authority.
 fn tls(authority: &Authority, [key, certificate]: &[PathBuf; 2]) -> String {
@@ -54,6 +54,9 @@ fn dcmtk_pushes_over_tls_and_gets_reports_back_over_tls() {
     assert_eq!(node.count(["instances", "reported"]), 2, "{}", node.log());
     assert!(pacs.files().len() >= 2, "a report for each at least");
 
+    let tls_to_plain = run(&mut call(&echoscu, &modality, &authority, node.port));
+    assert!(!tls_to_plain.status.success());
+    assert!(node.log().contains("the peer speaks TLS to a port that does not"), "{}", node.log());
     let anonymous =
         run(Command::new(&echoscu).args(["-v", "+tla", "-ic", "-aec", "DOKUEI", "127.0.0.1", &port.to_string()]));
     assert!(!anonymous.status.success(), "a certificate is required");
@@ -115,8 +118,8 @@ fn renewed_certificates_are_taken_over_and_broken_ones_are_not() {
     assert!(run(&mut call(&echoscu, &modality, &old, port)).status.success(), "the old ones are kept");
 
     let new = Authority::new(&site, "New");
-    assert_eq!(new.issue("node", FAR), node_files);
-    node.reload("configuration reloaded");
+    assert_eq!(new.issue("node", 10), node_files);
+    node.reload("certificate expires soon");
     assert!(!run(&mut call(&echoscu, &modality, &new, port)).status.success(), "issued by the old authority");
     let modality = new.issue("modality", FAR);
     assert!(run(&mut call(&echoscu, &modality, &new, port)).status.success());
@@ -137,7 +140,10 @@ fn check_names_each_certificate_with_the_days_it_has_left() {
     write(&authority.issue("node", FAR));
     let text = dokuei(&["check", "--config", config]);
     assert!(text.contains("ok      certificate of tls.certificate: ") && text.contains("days left"), "{text}");
-    write(&authority.issue("node", 2001));
+    write(&authority.issue("node", 10));
+    let text = dokuei(&["check", "--config", config]);
+    assert!(text.contains("WARNING certificate of tls.certificate: ") && text.contains("9 days left"), "{text}");
+    write(&authority.issue("node", -10));
     let (code, text) = dokuei_ending(&["check", "--config", config]);
     assert_eq!(code, 1);
     assert!(text.contains("FAILED  certificate of tls.certificate: ") && text.contains("has expired"), "{text}");

@@ -21,7 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::support::{
     CT, EXPLICIT, Node, Script, ae, bytes_of, implementation, pattern, proposed, request, uid, until,
 };
-use crate::tls_files::{Authority, expired};
+use crate::tls_files::{Authority, Issued, expired, self_signed};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -173,7 +173,7 @@ async fn a_certificate_that_does_not_convince_is_named_by_its_fault() {
         params.not_before = date_time_ymd(2090, 1, 1);
         params.not_after = date_time_ymd(2091, 1, 1);
     };
-    let serving = |issued: crate::tls_files::Issued| Node::start_tls(move |config| config.tls = Some(issued.server()));
+    let serving = |issued: Issued| Node::start_tls(move |config| config.tls = Some(issued.server()));
 
     let node = serving(authority.issue("node"));
     assert_eq!(certificate_fault(&node, mistrusting).await, CertificateFault::UnknownIssuer);
@@ -188,7 +188,12 @@ async fn a_certificate_that_does_not_convince_is_named_by_its_fault() {
     let named = authority.client().with_server_name("pacs.example").unwrap();
     echo(&calling(&node, named)).await.unwrap();
 
-    let itself = crate::tls_files::Issued { pem: authority.pem.clone(), key_pem: authority.key_pem.clone() };
+    let own = self_signed("node");
+    let trusting = ClientTls::new(&own.chain(), None, TlsVersion::Tls12).unwrap();
+    let node = serving(own);
+    echo(&calling(&node, trusting)).await.unwrap();
+
+    let itself = Issued { pem: authority.pem.clone(), key_pem: authority.key_pem.clone() };
     let node = serving(itself);
     assert_eq!(certificate_fault(&node, authority.client()).await, CertificateFault::Authority);
 }

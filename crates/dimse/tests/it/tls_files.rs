@@ -72,6 +72,13 @@ impl Issued {
     }
 }
 
+/// A certificate for loopback that nobody else has signed, and that is no authority.
+pub(crate) fn self_signed(name: &str) -> Issued {
+    let key = KeyPair::generate().unwrap();
+    let pem = named(name, &["127.0.0.1"]).self_signed(&key).unwrap().pem();
+    Issued { pem, key_pem: key.serialize_pem() }
+}
+
 pub(crate) fn expired(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2021, 1, 1);

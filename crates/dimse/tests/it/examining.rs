@@ -31,7 +31,6 @@ where
 
 fn calling(address: impl ToString) -> RequestorConfig {
     let mut config = RequestorConfig::new(address.to_string(), ae("NODE"), ae("PEER"), implementation());
-    config.connect_timeout = Duration::from_secs(1);
     config.associate_timeout = Duration::from_millis(300);
     config.release_timeout = Duration::from_millis(100);
     config
@@ -152,7 +151,6 @@ async fn other_services_are_named() {
         drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await);
     })
     .await;
-    let web = RequestorConfig { connect_timeout: Duration::from_millis(300), ..web };
     let error = check(&web, Some(Speaks::Http), "web server").await;
     assert!(matches!(error, AssociateError::NoAnswer(_)), "{error:?}");
 }

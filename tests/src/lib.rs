@@ -3,14 +3,16 @@
 
 #![expect(clippy::panic, clippy::print_stdout, reason = "this crate is test code: it fails and skips aloud")]
 
+mod certificates;
 mod http;
 mod node;
 mod orthanc;
 mod peer;
 mod process;
 
+pub use certificates::Authority;
 pub use dokuei_testkit::real_files;
-pub use node::{Node, dokuei, dokuei_failing, user_entry};
+pub use node::{Node, dokuei, dokuei_ending, dokuei_failing, user_entry};
 pub use orthanc::Orthanc;
-pub use peer::{Storescp, pydicom, run, tool, validators};
+pub use peer::{Storescp, pydicom, run, tls_tool, tool, validators};
 pub use process::{Server, free_port, wait_for};

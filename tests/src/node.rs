@@ -59,6 +59,16 @@ pub fn user_entry(name: &str, passcode: &str) -> String {
     String::from_utf8(output.stdout).expect("TOML")
 }
 
+/// Runs `dokuei` however it ends: its exit code and what it wrote to standard output.
+///
+/// # Panics
+/// When it is ended by a signal.
+#[must_use]
+pub fn dokuei_ending(arguments: &[&str]) -> (i32, String) {
+    let output = run(&mut command(arguments));
+    (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// A running `dokuei serve`.
 #[derive(Debug)]
 pub struct Node {
@@ -129,6 +139,25 @@ impl Node {
         self.wait_until_listening();
     }
 
+    /// The port it listens on for TLS.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.log().lines().find_map(|line| port_of(line, "tls_address")).expect("the node listens for TLS")
+    }
+
+    /// Lets it read its configuration again, and waits until it says `words`.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn reload(&self, words: &str) {
+        let before = self.log().len();
+        run(Command::new("kill").arg("-HUP").arg(self.server.id().to_string()));
+        wait_for(words, || self.log().get(before..).is_some_and(|log| log.contains(words)));
+    }
+
     /// Asks it to drain, and gives back its exit code.
     #[must_use]
     pub fn terminate(&mut self) -> Option<i32> {
@@ -193,8 +222,12 @@ impl Node {
 
 /// The port in the log line that says where the node listens.
 fn listening(line: &str) -> Option<u16> {
+    port_of(line, "address")
+}
+
+fn port_of(line: &str, field: &str) -> Option<u16> {
     let event: Value = serde_json::from_str(line).ok()?;
     let fields = &event["fields"];
     (fields["message"] == "listening").then_some(())?;
-    fields["address"].as_str()?.rsplit_once(':')?.1.parse().ok()
+    fields[field].as_str()?.rsplit_once(':')?.1.parse().ok()
 }

@@ -12,7 +12,8 @@ use crate::process::{Server, free_port, wait_for};
 pub struct Orthanc {
     /// Its DICOM port.
     pub port: u16,
-    http_port: u16,
+    /// The port of its REST interface.
+    pub http_port: u16,
     server: Server,
 }
 

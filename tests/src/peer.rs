@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -23,6 +24,21 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         missing(name, "apt-get install dcmtk orthanc");
     }
     found
+}
+
+/// The path of a program of DCMTK, where it was built with TLS.
+///
+/// # Panics
+/// When it is missing and required.
+#[must_use]
+pub fn tls_tool(name: &str) -> Option<PathBuf> {
+    let found = tool(name)?;
+    let version = run(Command::new(&found).arg("--version"));
+    if String::from_utf8_lossy(&version.stdout).contains("OpenSSL") {
+        return Some(found);
+    }
+    missing(&format!("{name} with TLS"), "this DCMTK was built without OpenSSL; Debian's has it");
+    None
 }
 
 /// A Python that has pydicom and pynetdicom, or `None` with a line that says how to get one.
@@ -93,13 +109,39 @@ impl Storescp {
     /// When it does not answer a C-ECHO.
     #[must_use]
     pub fn start_on(folder: &Path, port: u16) -> Option<Self> {
+        tool("storescp")?;
+        Self::start_with(folder, port, &[])
+    }
+
+    /// As [`start`](Self::start), over TLS: it shows `identity` (key and certificate) and asks for one of `authority`.
+    ///
+    /// # Panics
+    /// When it does not answer a C-ECHO.
+    #[must_use]
+    pub fn start_tls(folder: &Path, identity: [&Path; 2], authority: &Path) -> Option<Self> {
+        tls_tool("storescp")?;
+        let [key, certificate] = identity.map(Path::as_os_str);
+        let options = ["+tls".as_ref(), key, certificate, "+cf".as_ref(), authority.as_os_str()];
+        Self::start_with(folder, free_port(), &options)
+    }
+
+    /// With `options` that echoscu takes as well.
+    fn start_with(folder: &Path, port: u16, options: &[&OsStr]) -> Option<Self> {
         let (storescp, echoscu) = (tool("storescp")?, tool("echoscu")?);
         std::fs::create_dir_all(folder).expect("create the PACS's folder");
         let mut command = Command::new(storescp);
-        command.arg("--fork").arg("+xa").arg("-od").arg(folder).arg("-aet").arg("PACS").arg(port.to_string());
+        command
+            .args(options)
+            .arg("--fork")
+            .arg("+xa")
+            .arg("-od")
+            .arg(folder)
+            .arg("-aet")
+            .arg("PACS")
+            .arg(port.to_string());
         let server = Server::start(command, &folder.with_extension("log"));
         wait_for("storescp to answer", || {
-            run(Command::new(&echoscu).arg("127.0.0.1").arg(port.to_string())).status.success()
+            run(Command::new(&echoscu).args(options).arg("127.0.0.1").arg(port.to_string())).status.success()
         });
         Some(Self { port, folder: folder.to_owned(), _server: server })
     }

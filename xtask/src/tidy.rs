@@ -28,6 +28,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 const WRAPPED: &[(&str, &[&str])] = &[
     ("tract-onnx", &["inference"]),
     ("dicom-ul", &["dimse"]),
+    ("rustls", &["dimse"]),
+    ("tokio-rustls", &["dimse"]),
+    ("x509-parser", &["dimse"]),
     ("rusqlite", &["store"]),
     ("cel", &["pipeline"]),
     ("hayro-jpeg2000", &["codecs"]),

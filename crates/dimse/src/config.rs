@@ -8,6 +8,8 @@ use std::time::Duration;
 use dokuei_types::{AeTitle, Uid};
 use ipnet::IpNet;
 
+use crate::tls::{ClientTls, ServerTls};
+
 /// How this product names itself in A-ASSOCIATE (PS3.7 § D.3.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Implementation {
@@ -38,6 +40,8 @@ pub struct ListenerConfig {
     pub timeouts: Timeouts,
     /// Our name.
     pub implementation: Implementation,
+    /// What the TLS port works with; without it that port answers nobody.
+    pub tls: Option<ServerTls>,
 }
 
 impl ListenerConfig {
@@ -54,6 +58,7 @@ impl ListenerConfig {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             implementation,
+            tls: None,
         }
     }
 }
@@ -150,7 +155,7 @@ impl Default for Limits {
 /// Timers of the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// ARTIM (PS3.8 § 9.1.5): from the connection to the whole A-ASSOCIATE-RQ.
+    /// ARTIM (PS3.8 § 9.1.5): from the connection to the whole A-ASSOCIATE-RQ, TLS handshake included.
     pub artim: Duration,
     /// Silence between messages.
     pub between_messages: Duration,
@@ -191,7 +196,9 @@ pub struct RequestorConfig {
     /// Length of a P-DATA-TF we receive, in bytes, told to the peer; 0 means no limit, and costs no
     /// memory, since PDUs are not collected.
     pub pdu_length: u32,
-    /// For the connection, name resolution included.
+    /// Speaks TLS with the peer.
+    pub tls: Option<ClientTls>,
+    /// For the connection, name resolution and TLS handshake included.
     pub connect_timeout: Duration,
     /// For the answer to the association request.
     pub associate_timeout: Duration,
@@ -218,6 +225,7 @@ impl RequestorConfig {
             calling_ae,
             implementation,
             pdu_length: 128 * 1024,
+            tls: None,
             connect_timeout: Duration::from_secs(10),
             associate_timeout: Duration::from_secs(30),
             response_timeout: Duration::from_secs(120),

@@ -8,6 +8,7 @@
 //! | [`sop_class`] | what can be stored | PS3.4 Annex B, PS3.6 Annex A |
 //! | [`serve`] | the listener: negotiation, admission, one task for each association | PS3.7 Annex D |
 //! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5 |
+//! | [`ServerTls`], [`ClientTls`] | TLS below both | PS3.15 § B.12 |
 //!
 //! What always holds:
 //! - success is answered to C-STORE only with a `Committed` of the storage in hand ([`IncomingInstance`]);
@@ -30,9 +31,10 @@ mod sender;
 mod service;
 pub mod sop_class;
 pub mod state;
+mod tls;
 mod wire;
 
-pub use acceptor::{AcceptedContext, Negotiated, negotiate, serve};
+pub use acceptor::{AcceptedContext, Listeners, Negotiated, negotiate, serve};
 pub use config::{
     AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice, Users,
 };
@@ -40,8 +42,12 @@ pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;
 pub use pdu::{Abort, ProtocolError, Rejection};
 pub use sender::{
-    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Fault, PeerInfo, ProposedContext,
-    SendError, StoreItem, StoreOutcome, echo, plan_contexts,
+    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Examination, Fault, PeerInfo,
+    ProposedContext, SendError, Speaks, Steps, StoreItem, StoreOutcome, echo, examine, plan_contexts,
 };
 pub use service::{IncomingInstance, StorageService, StoreRequest};
+pub use tls::{
+    CertificateFault, CertificateInfo, Certificates, ClientCertificates, ClientTls, PemError, PrivateKey, ServerTls,
+    TlsError, TlsInfo, TlsSetupError, TlsVersion,
+};
 pub use wire::{Transport, bind};

@@ -75,14 +75,16 @@ pub(crate) enum Stranger {
 }
 
 impl Stranger {
-    /// From the first six bytes. TLS records begin with their type, 20 to 23, and version 3.x.
-    fn of(header: [u8; 6]) -> Option<Self> {
-        match &header {
+    /// From the first bytes, of which six are enough. TLS records begin with their type, 20 to 23, and
+    /// version 3.x.
+    pub(crate) fn of(greeting: &[u8]) -> Option<Self> {
+        match greeting {
             [20..=23, 3, ..] => Some(Self::Tls),
-            b"GET / " | b"HTTP/1" | b"POST /" | b"HEAD /" | b"OPTION" => Some(Self::Http),
             [b'S', b'S', b'H', b'-', ..] => Some(Self::Ssh),
-            [b'G', b'E', b'T', b' ', b'/', ..] => Some(Self::Http),
-            _ => None,
+            _ => {
+                let http: [&[u8]; 5] = [b"GET /", b"HTTP/", b"POST /", b"HEAD /", b"OPTION"];
+                http.iter().any(|word| greeting.starts_with(word)).then_some(Self::Http)
+            }
         }
     }
 }
@@ -92,6 +94,17 @@ impl Stranger {
 pub(crate) enum Opening {
     Pdu(PduKind, Vec<u8>),
     Stranger(Stranger),
+}
+
+/// What sending came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// So many bytes were taken.
+    Written(usize),
+    /// Nothing is left to be sent.
+    Flushed,
+    /// Something arrived, and nothing was sent.
+    Received,
 }
 
 pub(crate) struct Wire {
@@ -112,7 +125,7 @@ impl Wire {
         self.transport.quick_ack();
         let mut header = [0; PDU_HEADER];
         self.transport.read_exact(&mut header).await.map_err(ended)?;
-        if let Some(stranger) = Stranger::of(header) {
+        if let Some(stranger) = Stranger::of(&header) {
             return Ok(Opening::Stranger(stranger));
         }
         let [kind, _, length @ ..] = header;
@@ -126,7 +139,7 @@ impl Wire {
         while body.len() < length {
             self.transport.quick_ack();
             let left = u64::try_from(length.saturating_sub(body.len())).unwrap_or(u64::MAX);
-            if (&mut self.transport).take(left).read_buf(&mut body).await.map_err(WireError::Io)? == 0 {
+            if (&mut self.transport).take(left).read_buf(&mut body).await.map_err(ended)? == 0 {
                 return Err(WireError::Closed);
             }
         }
@@ -150,7 +163,7 @@ impl Wire {
         let count = timeout(silence, self.transport.read(space))
             .await
             .map_err(|_elapsed| WireError::Silent(silence))?
-            .map_err(WireError::Io)?;
+            .map_err(ended)?;
         if count == 0 {
             return Err(WireError::Closed);
         }
@@ -185,22 +198,28 @@ impl Wire {
                 return Err(WireError::Closed);
             }
         }
-        Ok(())
+        // TLS takes bytes before the peer does.
+        let flushed = timeout(silence, self.transport.flush()).await;
+        flushed.map_err(|_elapsed| WireError::Silent(silence))?.map_err(WireError::Io)
     }
 
-    /// Writes some of `bytes`, or takes in what arrives meanwhile and gives 0: a peer that gives up on a
-    /// large data set says so, and one that answers early may not read on until its answer is taken.
-    pub(crate) async fn send_some(&mut self, bytes: &[u8], silence: Duration) -> Result<usize, WireError> {
+    /// Writes some of `bytes`, or what TLS still holds when there are none, or takes in what arrives
+    /// meanwhile: a peer that gives up on a large data set says so, and one that answers early may not read
+    /// on until its answer is taken.
+    pub(crate) async fn send_some(&mut self, bytes: &[u8], silence: Duration) -> Result<Step, WireError> {
         let step = std::future::poll_fn(|cx| self.poll_either(cx, bytes));
         timeout(silence, step).await.map_err(|_elapsed| WireError::Silent(silence))?
     }
 
-    /// Bytes written, or 0 when only bytes were read.
-    fn poll_either(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WireError>> {
-        match Pin::new(&mut self.transport).poll_write(cx, bytes) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(WireError::Closed)),
-            Poll::Ready(Ok(count)) => return Poll::Ready(Ok(count)),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(WireError::Io(error))),
+    fn poll_either(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<Step, WireError>> {
+        let transport = Pin::new(&mut self.transport);
+        let sent = match bytes {
+            [] => transport.poll_flush(cx).map_ok(|()| Step::Flushed),
+            _ => transport.poll_write(cx, bytes).map_ok(Step::Written),
+        };
+        match sent {
+            Poll::Ready(Ok(Step::Written(0))) => return Poll::Ready(Err(WireError::Closed)),
+            Poll::Ready(sent) => return Poll::Ready(sent.map_err(WireError::Io)),
             Poll::Pending => {}
         }
         let space = self.framer.space();
@@ -212,9 +231,9 @@ impl Wire {
             Poll::Ready(Ok(())) => {
                 let count = buffer.filled().len();
                 self.framer.filled(count);
-                Poll::Ready(if count == 0 { Err(WireError::Closed) } else { Ok(0) })
+                Poll::Ready(if count == 0 { Err(WireError::Closed) } else { Ok(Step::Received) })
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(WireError::Io(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(ended(error))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -227,6 +246,13 @@ impl Wire {
         let closed = async { while matches!(self.transport.read(&mut discarded).await, Ok(1..)) {} };
         if timeout(limit, closed).await.is_err() {
             tracing::trace!("the peer left the connection open");
+        }
+    }
+
+    /// Says that nothing follows, which TLS wants said before the connection is closed.
+    pub(crate) async fn say_goodbye(&mut self, limit: Duration) {
+        if !matches!(timeout(limit, self.transport.shutdown()).await, Ok(Ok(()))) {
+            tracing::trace!("the peer was gone before the end of the connection was said");
         }
     }
 
@@ -244,6 +270,7 @@ impl Wire {
     }
 }
 
+/// TLS tells an end without its farewell from one with it; PDUs say themselves where they end.
 fn ended(error: io::Error) -> WireError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => WireError::Closed,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dokuei_types::{AeTitle, Interval};
 
-use crate::config::Address;
+use crate::config::{Address, DestinationTls, MinimumVersion};
 
 /// Dokuei: a DICOM node that stores what arrives, lets models look at it, and sends back what they found.
 #[derive(Debug, Parser)]
@@ -87,6 +87,38 @@ pub(crate) struct Call {
     /// Longest wait for the connection and for each response.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub(crate) timeout: Interval,
+    #[command(flatten)]
+    pub(crate) tls: CallTls,
+}
+
+/// TLS of an association we request.
+#[derive(Debug, Args)]
+pub(crate) struct CallTls {
+    /// Call over TLS, trusting the certificates these authorities issue (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Our certificate, where the peer wants to see one (PEM).
+    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_key"])]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The key of that certificate (PEM, not encrypted).
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The name in the peer's certificate, where it is not the host.
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    pub(crate) tls_server_name: Option<String>,
+}
+
+impl CallTls {
+    /// The same as a destination of the configuration has it.
+    pub(crate) fn files(&self) -> Option<DestinationTls> {
+        Some(DestinationTls {
+            ca: self.tls_ca.clone()?,
+            certificate: self.tls_certificate.clone(),
+            key: self.tls_key.clone(),
+            server_name: self.tls_server_name.clone(),
+            minimum_version: MinimumVersion::default(),
+        })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,56 +1,77 @@
 //! `dokuei check`: configuration, models, destinations, disk. Nothing is started and nothing is written.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use dokuei_store::{Disk, RealDisk};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::Check;
+use crate::certificates::{CertificateInUse, RENEW_WITHIN_DAYS};
 use crate::config;
 use crate::outcome::{self, Failure, line};
-use crate::requestor;
+use crate::peers;
 use crate::send::words;
 use crate::site::Site;
 
 /// One thing looked at.
-struct Checked {
-    what: String,
-    outcome: Result<String, String>,
+pub(crate) struct Checked {
+    pub(crate) what: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) words: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Ok,
+    /// Works, and will not for ever.
+    Warning,
+    Failed,
+}
+
+impl Checked {
+    pub(crate) fn of(what: impl Into<String>, outcome: Result<String, String>) -> Self {
+        let (verdict, words) = match outcome {
+            Ok(words) => (Verdict::Ok, words),
+            Err(words) => (Verdict::Failed, words),
+        };
+        Self { what: what.into(), verdict, words }
+    }
 }
 
 pub(crate) async fn run(arguments: &Check) -> Result<(), Failure> {
     let site = Site::check(config::load(arguments.config.as_deref())?)?;
-    let mut checked = vec![Checked { what: "configuration".to_owned(), outcome: Ok(routes(&site)) }];
+    let mut checked = vec![Checked::of("configuration", Ok(routes(&site)))];
     checked.extend(site.models.iter().map(|model| {
         let identity = model.identity();
         let self_test = if model.self_test().is_some() { "self-test passed" } else { "no self-test in the package" };
-        Checked {
-            what: format!("model {}", identity.name),
-            outcome: Ok(format!("version {}, hash right, {self_test}", identity.version)),
-        }
+        let words = format!("version {}, hash right, {self_test}", identity.version);
+        Checked::of(format!("model {}", identity.name), Ok(words))
     }));
+    checked.extend(site.security.certificates.iter().map(certificate));
     checked.push(disk(&site));
-    checked.extend(destinations(&site).await);
-    let sound = checked.iter().all(|one| one.outcome.is_ok());
+    checked.extend(peers::check(&site).await);
+    let sound = checked.iter().all(|one| one.verdict != Verdict::Failed);
     if arguments.json {
         let all: Vec<Value> = checked.iter().map(as_json).collect();
         outcome::json(&all, true);
     } else {
         for one in &checked {
-            match &one.outcome {
-                Ok(words) => line(format!("ok      {}: {words}", one.what)),
-                Err(words) => line(format!("FAILED  {}: {words}", one.what)),
-            }
+            let verdict = match one.verdict {
+                Verdict::Ok => "ok     ",
+                Verdict::Warning => "WARNING",
+                Verdict::Failed => "FAILED ",
+            };
+            line(format!("{verdict} {}: {}", one.what, one.words));
         }
     }
     if sound { Ok(()) } else { Err(Failure::Said) }
 }
 
 fn as_json(one: &Checked) -> Value {
-    let words = match &one.outcome {
-        Ok(words) | Err(words) => words,
-    };
-    json!({ "what": one.what, "ok": one.outcome.is_ok(), "words": words })
+    json!({ "what": one.what, "ok": one.verdict != Verdict::Failed, "verdict": one.verdict, "words": one.words })
 }
 
 fn routes(site: &Site) -> String {
@@ -73,21 +94,17 @@ fn disk(site: &Site) -> Checked {
         Ok(free) => Ok(format!("{} MiB free for {}", free >> 20, folder.display())),
         Err(error) => Err(words(&error)),
     };
-    Checked { what: "disk".to_owned(), outcome }
+    Checked::of("disk", outcome)
 }
 
-async fn destinations(site: &Site) -> Vec<Checked> {
-    let mut checked = Vec::new();
-    for entry in &site.file.config.destinations {
-        let destination = entry.as_ref();
-        let own = &site.file.config.node.ae_title;
-        let calling = destination.calling_ae_title.clone().unwrap_or_else(|| own.clone());
-        let config = requestor::with(&destination.address, destination.ae_title.clone(), calling, destination.timeout);
-        let outcome = match dokuei_dimse::echo(&config).await {
-            Ok(report) => Ok(format!("{} answered C-ECHO with {}", report.peer.address, report.status)),
-            Err(error) => Err(format!("{}; {}", words(&error), error.advice())),
-        };
-        checked.push(Checked { what: format!("destination {}", destination.name), outcome });
-    }
-    checked
+/// Whether a certificate still holds, and for how long.
+fn certificate(used: &CertificateInUse) -> Checked {
+    let days_left = used.info.days_left(SystemTime::now());
+    let (verdict, left) = match days_left {
+        ..0 => (Verdict::Failed, "has expired: renew it".to_owned()),
+        0..RENEW_WITHIN_DAYS => (Verdict::Warning, format!("{days_left} days left: renew it")),
+        _ => (Verdict::Ok, format!("{days_left} days left")),
+    };
+    let words = format!("{}, {}, until {}, {left}", used.path.display(), used.info.subject, used.expires());
+    Checked { what: format!("certificate of {}", used.purpose), verdict, words }
 }

@@ -1,62 +1,59 @@
-//! `dokuei echo`: a C-ECHO that says what was negotiated, or whose fault it is.
+//! `dokuei echo`: a C-ECHO that says how it went, what the peer takes, or whose fault it is.
 
-use std::time::Duration;
-
-use dokuei_dimse::{EchoError, EchoReport, Fault};
-use serde_json::json;
+use dokuei_dimse::{EchoReport, Examination, examine};
 
 use crate::args::Echo;
-use crate::outcome::{self, Failure, line};
+use crate::doctor::{self, Purpose};
+use crate::outcome::{self, Failure, line, say};
 use crate::requestor;
+use crate::send::words;
 
 pub(crate) async fn run(arguments: &Echo) -> Result<(), Failure> {
-    let config = requestor::config(&arguments.peer, &arguments.call);
-    match dokuei_dimse::echo(&config).await {
-        Ok(report) => {
-            answered(arguments, &report);
-            Ok(())
-        }
-        Err(error) => Err(failed(&error)),
+    let config = requestor::config(&arguments.peer, &arguments.call)?;
+    let examination = examine(&config, &doctor::contexts(&Purpose::ALL)).await;
+    if arguments.json {
+        outcome::json(&doctor::as_json(&examination), true);
+        return examination.echo.map(drop).map_err(|_| Failure::Said);
     }
+    match &examination.echo {
+        Ok(report) => answered(arguments, report),
+        Err(_) if examination.steps.resolve.is_some() => {
+            let failed = doctor::failed_step(&examination.steps, config.tls.is_some());
+            say(format!("{}; it failed to {failed}", doctor::times(&examination.steps)));
+        }
+        Err(_) => {}
+    }
+    taken(&examination);
+    let advice = doctor::advice(&examination).unwrap_or_default();
+    examination.echo.map(drop).map_err(|error| Failure::because("C-ECHO", &error).help(advice))
 }
 
 fn answered(arguments: &Echo, report: &EchoReport) {
     let peer = &report.peer;
-    let implementation = peer.implementation_version_name.as_deref().or(peer.implementation_class_uid.as_deref());
-    if arguments.json {
-        let answer = json!({
-            "status": report.status.to_string(),
-            "address": peer.address.to_string(),
-            "implementation_version_name": peer.implementation_version_name,
-            "implementation_class_uid": peer.implementation_class_uid,
-            "maximum_length": peer.maximum_length,
-            "transfer_syntax": report.transfer_syntax.as_str(),
-            "connect_ms": milliseconds(report.connect),
-            "associate_ms": milliseconds(report.associate),
-            "echo_ms": milliseconds(report.echo),
-        });
-        return outcome::json(&answer, true);
-    }
     line(format!("{} at {} answered C-ECHO with status {}", arguments.call.called, peer.address, report.status));
-    line(format!("  implementation    {}", implementation.unwrap_or("not said")));
+    line(format!("  implementation    {}", doctor::implementation(peer)));
     line(format!("  maximum PDU       {} bytes", peer.maximum_length));
     line(format!("  transfer syntax   {}", report.transfer_syntax));
-    let [connect, associate, echo] = [report.connect, report.associate, report.echo].map(milliseconds);
-    line(format!("  connect {connect:.1} ms, associate {associate:.1} ms, echo {echo:.1} ms"));
+    line(format!("  transport         {}", doctor::transport(peer)));
+    if let Some(local) = report.steps.local_address {
+        line(format!("  it sees us as     {} at {}", arguments.call.calling, local.ip()));
+    }
+    line(format!("  {}", doctor::times(&report.steps)));
     if let Some(problem) = &report.release_problem {
         line(format!("  but it did not release as it should: {problem}"));
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e4).round() / 10.0
-}
-
-fn failed(error: &EchoError) -> Failure {
-    let whose = match error.fault() {
-        Fault::Ours => "to be changed here",
-        Fault::Network => "on the way",
-        Fault::Peer => "at the peer",
+/// What it would take of what a node sends.
+fn taken(examination: &Examination) {
+    let contexts = match &examination.accepted {
+        Some(Ok(contexts)) => contexts,
+        Some(Err(error)) => return line(format!("  what it takes is not known: {}", words(error))),
+        None => return,
     };
-    Failure::because("C-ECHO", error).help(format!("{whose}: {}", error.advice()))
+    for purpose in Purpose::ALL {
+        let accepted = doctor::accepted(purpose, contexts);
+        let words = if accepted.is_empty() { "none".to_owned() } else { doctor::in_words(&accepted) };
+        line(format!("  takes {:<11} {words}", format!("{purpose}:")));
+    }
 }

@@ -2,16 +2,19 @@
 
 mod analyze;
 mod args;
+mod certificates;
 mod check;
 mod config;
 mod demo;
 mod destination;
+mod doctor;
 mod echo;
 mod export;
 mod files;
 mod inspect;
 mod outcome;
 mod packages;
+mod peers;
 mod picture;
 mod receiver;
 mod requestor;

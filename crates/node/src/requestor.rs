@@ -1,11 +1,15 @@
 //! What every association we request has in common.
 
+use std::path::Path;
+
 use dokuei_dataset::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use dokuei_dimse::{Implementation, RequestorConfig};
+use dokuei_dimse::{ClientTls, Implementation, RequestorConfig};
 use dokuei_types::{AeTitle, Interval, Uid};
 
 use crate::args::Call;
-use crate::config::Address;
+use crate::certificates;
+use crate::config::{Address, Destination};
+use crate::outcome::Failure;
 
 /// How this product names itself in an association.
 pub(crate) fn implementation() -> Implementation {
@@ -16,8 +20,23 @@ pub(crate) fn implementation() -> Implementation {
 }
 
 /// The settings for a peer named on the command line.
-pub(crate) fn config(peer: &Address, call: &Call) -> RequestorConfig {
-    with(peer, call.called.clone(), call.calling.clone(), call.timeout)
+///
+/// # Errors
+/// A certificate or key file that cannot be used.
+pub(crate) fn config(peer: &Address, call: &Call) -> Result<RequestorConfig, Failure> {
+    let mut config = with(peer, call.called.clone(), call.calling.clone(), call.timeout);
+    if let Some(files) = call.tls.files() {
+        let client = certificates::client(&files, "peer", Path::to_owned, &mut Vec::new());
+        config.tls = Some(client.map_err(|fault| Failure::because("prepare TLS", &fault))?);
+    }
+    Ok(config)
+}
+
+/// The settings for a destination of the configuration.
+pub(crate) fn to_destination(destination: &Destination, own: &AeTitle, tls: Option<ClientTls>) -> RequestorConfig {
+    let calling = destination.calling_ae_title.clone().unwrap_or_else(|| own.clone());
+    let config = with(&destination.address, destination.ae_title.clone(), calling, destination.timeout);
+    RequestorConfig { tls, ..config }
 }
 
 /// The settings for a peer whose every wait is bounded by `timeout`.

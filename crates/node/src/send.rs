@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: &Send) -> Result<(), Failure> {
     }
     let total = instances.len();
     let sending = Arc::new(Sending {
-        config: requestor::config(&arguments.peer, &arguments.call),
+        config: requestor::config(&arguments.peer, &arguments.call)?,
         bar: progress(total, arguments.json),
         json: arguments.json,
         tally: Mutex::default(),

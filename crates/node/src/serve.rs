@@ -4,10 +4,12 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use dokuei_dimse::{Counters, ListenerConfig};
+use dokuei_dimse::{Counters, ListenerConfig, Listeners};
 use dokuei_pipeline::Pipeline;
 use dokuei_store::{Store, StoreReader};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,15 +17,21 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
+use crate::certificates::Security;
 use crate::config;
 use crate::outcome::Failure;
 use crate::receiver::Receiver;
 use crate::send::words;
 use crate::site::Site;
 
+/// How often expiring certificates are named in the log.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A node that runs in this process.
 pub(crate) struct RunningNode {
     pub(crate) address: SocketAddr,
+    /// Where it listens for TLS, if it does.
+    tls_address: Option<SocketAddr>,
     store: Store,
     pipeline: Pipeline,
     listener: watch::Sender<Arc<ListenerConfig>>,
@@ -39,21 +47,19 @@ impl RunningNode {
         let store = tokio::task::block_in_place(|| Store::open(store))
             .map_err(|error| Failure::because("open the data folder", &error))?;
         let setup = site.setup().map_err(|errors| Failure::work(format!("{errors:?}")))?;
-        let listen = site.file.config.node.listen;
-        let socket = dokuei_dimse::bind(listen).map_err(|error| {
-            Failure::because(&format!("listen on {listen}"), &error)
-                .help("another program may have the port, or a port below 1024 needs the right to bind it")
-        })?;
-        let address = socket.local_addr().map_err(|error| Failure::because("listen", &error))?;
+        let (plain, address) = bind(site.file.config.node.listen)?;
+        let tls = site.file.config.tls.as_ref().map(|tls| bind(tls.as_ref().listen)).transpose()?;
+        let (tls, tls_address) = tls.unzip();
         let pipeline = Pipeline::start(store.clone(), setup, site.pipeline())
             .map_err(|error| Failure::because("start the pipeline", &error))?;
         let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
         let (listener, config) = watch::channel(Arc::new(site.listener()));
         let shutdown = CancellationToken::new();
         let counters = Arc::new(Counters::default());
+        let listeners = Listeners { plain: Some(plain), tls };
         let serving =
-            tokio::spawn(dokuei_dimse::serve(socket, config, receiver, Arc::clone(&counters), shutdown.clone()));
-        Ok(Self { address, store, pipeline, listener, counters, shutdown, serving })
+            tokio::spawn(dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone()));
+        Ok(Self { address, tls_address, store, pipeline, listener, counters, shutdown, serving })
     }
 
     /// What reads its store.
@@ -61,19 +67,16 @@ impl RunningNode {
         self.store.reader()
     }
 
-    /// Takes peers, limits, routes, models and destinations from another configuration. Address, AE title of the
-    /// port and data folder stay until the next start.
-    fn reload(&self, site: &Site) {
-        match site.setup() {
-            Ok(setup) => match self.pipeline.reload(setup) {
-                Ok(()) => {
-                    self.listener.send_replace(Arc::new(site.listener()));
-                    tracing::info!("configuration reloaded");
-                }
-                Err(error) => tracing::error!(error = words(&error), "configuration not reloaded"),
-            },
-            Err(errors) => tracing::error!(?errors, "configuration not reloaded"),
+    /// Takes peers, limits, certificates, routes, models and destinations from another configuration. Addresses, AE
+    /// title of the port and data folder stay until the next start.
+    fn reload(&self, site: &Site) -> Result<(), String> {
+        let setup = site.setup().map_err(|errors| format!("{errors:?}"))?;
+        self.pipeline.reload(setup).map_err(|error| words(&error))?;
+        self.listener.send_replace(Arc::new(site.listener()));
+        if site.security.server.is_some() && self.tls_address.is_none() {
+            tracing::warn!("the TLS port is opened at the next start");
         }
+        Ok(())
     }
 
     /// Stops receiving, finishes what runs, and closes the store; what waits is kept for the next start.
@@ -100,18 +103,27 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     let node = RunningNode::start(&site).await?;
     tracing::info!(
         address = %node.address,
+        tls_address = node.tls_address.map(|address| address.to_string()),
         ae_title = %site.file.config.node.ae_title,
-        accept = ?crate::site::accept(&site.file.config.node),
+        accept = ?crate::site::accept(&site.file.config),
         data_dir = %site.file.config.node.data_dir.display(),
         models = ?site.models.iter().map(|model| &model.identity().name).collect::<Vec<_>>(),
         routes = ?site.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
         "listening"
     );
+    let mut security = site.security;
+    let mut daily = tokio::time::interval(DAY);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&node, arguments.config.clone()).await,
+            _ = hangup.recv() => {
+                if let Some(reloaded) = reload(&node, arguments.config.clone()).await {
+                    security = reloaded;
+                    daily.reset_immediately();
+                }
+            }
+            _ = daily.tick() => security.warn_of_expiry(),
         }
     }
     tracing::info!("draining");
@@ -120,17 +132,34 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the configuration again; one that cannot be used changes nothing.
-async fn reload(node: &RunningNode, path: Option<PathBuf>) {
+/// Reads the configuration again, certificates and keys with it; one that cannot be used changes nothing. Gives the
+/// certificates now in use.
+async fn reload(node: &RunningNode, path: Option<PathBuf>) -> Option<Security> {
     let checked = tokio::task::spawn_blocking(move || {
         let file = config::load(path.as_deref()).map_err(problems)?;
         Site::check(file).map_err(problems)
     });
-    match checked.await {
-        Ok(Ok(site)) => node.reload(&site),
-        Ok(Err(problems)) => tracing::error!(%problems, "configuration not reloaded"),
-        Err(error) => tracing::error!(error = words(&error), "configuration not reloaded"),
+    let site = checked.await.unwrap_or_else(|error| Err(words(&error)));
+    match site.and_then(|site| node.reload(&site).map(|()| site.security)) {
+        Ok(security) => {
+            tracing::info!("configuration reloaded");
+            Some(security)
+        }
+        Err(problems) => {
+            tracing::error!(%problems, "configuration not reloaded");
+            None
+        }
     }
+}
+
+/// Binds a socket, and says where.
+fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let socket = dokuei_dimse::bind(listen).map_err(|error| {
+        Failure::because(&format!("listen on {listen}"), &error)
+            .help("another program may have the port, or a port below 1024 needs the right to bind it")
+    })?;
+    let address = socket.local_addr().map_err(|error| Failure::because("listen", &error))?;
+    Ok((socket, address))
 }
 
 fn problems(error: config::ConfigError) -> String {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, Timeouts};
+use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, RequestorConfig, Timeouts};
 use dokuei_inference::Model;
 use dokuei_pipeline::{DestinationSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup};
 use dokuei_store::StoreConfig;
 use dokuei_types::{NodeIdentity, derived_uid};
 
-use crate::config::{Accept, ConfigError, ConfigFile, Node, Problem, ResultObject};
+use crate::certificates::Security;
+use crate::config::{Accept, Config, ConfigError, ConfigFile, Destination, Node, Problem, ResultObject};
 use crate::destination::DicomDestination;
 use crate::packages;
 use crate::requestor::{self, implementation};
@@ -20,6 +21,7 @@ pub(crate) struct Site {
     pub(crate) file: ConfigFile,
     pub(crate) models: Vec<Arc<Model>>,
     pub(crate) routes: Vec<RouteConfig>,
+    pub(crate) security: Security,
 }
 
 impl Site {
@@ -31,6 +33,7 @@ impl Site {
         let mut problems = Vec::new();
         nobody_may_send(&file, &mut problems);
         same_names(&file, &mut problems);
+        let security = Security::load(&file, &mut problems);
         let models = match packages::load(&file) {
             Ok(models) => models,
             Err(ConfigError::Invalid { problems: found, .. }) => {
@@ -43,7 +46,7 @@ impl Site {
             [] => vec![default_route(&file, &models)],
             routes => routes.iter().map(|route| route.as_ref().clone()).collect(),
         };
-        let site = Self { file, models, routes };
+        let site = Self { file, models, routes, security };
         if let Err(errors) = site.rules() {
             problems.extend(errors.iter().map(|error| site.rule_problem(error)));
         }
@@ -84,18 +87,11 @@ impl Site {
     /// # Errors
     /// What [`check`](Self::check) has found already, had it been called on this value.
     pub(crate) fn setup(&self) -> Result<Setup, Vec<RuleError>> {
-        let own = &self.file.config.node.ae_title;
-        let destinations = self.file.config.destinations.iter().map(|entry| {
-            let destination = entry.as_ref();
-            let calling = destination.calling_ae_title.clone().unwrap_or_else(|| own.clone());
-            let config =
-                requestor::with(&destination.address, destination.ae_title.clone(), calling, destination.timeout);
-            DestinationSetup {
-                name: destination.name.clone(),
-                roles: destination.objects.iter().map(|object| role(*object).to_owned()).collect(),
-                ae_title: Some(destination.ae_title.clone()),
-                destination: Arc::new(DicomDestination::new(config)),
-            }
+        let destinations = self.destinations().map(|(destination, config)| DestinationSetup {
+            name: destination.name.clone(),
+            roles: destination.objects.iter().map(|object| role(*object).to_owned()).collect(),
+            ae_title: Some(destination.ae_title.clone()),
+            destination: Arc::new(DicomDestination::new(config)),
         });
         Ok(Setup {
             rules: self.rules()?,
@@ -105,13 +101,23 @@ impl Site {
         })
     }
 
+    /// The destinations, and how each is called.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (&Destination, RequestorConfig)> {
+        let own = &self.file.config.node.ae_title;
+        self.file.config.destinations.iter().zip(&self.security.destinations).map(move |(entry, tls)| {
+            let destination = entry.as_ref();
+            (destination, requestor::to_destination(destination, own, tls.clone()))
+        })
+    }
+
     /// What the listener is told.
     pub(crate) fn listener(&self) -> ListenerConfig {
         let config = &self.file.config;
         let mut listener = ListenerConfig::new(config.node.ae_title.clone(), implementation());
         listener.store_private_sop_classes = config.node.store_private_sop_classes;
         listener.store_private_transfer_syntaxes = config.node.store_private_sop_classes;
-        listener.accept = match accept(&config.node) {
+        listener.tls = self.security.server.clone();
+        listener.accept = match accept(config) {
             Accept::Any => AcceptPolicy::Any,
             Accept::Listed => AcceptPolicy::Listed(
                 config
@@ -185,8 +191,10 @@ fn role(object: ResultObject) -> &'static str {
 }
 
 /// Who may associate: as configured, or anyone where only this machine can reach us.
-pub(crate) fn accept(node: &Node) -> Accept {
-    node.accept.unwrap_or(if node.listen.ip().is_loopback() { Accept::Any } else { Accept::Listed })
+pub(crate) fn accept(config: &Config) -> Accept {
+    let mut addresses = std::iter::once(config.node.listen).chain(config.tls.iter().map(|tls| tls.as_ref().listen));
+    let only_here = addresses.all(|address| address.ip().is_loopback());
+    config.node.accept.unwrap_or(if only_here { Accept::Any } else { Accept::Listed })
 }
 
 /// Without any route: chest radiographs to every model, results to every destination.
@@ -207,9 +215,9 @@ fn default_route(file: &ConfigFile, models: &[Arc<Model>]) -> RouteConfig {
 }
 
 fn nobody_may_send(file: &ConfigFile, problems: &mut Vec<Problem>) {
-    let node = &file.config.node;
-    if accept(node) == Accept::Listed && file.config.peers.is_empty() {
-        let words = format!("nobody could send: {} accepts listed peers only, and no [[peer]] is listed", node.listen);
+    if accept(&file.config) == Accept::Listed && file.config.peers.is_empty() {
+        let ae_title = &file.config.node.ae_title;
+        let words = format!("nobody could send: {ae_title} accepts listed peers only, and no [[peer]] is listed");
         let help = "list each sender as a [[peer]] with ae_title and address, or set accept = \"any\" in [node]";
         problems.push(Problem::new(words).help(help));
     }

@@ -1,37 +1,75 @@
 //! Accepts connections until told to stop, then waits for what is in progress.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::admission::Admission;
-use super::session::{Shared, serve_connection};
+use super::session::{Connection, Shared, serve_connection};
 use crate::config::ListenerConfig;
 use crate::counters::{Counters, add};
 use crate::service::StorageService;
+use crate::tls::Socket;
 
 /// Pause after a failed accept, mostly for want of file descriptors, which only time gives back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the associations that come to `listener`; see [`crate::bind`].
+/// The sockets of one node, which share its limits; see [`crate::bind`].
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For DICOM over TCP.
+    pub plain: Option<TcpListener>,
+    /// For DICOM over TLS, with what [`ListenerConfig::tls`] holds.
+    pub tls: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(plain: TcpListener) -> Self {
+        Self { plain: Some(plain), tls: None }
+    }
+}
+
+impl Listeners {
+    /// The next connection, whichever socket it comes to.
+    async fn accept(&self) -> io::Result<(Connection, SocketAddr)> {
+        tokio::select! {
+            plain = accept(self.plain.as_ref()) => plain.map(|(stream, peer)| (Connection::Plain(Box::new(stream)), peer)),
+            tls = accept(self.tls.as_ref()) => tls.map(|(stream, peer)| (Connection::Tls(Socket::new(stream)), peer)),
+        }
+    }
+}
+
+/// The next connection of a socket; never, where there is none.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let (stream, peer) = listener.accept().await?;
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, %peer, "TCP_NODELAY");
+    }
+    Ok((stream, peer))
+}
+
+/// Serves the associations that come to `listeners`.
 ///
 /// Each association keeps the config that `config` held when it connected. When `shutdown` is
 /// cancelled, no connection is accepted any more, each association finishes the message it is in, with
 /// its response, and is then aborted as by the service user; what is still going on after
 /// [`Timeouts::drain`](crate::Timeouts::drain) is broken off. Returns when all have ended.
 pub async fn serve<S: StorageService>(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: watch::Receiver<Arc<ListenerConfig>>,
     service: Arc<S>,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
 ) {
+    let listeners = listeners.into();
     let shared = Arc::new(Shared {
         service,
         counters,
@@ -45,9 +83,9 @@ pub async fn serve<S: StorageService>(
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (connection, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_of_the_connection(&error) => continue,
             Err(error) => {
@@ -56,17 +94,14 @@ pub async fn serve<S: StorageService>(
                 continue;
             }
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, %peer, "TCP_NODELAY");
-        }
         number = number.saturating_add(1);
         add(&shared.counters.connections, 1);
         let config = config.borrow().clone();
         let half_open = shared.admission.connected(number, config.limits.half_open);
-        let connection = serve_connection(Box::new(stream), peer, number, config, shared.clone(), half_open);
-        tasks.spawn(connection.instrument(info_span!("association", association = number, %peer)));
+        let served = serve_connection(connection, peer, number, config, shared.clone(), half_open);
+        tasks.spawn(served.instrument(info_span!("association", association = number, %peer)));
     }
-    drop(listener);
+    drop(listeners);
     tasks.close();
     let grace = config.borrow().timeouts.drain;
     if !tasks.is_empty() {

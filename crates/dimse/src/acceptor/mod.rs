@@ -7,9 +7,10 @@ mod listener;
 mod negotiation;
 mod outstanding;
 mod pace;
+mod securing;
 mod session;
 mod user_information;
 
-pub use listener::serve;
+pub use listener::{Listeners, serve};
 pub use negotiation::{AcceptedContext, Negotiated, negotiate};
 pub(crate) use user_information::UserInformation;

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dicom_ul::pdu::AssociationRQ;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -13,12 +14,14 @@ use super::admission::{Admission, Admitted, HalfOpen};
 use super::established::Established;
 use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
+use super::securing::secure;
 use crate::config::{ListenerConfig, canonical};
 use crate::counters::{Counters, Gauge, add};
 use crate::pdu::{Abort, Rejection, read_request};
 use crate::service::StorageService;
 use crate::sop_class::Named;
 use crate::state::{self, Action, State};
+use crate::tls::Socket;
 use crate::wire::{Opening, Stranger, Transport, Wire, WireError};
 
 /// What the connections of one listener share.
@@ -32,16 +35,22 @@ pub(crate) struct Shared<S> {
     pub(crate) broken_off: CancellationToken,
 }
 
+/// A connection as it was accepted.
+pub(crate) enum Connection {
+    Plain(Box<dyn Transport>),
+    /// TLS is still to be agreed on.
+    Tls(Socket),
+}
+
 /// Serves one connection until it is closed.
 pub(crate) async fn serve_connection<S: StorageService>(
-    transport: Box<dyn Transport>,
+    connection: Connection,
     peer: SocketAddr,
     number: u64,
     config: Arc<ListenerConfig>,
     shared: Arc<Shared<S>>,
     half_open: HalfOpen,
 ) {
-    let mut wire = Wire::new(transport, config.limits.pdu_length);
     let gauge = Gauge::new(&shared.counters.half_open);
     let evicted = half_open.evicted.clone();
     let opened = tokio::select! {
@@ -51,10 +60,10 @@ pub(crate) async fn serve_connection<S: StorageService>(
             None
         }
         () = shared.shutdown.cancelled() => None,
-        opened = open(&mut wire, peer, &config, &shared) => opened,
+        opened = open(connection, peer, &config, &shared) => opened,
     };
     drop((half_open, gauge));
-    let Some((negotiated, admitted)) = opened else { return };
+    let Some((wire, negotiated, admitted)) = opened else { return };
 
     info!(
         calling_ae = %negotiated.calling_ae,
@@ -75,14 +84,33 @@ pub(crate) async fn serve_connection<S: StorageService>(
     }
 }
 
-/// Sta2: under ARTIM, until the request is answered. `None` when there is no association.
+/// From the connection to the association. `None` when there is none.
 async fn open<S: StorageService>(
+    connection: Connection,
+    peer: SocketAddr,
+    config: &ListenerConfig,
+    shared: &Shared<S>,
+) -> Option<(Wire, Arc<Negotiated>, Admitted)> {
+    let begin = Instant::now();
+    let transport = match connection {
+        Connection::Plain(transport) => transport,
+        Connection::Tls(socket) => secure(socket, config).await?,
+    };
+    let mut wire = Wire::new(transport, config.limits.pdu_length);
+    let left = config.timeouts.artim.saturating_sub(begin.elapsed());
+    let (negotiated, admitted) = associate(&mut wire, left, peer, config, shared).await?;
+    Some((wire, negotiated, admitted))
+}
+
+/// Sta2: for as long as ARTIM runs, until the request is answered. `None` when there is no association.
+async fn associate<S: StorageService>(
     wire: &mut Wire,
+    artim: Duration,
     peer: SocketAddr,
     config: &ListenerConfig,
     shared: &Shared<S>,
 ) -> Option<(Arc<Negotiated>, Admitted)> {
-    let opening = match timeout(config.timeouts.artim, wire.opening(config.limits.associate_request_bytes)).await {
+    let opening = match timeout(artim, wire.opening(config.limits.associate_request_bytes)).await {
         Ok(Ok(opening)) => opening,
         // AA-2: nobody is there to be told.
         Err(_elapsed) => {
@@ -163,14 +191,14 @@ fn decide<S: StorageService>(
 }
 
 /// Sends the last PDU and waits for the peer to close (Sta13).
-async fn part<T>(wire: &mut Wire, pdu: &[u8], config: &ListenerConfig) -> Option<T> {
+pub(super) async fn part<T>(wire: &mut Wire, pdu: &[u8], config: &ListenerConfig) -> Option<T> {
     if wire.send(pdu, config.timeouts.closing).await.is_ok() {
         wire.await_close(config.timeouts.closing).await;
     }
     None
 }
 
-fn mistaken(stranger: Stranger) -> &'static str {
+pub(super) fn mistaken(stranger: Stranger) -> &'static str {
     match stranger {
         Stranger::Tls => "the peer speaks TLS to a port that does not; switch it off there or use the TLS port",
         Stranger::Http => "a web client called the DICOM port",
@@ -221,7 +249,17 @@ mod tests {
         let (near, far) = tokio::io::duplex(64);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let half_open = shared.admission.connected(number, config.limits.half_open);
-        (far, serve_connection(Box::new(near), peer, number, config.clone(), shared.clone(), half_open))
+        (
+            far,
+            serve_connection(
+                Connection::Plain(Box::new(near)),
+                peer,
+                number,
+                config.clone(),
+                shared.clone(),
+                half_open,
+            ),
+        )
     }
 
     #[tokio::test]

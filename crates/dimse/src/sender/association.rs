@@ -1,6 +1,5 @@
 //! An association that we asked for: from the connection to the release.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,10 +8,9 @@ use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem, write_pdu,
 };
 use dokuei_types::{AeTitle, Uid};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
-use tracing::debug;
 
+use super::connect::{self, Connected, Steps};
 use super::error::{AssociateError, SendError};
 use super::plan::{CONTEXTS_MAX, ProposedContext};
 use crate::acceptor::{AcceptedContext, UserInformation};
@@ -22,7 +20,8 @@ use crate::pdu::{
     Abort, Event, Framer, PduKind, ProtocolError, RELEASE_REQUEST, RELEASE_RESPONSE, Rejection, SendLimit, read_accept,
 };
 use crate::state::{self, Action, State};
-use crate::wire::{Opening, Transport, Wire, WireError};
+use crate::tls::TlsInfo;
+use crate::wire::{Opening, Step, Transport, Wire, WireError};
 
 /// The longest answer to an association request, in bytes.
 const ACCEPT_BYTES_MAX: u32 = 1024 * 1024;
@@ -42,6 +41,8 @@ pub struct PeerInfo {
     pub implementation_version_name: Option<String>,
     /// The longest P-DATA-TF it takes, in bytes; 0 means no limit.
     pub maximum_length: u32,
+    /// What TLS was agreed on, where there is any.
+    pub tls: Option<TlsInfo>,
 }
 
 /// An established association. Operations follow one another; after a failure that ends it every one
@@ -61,7 +62,7 @@ pub struct Association {
     peer: PeerInfo,
     stage: Stage,
     message_id: u16,
-    established_after: [Duration; 2],
+    steps: Steps,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,11 +98,20 @@ impl Association {
     /// # Errors
     /// [`AssociateError`]; it says whose fault it is and what to change.
     pub async fn request(config: &RequestorConfig, proposed: &[ProposedContext]) -> Result<Self, AssociateError> {
+        Self::request_noting(config, proposed, &mut Steps::default()).await
+    }
+
+    /// As [`Association::request`], noting in `steps` how far it came.
+    pub(super) async fn request_noting(
+        config: &RequestorConfig,
+        proposed: &[ProposedContext],
+        steps: &mut Steps,
+    ) -> Result<Self, AssociateError> {
+        let connected = connect::connect(config, steps).await?;
         let begin = Instant::now();
-        let (stream, address) = connect(config).await?;
-        let connected = begin.elapsed();
-        let mut association = Self::over(Box::new(stream), address, config, proposed).await?;
-        association.established_after[0] = connected;
+        let mut association = Self::establish(connected, config, proposed).await?;
+        steps.associate = Some(begin.elapsed());
+        association.steps = steps.clone();
         Ok(association)
     }
 
@@ -115,10 +125,17 @@ impl Association {
         config: &RequestorConfig,
         proposed: &[ProposedContext],
     ) -> Result<Self, AssociateError> {
+        Self::establish(Connected { transport, address, tls: None }, config, proposed).await
+    }
+
+    async fn establish(
+        Connected { transport, address, tls }: Connected,
+        config: &RequestorConfig,
+        proposed: &[ProposedContext],
+    ) -> Result<Self, AssociateError> {
         if !(1..=CONTEXTS_MAX).contains(&proposed.len()) {
             return Err(AssociateError::ContextCount(proposed.len()));
         }
-        let begin = Instant::now();
         let request = write_request(config, proposed)?;
         let mut wire = Wire::new(transport, config.pdu_length);
         let limit = config.associate_timeout;
@@ -132,7 +149,8 @@ impl Association {
                 return Err(error.into());
             }
             Err(_elapsed) => {
-                abort(&mut wire, Abort::USER, config.release_timeout).await;
+                // Who has said nothing for so long will not say good-bye.
+                abort(&mut wire, Abort::USER, LAST_WORDS).await;
                 return Err(AssociateError::NoAnswer(limit));
             }
         };
@@ -172,10 +190,11 @@ impl Association {
                 implementation_class_uid: user.class_uid,
                 implementation_version_name: user.version_name,
                 maximum_length: user.maximum_length,
+                tls,
             },
             stage: Stage::Ready,
             message_id: 0,
-            established_after: [Duration::ZERO, begin.elapsed()],
+            steps: Steps::default(),
         })
     }
 
@@ -206,10 +225,10 @@ impl Association {
         self.stage == Stage::Ready
     }
 
-    /// How long the connection took, and then the association.
+    /// What it took to get here.
     #[must_use]
-    pub fn established_after(&self) -> [Duration; 2] {
-        self.established_after
+    pub fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     /// Releases the association and waits for the peer to agree.
@@ -222,6 +241,9 @@ impl Association {
         let result = self.exchange_release().await;
         let result = self.conclude(result).await;
         self.stage = Stage::Ended;
+        if result.is_ok() {
+            self.wire.say_goodbye(self.timeouts.release).await;
+        }
         result
     }
 
@@ -278,14 +300,14 @@ impl Association {
     /// Sends what is in the buffer while listening: one write, where the peer takes it.
     pub(super) async fn send_listening(&mut self) -> Result<(), SendError> {
         let mut sent: usize = 0;
-        while let Some(rest) = self.buffer.get(sent..).filter(|rest| !rest.is_empty()) {
-            let count = self.wire.send_some(rest, self.timeouts.idle).await.map_err(SendError::while_sending)?;
-            sent = sent.saturating_add(count);
-            if count == 0 {
-                self.take_in()?;
+        loop {
+            let rest = self.buffer.get(sent..).unwrap_or_default();
+            match self.wire.send_some(rest, self.timeouts.idle).await.map_err(SendError::while_sending)? {
+                Step::Written(count) => sent = sent.saturating_add(count),
+                Step::Received => self.take_in()?,
+                Step::Flushed => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Waits for the response to `message_id`, its data set, if any, thrown away.
@@ -389,31 +411,6 @@ async fn abort(wire: &mut Wire, abort: Abort, limit: Duration) {
     if wire.send(&abort.to_pdu(), limit).await.is_ok() {
         wire.await_close(limit).await;
     }
-}
-
-/// Tries the addresses of the name in their order, all within the connect timeout.
-async fn connect(config: &RequestorConfig) -> Result<(TcpStream, SocketAddr), AssociateError> {
-    let address = || config.address.clone();
-    let attempts = async {
-        let resolved = lookup_host(&config.address)
-            .await
-            .map_err(|source| AssociateError::Resolve { address: address(), source })?;
-        let mut failure = io::Error::from(io::ErrorKind::NotFound);
-        for candidate in resolved {
-            match TcpStream::connect(candidate).await {
-                Ok(stream) => return Ok((stream, candidate)),
-                Err(error) => failure = error,
-            }
-        }
-        Err(AssociateError::Connect { address: address(), source: failure })
-    };
-    let (stream, candidate) = timeout(config.connect_timeout, attempts).await.unwrap_or_else(|_elapsed| {
-        Err(AssociateError::ConnectTimeout { address: address(), after: config.connect_timeout })
-    })?;
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY");
-    }
-    Ok((stream, candidate))
 }
 
 /// Context IDs are 1, 3, 5 and so on in the order of `proposed`.

@@ -1,12 +1,11 @@
 //! C-ECHO, the calling side (PS3.7 § 9.1.5), and the report `dokuei echo` shows.
 
-use std::time::Duration;
-
 use dicom_dictionary_std::uids;
 use dokuei_types::{DimseStatus, Uid};
 use tokio::time::Instant;
 
 use super::association::{Association, PeerInfo};
+use super::connect::Steps;
 use super::error::{AssociateError, Fault, SendError};
 use super::plan::ProposedContext;
 use crate::config::RequestorConfig;
@@ -18,12 +17,8 @@ use crate::pdu::write_fragments;
 pub struct EchoReport {
     /// What the peer said of itself.
     pub peer: PeerInfo,
-    /// Name resolution and TCP connection.
-    pub connect: Duration,
-    /// From the association request to its acceptance.
-    pub associate: Duration,
-    /// From the C-ECHO request to its response.
-    pub echo: Duration,
+    /// How long each step took.
+    pub steps: Steps,
     /// Status of the response.
     pub status: DimseStatus,
     /// Transfer syntax accepted for Verification.
@@ -73,16 +68,20 @@ impl EchoError {
 /// # Errors
 /// [`EchoError`]; it says whose fault it is and what to change.
 pub async fn echo(config: &RequestorConfig) -> Result<EchoReport, EchoError> {
-    let mut association = Association::request(config, &[ProposedContext::verification()]).await?;
+    echo_noting(config, &mut Steps::default()).await
+}
+
+/// As [`echo`], noting in `steps` how far it came.
+pub(super) async fn echo_noting(config: &RequestorConfig, steps: &mut Steps) -> Result<EchoReport, EchoError> {
+    let mut association = Association::request_noting(config, &[ProposedContext::verification()], steps).await?;
     let begin = Instant::now();
     let status = association.echo().await?;
-    let echo = begin.elapsed();
-    let [connect, associate] = association.established_after();
+    steps.echo = Some(begin.elapsed());
     let peer = association.peer().clone();
     let transfer_syntax = association.contexts().first().map(|context| context.transfer_syntax.clone());
     let release_problem = association.release().await.err().map(|error| error.to_string());
     let transfer_syntax = transfer_syntax.ok_or(SendError::Ended)?;
-    Ok(EchoReport { peer, connect, associate, echo, status, transfer_syntax, release_problem })
+    Ok(EchoReport { peer, steps: steps.clone(), status, transfer_syntax, release_problem })
 }
 
 impl Association {

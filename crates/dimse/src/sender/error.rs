@@ -6,6 +6,7 @@ use std::time::Duration;
 use dokuei_types::{AeTitle, Uid};
 
 use crate::pdu::{Abort, PduSizeError, ProtocolError, Rejection};
+use crate::tls::TlsError;
 use crate::wire::{Stranger, WireError};
 
 /// Who has to act.
@@ -74,9 +75,12 @@ pub enum AssociateError {
     /// A TLS record came instead of an answer.
     #[error("the peer answers in TLS")]
     Tls,
-    /// Something came that is not DICOM.
-    #[error("the peer does not speak DICOM")]
-    NotDicom,
+    /// No TLS, where it was asked for.
+    #[error("agree on TLS")]
+    Handshake(#[from] TlsError),
+    /// HTTP or SSH came instead of an answer.
+    #[error("the peer speaks {0}, not DICOM")]
+    NotDicom(&'static str),
     /// The peer breaks the protocol.
     #[error("the peer's answer breaks the protocol")]
     Protocol(#[from] ProtocolError),
@@ -93,8 +97,11 @@ impl AssociateError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Resolve { .. } | Self::ContextCount(_) | Self::Request(_) | Self::Tls | Self::NotDicom => Fault::Ours,
+            Self::Resolve { .. } | Self::ContextCount(_) | Self::Request(_) | Self::Tls | Self::NotDicom(_) => {
+                Fault::Ours
+            }
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Io(_) => Fault::Network,
+            Self::Handshake(error) => error.fault(),
             Self::Rejected { .. }
             | Self::Aborted(_)
             | Self::Closed
@@ -109,6 +116,7 @@ impl AssociateError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Rejected { rejection, .. } => rejection.is_transient(),
+            Self::Handshake(error) => error.is_transient(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::Resolve { .. }
@@ -119,7 +127,7 @@ impl AssociateError {
             Self::ContextCount(_)
             | Self::Request(_)
             | Self::Tls
-            | Self::NotDicom
+            | Self::NotDicom(_)
             | Self::Protocol(_)
             | Self::PduSize(_) => false,
         }
@@ -153,7 +161,10 @@ impl AssociateError {
                 "something listens there but does not answer: the peer hangs, expects TLS, or is not DICOM".to_owned()
             }
             Self::Tls => "this port of the peer expects TLS: use its plain port, or switch TLS on for it".to_owned(),
-            Self::NotDicom => "another service listens on this port: check the port".to_owned(),
+            Self::Handshake(error) => error.advice(),
+            Self::NotDicom(protocol) => {
+                format!("another service listens on this port, with {protocol}: check the port")
+            }
             Self::ContextCount(_) => "split what is to be sent over several associations".to_owned(),
             Self::Request(_) => "check the AE titles and the implementation version name".to_owned(),
             Self::Protocol(_) => "the peer, or something between, garbles the protocol: capture the traffic".to_owned(),
@@ -169,6 +180,8 @@ impl From<WireError> for AssociateError {
             WireError::Closed => Self::Closed,
             WireError::Silent(after) => Self::NoAnswer(after),
             WireError::Io(source) if source.kind() == io::ErrorKind::ConnectionReset => Self::Closed,
+            // A peer of TLS 1.3 looks at our certificate after the handshake is done on our side.
+            WireError::Io(source) if TlsError::is_cause_of(&source) => Self::Handshake(TlsError::within(source)),
             WireError::Io(source) => Self::Io(source),
             WireError::Protocol(error) => Self::Protocol(error),
         }
@@ -179,7 +192,8 @@ impl From<Stranger> for AssociateError {
     fn from(stranger: Stranger) -> Self {
         match stranger {
             Stranger::Tls => Self::Tls,
-            Stranger::Http | Stranger::Ssh => Self::NotDicom,
+            Stranger::Http => Self::NotDicom("HTTP"),
+            Stranger::Ssh => Self::NotDicom("SSH"),
         }
     }
 }

@@ -10,6 +10,8 @@ mod dcmtk;
 #[cfg(test)]
 mod draining;
 #[cfg(test)]
+mod examining;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod hostile;
@@ -23,5 +25,9 @@ mod sending;
 mod storing;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_files;
 #[cfg(test)]
 mod window;

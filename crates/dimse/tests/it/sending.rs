@@ -182,7 +182,9 @@ async fn an_echo_reports_what_was_negotiated() {
     assert_eq!(report.peer.implementation_version_name.as_deref(), Some("TEST_1"));
     assert_eq!(report.transfer_syntax.as_str(), "1.2.840.10008.1.2");
     assert_eq!(report.release_problem, None);
-    assert!(report.associate > Duration::ZERO && report.echo > Duration::ZERO);
+    let steps = &report.steps;
+    assert!(steps.associate > Some(Duration::ZERO) && steps.echo > Some(Duration::ZERO));
+    assert_eq!((steps.address, steps.tls), (Some(node.address), None));
 }
 
 async fn check_echo_fails(config: &RequestorConfig, fault: Fault, advice: &str) -> AssociateError {

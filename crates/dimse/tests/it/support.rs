@@ -13,12 +13,12 @@ use dicom_ul::pdu::{
 };
 use dokuei_dimse::message::{CommandSet, store_request};
 use dokuei_dimse::{
-    Counters, Implementation, IncomingInstance, ListenerConfig, Refusal, RequestorConfig, StorageService, StoreRequest,
-    Users, bind, serve,
+    Counters, Implementation, IncomingInstance, ListenerConfig, Listeners, Refusal, RequestorConfig, StorageService,
+    StoreRequest, Users, bind, serve,
 };
 use dokuei_types::{AeTitle, DimseStatus, Uid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -224,6 +224,19 @@ impl Node {
     }
 
     pub(crate) fn with(memory: Memory, change: impl FnOnce(&mut ListenerConfig)) -> Self {
+        Self::on(|plain| Listeners { plain: Some(plain), tls: None }, memory, change)
+    }
+
+    /// On a TLS port, with what the test sets.
+    pub(crate) fn start_tls(change: impl FnOnce(&mut ListenerConfig)) -> Self {
+        Self::on(|tls| Listeners { plain: None, tls: Some(tls) }, Memory::default(), change)
+    }
+
+    fn on(
+        listeners: impl FnOnce(TcpListener) -> Listeners,
+        memory: Memory,
+        change: impl FnOnce(&mut ListenerConfig),
+    ) -> Self {
         let mut config = ListenerConfig::new(ae("NODE"), implementation());
         config.timeouts.closing = Duration::from_secs(2);
         change(&mut config);
@@ -233,7 +246,8 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let (config, reader) = watch::channel(Arc::new(config));
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, reader, memory.clone(), counters.clone(), shutdown.clone()));
+        let served =
+            tokio::spawn(serve(listeners(listener), reader, memory.clone(), counters.clone(), shutdown.clone()));
         Self { address, memory, counters, config, shutdown, served }
     }
 

@@ -149,13 +149,15 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 9] = [
+    const SECTIONS: [(&str, &str); 11] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("limits", "[limits]"),
+        ("tls", "[tls]"),
         ("peer", "[[peer]]"),
         ("user", "[[user]]"),
         ("destination", "[[destination]]"),
+        ("destination.tls", "[[destination]]\n[destination.tls]"),
         ("model", "[[model]]"),
         ("model.finding.NAME", "[[model]]\npath = \"p\"\n[model.finding.f]"),
         ("route", "[[route]]"),

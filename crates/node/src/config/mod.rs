@@ -4,7 +4,9 @@ mod environment;
 mod error;
 mod file;
 mod sections;
+mod tls;
 
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
-pub(crate) use sections::{Accept, Address, Node, ResultObject};
+pub(crate) use sections::{Accept, Address, Config, Destination, Node, ResultObject};
+pub(crate) use tls::{ClientCertificate, DestinationTls, MinimumVersion, Tls};

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::tls::{DestinationTls, Tls};
 use crate::users::PasscodeHash;
 
 /// The whole file.
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
+    pub(crate) tls: Option<Spanned<Tls>>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,
     #[serde(rename = "user")]
@@ -244,6 +246,8 @@ pub(crate) struct Destination {
     /// For the connection and for each response.
     #[serde(default = "thirty_seconds")]
     pub(crate) timeout: Interval,
+    /// Called over TLS.
+    pub(crate) tls: Option<DestinationTls>,
 }
 
 fn both_objects() -> Vec<ResultObject> {

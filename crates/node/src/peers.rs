@@ -1,0 +1,170 @@
+//! What `check` says of the destinations: each is called, asked what it takes, and told apart from its neighbours.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use dokuei_dimse::{AcceptedContext, EchoError, EchoReport, Examination, RequestorConfig, SendError, examine};
+
+use crate::certificates::RENEW_WITHIN_DAYS;
+use crate::check::{Checked, Verdict};
+use crate::config::{Destination, ResultObject};
+use crate::doctor::{self, Purpose};
+use crate::send::words;
+use crate::site::Site;
+
+/// Calls every destination, one after the other.
+pub(crate) async fn check(site: &Site) -> Vec<Checked> {
+    let mut checked = Vec::new();
+    for (destination, config) in site.destinations() {
+        let purposes = purposes(site, destination);
+        let examination = examine(&config, &doctor::contexts(&purposes)).await;
+        checked.push(reached(destination, &examination));
+        checked.extend(certificate(destination, &examination));
+        checked.extend(taken(destination, &examination, &purposes));
+        checked.extend(way_back(site, destination, &config, &examination));
+    }
+    checked
+}
+
+/// What the routes send there.
+fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
+    let named = |names: &[String]| names.contains(&destination.name);
+    let results = site.routes.iter().any(|route| named(&route.send_results));
+    let originals = site.routes.iter().any(|route| named(&route.send_images));
+    let wants = |object| results && destination.objects.contains(&object);
+    let asked = [wants(ResultObject::Sr), wants(ResultObject::Sc), originals];
+    Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
+}
+
+fn reached(destination: &Destination, examination: &Examination) -> Checked {
+    let what = format!("destination {}", destination.name);
+    match &examination.echo {
+        Ok(EchoReport { peer, steps, status, release_problem, .. }) => {
+            let problem =
+                release_problem.as_ref().map(|problem| format!("; it did not release as it should: {problem}"));
+            let words = format!(
+                "{} answered C-ECHO with {status}: {}; implementation {}, maximum PDU {} bytes, {}{}",
+                peer.address,
+                doctor::times(steps),
+                doctor::implementation(peer),
+                peer.maximum_length,
+                doctor::transport(peer),
+                problem.unwrap_or_default()
+            );
+            let verdict = if status.is_stored() { Verdict::Ok } else { Verdict::Warning };
+            Checked { what, verdict, words }
+        }
+        Err(error) => {
+            let advice = doctor::advice(examination).unwrap_or_default();
+            let step = doctor::failed_step(&examination.steps, destination.tls.is_some());
+            let words = format!("failed to {step}: {}; {advice}", words(error));
+            let verdict = match error {
+                EchoError::Send(SendError::NotAccepted { .. }) => Verdict::Warning,
+                _ => Verdict::Failed,
+            };
+            Checked { what, verdict, words }
+        }
+    }
+}
+
+/// A word on the peer's certificate when it has to be renewed.
+fn certificate(destination: &Destination, examination: &Examination) -> Option<Checked> {
+    let shown = examination.echo.as_ref().ok()?.peer.tls.as_ref()?.peer_certificate.as_ref()?;
+    let days_left = shown.days_left(SystemTime::now());
+    (days_left < RENEW_WITHIN_DAYS).then(|| Checked {
+        what: format!("destination {}, its certificate", destination.name),
+        verdict: Verdict::Warning,
+        words: format!("that of {} has {days_left} days left: have it renewed there", shown.subject),
+    })
+}
+
+fn taken(destination: &Destination, examination: &Examination, purposes: &[Purpose]) -> Vec<Checked> {
+    let what = |purpose| format!("destination {}, {purpose}", destination.name);
+    match &examination.accepted {
+        Some(Ok(contexts)) => purposes.iter().map(|purpose| accepted(what(*purpose), *purpose, contexts)).collect(),
+        Some(Err(error)) => {
+            let outcome = Err(format!("asked what it takes, it failed: {}; {}", words(error), error.advice()));
+            vec![Checked::of(format!("destination {}, what it takes", destination.name), outcome)]
+        }
+        None if purposes.is_empty() && examination.echo.is_ok() => vec![Checked {
+            what: format!("destination {}, what it takes", destination.name),
+            verdict: Verdict::Warning,
+            words: "no route sends anything there: name it in send_results or send_images of a route".to_owned(),
+        }],
+        None => Vec::new(),
+    }
+}
+
+fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Checked {
+    let accepted = doctor::accepted(purpose, contexts);
+    if !accepted.is_empty() {
+        return Checked::of(what, Ok(format!("takes {}", doctor::in_words(&accepted))));
+    }
+    let (verdict, words) = match purpose {
+        Purpose::Reports => (
+            Verdict::Failed,
+            "takes none of the Structured Reports: enable Comprehensive 3D, Comprehensive or Enhanced SR Storage there, \
+             or set objects = [\"sc\"]",
+        ),
+        Purpose::Captures => (
+            Verdict::Failed,
+            "does not take Secondary Capture: enable Secondary Capture Image Storage there, or set objects = [\"sr\"]",
+        ),
+        Purpose::Originals => (
+            Verdict::Warning,
+            "takes none of the usual image classes as they come: enable those that are to be forwarded there",
+        ),
+    };
+    Checked { what, verdict, words: words.to_owned() }
+}
+
+/// What its administrator has to enter for us.
+fn way_back(
+    site: &Site,
+    destination: &Destination,
+    calling: &RequestorConfig,
+    examination: &Examination,
+) -> Option<Checked> {
+    let seen = examination.steps.local_address.filter(|_| examination.speaks.is_none())?.ip();
+    let node = &site.file.config.node;
+    let tls = site.file.config.tls.as_ref().map(|tls| tls.as_ref().listen);
+    let ways = [(Some(node.listen), ""), (tls, " with TLS")].into_iter().filter_map(|(listen, how)| {
+        let reachable = reachable(listen?, seen)?;
+        Some(format!("{} at {reachable}{how}", node.ae_title))
+    });
+    let ways: Vec<String> = ways.collect();
+    let back = match ways.as_slice() {
+        [] => "it cannot send to us, since we listen on a loopback address".to_owned(),
+        ways => format!("to send to us it calls {}", ways.join(", or ")),
+    };
+    let words = format!("it has to know us as {} at {seen}; {back}", calling.calling_ae);
+    Some(Checked::of(format!("destination {}, the way back", destination.name), Ok(words)))
+}
+
+/// Where a peer that sees us at `seen` reaches what listens on `listen`.
+fn reachable(listen: SocketAddr, seen: IpAddr) -> Option<SocketAddr> {
+    match listen.ip() {
+        ip if ip.is_unspecified() => Some(SocketAddr::new(seen, listen.port())),
+        ip if ip.is_loopback() && !seen.is_loopback() => None,
+        _ => Some(listen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_told_an_address_it_can_reach() {
+        for (listen, seen, reached) in [
+            ("0.0.0.0:104", "10.0.1.5", Some("10.0.1.5:104")),
+            ("[::]:104", "10.0.1.5", Some("10.0.1.5:104")),
+            ("10.0.2.5:104", "10.0.1.5", Some("10.0.2.5:104")),
+            ("127.0.0.1:11112", "127.0.0.1", Some("127.0.0.1:11112")),
+            ("127.0.0.1:11112", "10.0.1.5", None),
+        ] {
+            let found = reachable(listen.parse().unwrap(), seen.parse().unwrap());
+            assert_eq!(found.map(|address| address.to_string()).as_deref(), reached, "{listen} {seen}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub(crate) struct Checked {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
     Ok,
-    /// Works, and will not for ever.
+    /// Works, with something to look at.
     Warning,
     Failed,
 }

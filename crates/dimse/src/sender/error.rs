@@ -156,7 +156,9 @@ impl AssociateError {
                 _ => format!("ask the peer's log why; mostly it does not know {calling_ae} from this address"),
             },
             Self::Aborted(_) => "ask the peer's log why it gave up".to_owned(),
-            Self::Closed => "mostly the peer expects TLS, or does not accept connections from this address".to_owned(),
+            Self::Closed => "mostly the peer expects TLS, or a client certificate over TLS, or does not accept \
+                             connections from this address"
+                .to_owned(),
             Self::NoAnswer(_) => {
                 "something listens there but does not answer: the peer hangs, expects TLS, or is not DICOM".to_owned()
             }

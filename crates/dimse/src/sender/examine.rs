@@ -102,6 +102,7 @@ async fn offer(config: &RequestorConfig, proposed: &[ProposedContext]) -> Result
 
 /// Asks a port that did not answer as a DICOM peer what it speaks.
 async fn probe(config: &RequestorConfig, error: &AssociateError) -> Option<Speaks> {
+    let over_tls = config.tls.is_some();
     let config = RequestorConfig {
         connect_timeout: config.connect_timeout.min(PROBE_PATIENCE),
         associate_timeout: config.associate_timeout.min(PROBE_PATIENCE),
@@ -120,7 +121,9 @@ async fn probe(config: &RequestorConfig, error: &AssociateError) -> Option<Speak
         AssociateError::Closed
         | AssociateError::NoAnswer(_)
         | AssociateError::Aborted(_)
-        | AssociateError::Protocol(_) => {
+        | AssociateError::Protocol(_)
+            if !over_tls =>
+        {
             if is_web_server(&config).await {
                 return Some(Speaks::Http);
             }

@@ -1,5 +1,6 @@
 //! The doctor: each way a connection fails, with the cause it names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dicom_dictionary_std::uids;
@@ -7,9 +8,13 @@ use dicom_ul::pdu::{AbortRQSource, AssociationAC, Pdu, PresentationContextResult
 use dokuei_dimse::{
     AssociateError, EchoError, Examination, ProposedContext, Rejection, RequestorConfig, SendError, Speaks, examine,
 };
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::support::{CT, EXPLICIT, Node, Script, ae, bytes_of, implementation, uid};
 use crate::tls_files::Authority;
@@ -179,6 +184,26 @@ async fn tls_and_plain_ports_are_told_apart_either_way() {
     })
     .await;
     check(&alert, Some(Speaks::Tls), "call it with TLS").await;
+
+    // A TLS port that hangs up once it has spoken TLS is no port that expects it.
+    let issued = authority.issue("peer");
+    let chain = vec![CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let acceptor = TlsAcceptor::from(Arc::new(server.unwrap()));
+    let mut config = peer(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            drop(stream.read(&mut [0; 1024]).await);
+        }
+    })
+    .await;
+    config.tls = Some(authority.client());
+    check(&config, None, "client certificate").await;
 
     let plain = Node::start(|_| {});
     let mut config = plain.requestor();

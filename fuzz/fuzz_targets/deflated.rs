@@ -1,0 +1,6 @@
+#![no_main]
+#[allow(dead_code)]
+#[path = "../../crates/codecs/tests/it/property.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::frame("deflated", input));

@@ -25,7 +25,10 @@ pub struct Scan {
     inflater: Option<Inflater>,
     /// The beginning of a header whose rest has not arrived.
     carried: Vec<u8>,
-    value: Option<Arriving>,
+    /// The tag and length of the value that arrives, how much of it has yet to come, and what of it is kept.
+    value: (Tag, u64),
+    left: u64,
+    held: Option<(VR, Vec<u8>)>,
     /// Bytes of the data set so far, inflated ones where it is deflated.
     size: u64,
     dataset: Dataset,
@@ -46,15 +49,6 @@ pub struct Scanned {
     pub elements: usize,
 }
 
-/// A value of which some has yet to arrive.
-#[derive(Debug)]
-struct Arriving {
-    tag: Tag,
-    length: u64,
-    left: u64,
-    held: Option<(VR, Vec<u8>)>,
-}
-
 impl Scan {
     /// A scan of a data set in this transfer syntax that keeps the `wanted` elements of its top level, sequences
     /// excepted. Of `limits`, `value_bytes` and `total_bytes` bound what is kept.
@@ -67,7 +61,9 @@ impl Scan {
             limits: limits.clone(),
             inflater: deflated.then(|| Inflater::new(limits)),
             carried: Vec::new(),
-            value: None,
+            value: (Tag(0, 0), 0),
+            left: 0,
+            held: None,
             size: 0,
             dataset: Dataset::new(),
             held_bytes: 0,
@@ -111,8 +107,9 @@ impl Scan {
         if let Some(error) = self.walk.overrun(self.size) {
             return Err(error);
         }
-        if let Some(Arriving { tag, length, left, .. }) = self.value {
-            let available = length.saturating_sub(left);
+        if self.left > 0 {
+            let (tag, length) = self.value;
+            let available = length.saturating_sub(self.left);
             return Err(ReadError::Length { tag, offset: self.size.saturating_sub(available), length, available });
         }
         // What ends with the last byte is still to be closed.
@@ -129,7 +126,7 @@ impl Scan {
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), ReadError> {
         self.size = self.size.saturating_add(bytes.len() as u64);
         while !bytes.is_empty() {
-            let used = if self.value.is_some() { self.arrive(bytes) } else { self.header(bytes)? };
+            let used = if self.left > 0 { self.arrive(bytes) } else { self.header(bytes)? };
             bytes = bytes.get(used..).unwrap_or_default();
         }
         Ok(())
@@ -195,22 +192,23 @@ impl Scan {
 
     fn expect(&mut self, tag: Tag, length: u64, held: Option<(VR, Vec<u8>)>) {
         self.walk.advance(length);
-        self.value = Some(Arriving { tag, length, left: length, held });
-        self.arrive(&[]);
+        (self.value, self.left, self.held) = ((tag, length), length, held);
+        if length == 0 {
+            self.arrive(&[]);
+        }
     }
 
     /// Takes what belongs to the value from the bytes; how many that is.
     fn arrive(&mut self, bytes: &[u8]) -> usize {
-        let Some(value) = &mut self.value else { return 0 };
-        let count = usize::try_from(value.left).unwrap_or(usize::MAX).min(bytes.len());
-        if let Some((_, held)) = &mut value.held {
+        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        if let Some((_, held)) = &mut self.held {
             held.extend_from_slice(bytes.get(..count).unwrap_or_default());
         }
-        value.left = value.left.saturating_sub(count as u64);
-        if value.left == 0
-            && let Some(Arriving { tag, held: Some((vr, bytes)), .. }) = self.value.take()
+        self.left = self.left.saturating_sub(count as u64);
+        if self.left == 0
+            && let Some((vr, bytes)) = self.held.take()
         {
-            self.keep(tag, vr, bytes);
+            self.keep(self.value.0, vr, bytes);
         }
         count
     }

@@ -16,6 +16,47 @@ pub(crate) fn dictionary_vr(tag: Tag, signed_pixels: bool) -> VR {
     }
 }
 
+/// The VR these two characters name (PS3.5 § 6.2). Every element asks, so it is one comparison of numbers.
+pub(crate) fn named_vr(characters: [u8; 2]) -> Option<VR> {
+    Some(match &characters {
+        b"AE" => VR::AE,
+        b"AS" => VR::AS,
+        b"AT" => VR::AT,
+        b"CS" => VR::CS,
+        b"DA" => VR::DA,
+        b"DS" => VR::DS,
+        b"DT" => VR::DT,
+        b"FL" => VR::FL,
+        b"FD" => VR::FD,
+        b"IS" => VR::IS,
+        b"LO" => VR::LO,
+        b"LT" => VR::LT,
+        b"OB" => VR::OB,
+        b"OD" => VR::OD,
+        b"OF" => VR::OF,
+        b"OL" => VR::OL,
+        b"OV" => VR::OV,
+        b"OW" => VR::OW,
+        b"PN" => VR::PN,
+        b"SH" => VR::SH,
+        b"SL" => VR::SL,
+        b"SQ" => VR::SQ,
+        b"SS" => VR::SS,
+        b"ST" => VR::ST,
+        b"SV" => VR::SV,
+        b"TM" => VR::TM,
+        b"UC" => VR::UC,
+        b"UI" => VR::UI,
+        b"UL" => VR::UL,
+        b"UN" => VR::UN,
+        b"UR" => VR::UR,
+        b"US" => VR::US,
+        b"UT" => VR::UT,
+        b"UV" => VR::UV,
+        _ => return None,
+    })
+}
+
 /// Whether the length field after an explicit VR has 16 bits (PS3.5 § 7.1.2).
 pub(crate) fn has_short_length(vr: VR) -> bool {
     matches!(
@@ -54,5 +95,20 @@ pub(crate) fn swap(bytes: &mut [u8], vr: VR) {
     };
     for number in bytes.chunks_exact_mut(unit) {
         number.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vr_has_its_name_and_nothing_else_has_one() {
+        let named = (0..=u16::MAX).map(u16::to_le_bytes).filter(|&characters| {
+            let vr = named_vr(characters);
+            assert_eq!(vr, VR::from_binary(characters));
+            vr.is_some()
+        });
+        assert_eq!(named.count(), 34);
     }
 }

@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 
 use crate::Encoding;
 use crate::read::{Limits, ReadError};
-use crate::vr::{dictionary_vr, has_short_length};
+use crate::vr::{dictionary_vr, has_short_length, named_vr};
 
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
@@ -38,6 +38,9 @@ pub(crate) enum Step {
     /// Bytes that are part of `tag` and no value of it: a fragment, a group length, a stray item.
     Skip { tag: Tag, length: u64 },
 }
+
+/// A step; none where the bytes are too few. One type for all, since each conversion is a copy at every element.
+type Stepped = Result<Option<Step>, ReadError>;
 
 /// What a [`Level`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +155,7 @@ impl Walk {
     ///
     /// # Errors
     /// [`ReadError`] when nothing of the kind may stand there.
-    pub(crate) fn step(&mut self, bytes: &[u8]) -> Result<Option<Step>, ReadError> {
+    pub(crate) fn step(&mut self, bytes: &[u8]) -> Stepped {
         if let Some(level) = self.open.pop_if(|level| level.has_length && self.position >= level.bound) {
             return Ok(Some(Step::Close(level)));
         }
@@ -167,9 +170,9 @@ impl Walk {
         match self.open.last().map(|level| level.kind) {
             None => self.element(head, bytes, true),
             Some(Kind::Item) => self.element(head, bytes, false),
-            Some(Kind::Sequence) => self.item(*head).map(Some),
-            Some(Kind::Pixels) => self.fragment(*head, true).map(Some),
-            Some(Kind::Fragments(_)) => self.fragment(*head, false).map(Some),
+            Some(Kind::Sequence) => self.item(*head),
+            Some(Kind::Pixels) => self.fragment(*head, true),
+            Some(Kind::Fragments(_)) => self.fragment(*head, false),
         }
     }
 
@@ -206,7 +209,7 @@ impl Walk {
     }
 
     /// An item header or the end of a sequence (PS3.5 § 7.5).
-    fn item(&mut self, head: [u8; HEADER]) -> Result<Step, ReadError> {
+    fn item(&mut self, head: [u8; HEADER]) -> Stepped {
         let encoding = self.encoding();
         let (tag, length) = tag_and_length(head, encoding);
         let offset = self.position;
@@ -215,21 +218,21 @@ impl Walk {
                 self.count()?;
                 self.advance(HEADER as u64);
                 self.push(Kind::Item, tag, length, encoding)?;
-                Ok(Step::Item)
+                Ok(Some(Step::Item))
             }
             SEQUENCE_DELIMITER => self.close_behind_header(),
             tag => Err(ReadError::Misplaced { tag, offset }),
         }
     }
 
-    fn element(&mut self, head: &[u8; HEADER], bytes: &[u8], top: bool) -> Result<Option<Step>, ReadError> {
+    fn element(&mut self, head: &[u8; HEADER], bytes: &[u8], top: bool) -> Stepped {
         let encoding = self.encoding();
         let (tag, implicit_length) = tag_and_length(*head, encoding);
         if tag.group() == DELIMITERS {
-            return self.delimiter(tag, implicit_length, top).map(Some);
+            return self.delimiter(tag, implicit_length, top);
         }
         let [.., a, b, c, d] = *head;
-        let explicit = if encoding == Encoding::ImplicitLittle { None } else { VR::from_binary([a, b]) };
+        let explicit = if encoding == Encoding::ImplicitLittle { None } else { named_vr([a, b]) };
         let (vr, length, header) = match explicit {
             Some(vr) if has_short_length(vr) => (vr, u32::from(u16_of([c, d], encoding)), HEADER),
             // Some writers leave single elements implicit. A VR of a later edition has the long form (PS3.5 § 7.1.2).
@@ -248,13 +251,13 @@ impl Walk {
         self.last_tag = tag;
         self.advance(header as u64);
         if top && matches!(tag, tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA) {
-            return self.pixels(tag, vr, length).map(Some);
+            return self.pixels(tag, vr, length);
         }
-        self.value(tag, vr, length).map(Some)
+        self.value(tag, vr, length)
     }
 
     /// A tag of group FFFE where an element may stand.
-    fn delimiter(&mut self, tag: Tag, length: u32, top: bool) -> Result<Step, ReadError> {
+    fn delimiter(&mut self, tag: Tag, length: u32, top: bool) -> Stepped {
         match tag {
             ITEM_DELIMITER if !top => self.close_behind_header(),
             // It may close an item too, since writers forget the inner delimiter: the sequence meets it again.
@@ -263,26 +266,26 @@ impl Walk {
             tag if top => {
                 self.count()?;
                 self.advance(HEADER as u64);
-                Ok(Step::Skip { tag, length: if length == UNDEFINED { 0 } else { u64::from(length) } })
+                Ok(Some(Step::Skip { tag, length: if length == UNDEFINED { 0 } else { u64::from(length) } }))
             }
             tag => Err(ReadError::Misplaced { tag, offset: self.position }),
         }
     }
 
-    fn pixels(&mut self, tag: Tag, vr: VR, length: u32) -> Result<Step, ReadError> {
+    fn pixels(&mut self, tag: Tag, vr: VR, length: u32) -> Stepped {
         if length == UNDEFINED {
             self.push(Kind::Pixels, tag, length, self.encoding())?;
         }
-        Ok(Step::Pixels { tag, vr, length: (length != UNDEFINED).then_some(u64::from(length)) })
+        Ok(Some(Step::Pixels { tag, vr, length: (length != UNDEFINED).then_some(u64::from(length)) }))
     }
 
-    fn value(&mut self, tag: Tag, vr: VR, length: u32) -> Result<Step, ReadError> {
+    fn value(&mut self, tag: Tag, vr: VR, length: u32) -> Stepped {
         let encoding = self.encoding();
         let undefined = length == UNDEFINED;
         match vr {
             VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW if undefined => {
                 self.push(Kind::Fragments(vr), tag, length, encoding)?;
-                return Ok(Step::Fragments);
+                return Ok(Some(Step::Fragments));
             }
             // Undefined length under UN is a sequence in implicit VR (PS3.5 § 6.2.2).
             VR::UN if undefined => return self.sequence(tag, length, Encoding::ImplicitLittle),
@@ -292,21 +295,21 @@ impl Walk {
         let length = self.fitting(tag, length)?;
         // Group lengths say nothing that is not seen (PS3.5 § 7.2).
         if tag.element() == 0 && self.at_top() {
-            return Ok(Step::Skip { tag, length });
+            return Ok(Some(Step::Skip { tag, length }));
         }
-        Ok(Step::Value { tag, vr, length })
+        Ok(Some(Step::Value { tag, vr, length }))
     }
 
-    fn sequence(&mut self, tag: Tag, length: u32, encoding: Encoding) -> Result<Step, ReadError> {
+    fn sequence(&mut self, tag: Tag, length: u32, encoding: Encoding) -> Stepped {
         if self.open.len() >= self.depth_max {
             return Err(ReadError::Depth(self.depth_max / 2));
         }
         self.push(Kind::Sequence, tag, length, encoding)?;
-        Ok(Step::Sequence)
+        Ok(Some(Step::Sequence))
     }
 
     /// A fragment, or the end of what is encapsulated (PS3.5 § A.4).
-    fn fragment(&mut self, head: [u8; HEADER], pixels: bool) -> Result<Step, ReadError> {
+    fn fragment(&mut self, head: [u8; HEADER], pixels: bool) -> Stepped {
         let (found, length) = tag_and_length(head, self.encoding());
         let offset = self.position;
         match found {
@@ -320,7 +323,7 @@ impl Walk {
                 if length == UNDEFINED {
                     return Err(self.length_error(tag, length));
                 }
-                Ok(Step::Skip { tag, length: self.fitting(tag, length)? })
+                Ok(Some(Step::Skip { tag, length: self.fitting(tag, length)? }))
             }
             SEQUENCE_DELIMITER => self.close_behind_header(),
             // A forgotten delimiter: the data set goes on.
@@ -344,13 +347,14 @@ impl Walk {
         Ok(())
     }
 
-    fn close_behind_header(&mut self) -> Result<Step, ReadError> {
+    fn close_behind_header(&mut self) -> Stepped {
         self.advance(HEADER as u64);
         self.close()
     }
 
-    fn close(&mut self) -> Result<Step, ReadError> {
-        self.open.pop().map(Step::Close).ok_or_else(|| self.truncated())
+    fn close(&mut self) -> Stepped {
+        let level = self.open.pop().ok_or_else(|| self.truncated())?;
+        Ok(Some(Step::Close(level)))
     }
 
     fn fitting(&self, tag: Tag, length: u32) -> Result<u64, ReadError> {
@@ -366,7 +370,7 @@ impl Walk {
 /// 16 MiB, which no first element of a data set is.
 fn sniff(head: [u8; HEADER], declared: Encoding) -> Encoding {
     let [g0, g1, _, _, v0, v1, ..] = head;
-    let shows_vr = VR::from_binary([v0, v1]).is_some();
+    let shows_vr = named_vr([v0, v1]).is_some();
     match declared {
         Encoding::ImplicitLittle if shows_vr => Encoding::ExplicitLittle,
         Encoding::ExplicitLittle if !shows_vr && u16::from_le_bytes([g0, g1]) <= 0x0040 => Encoding::ImplicitLittle,

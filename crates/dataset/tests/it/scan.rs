@@ -169,6 +169,16 @@ fn lengths_hold_inside_what_is_around_them() {
 }
 
 #[test]
+fn a_lying_length_is_told_where_a_delimiter_ends_the_sequence_before() {
+    let mut bytes = vec![0x40, 0, 0x75, 2, b'S', b'Q', 0, 0, 0, 0, 0, 0xF0];
+    bytes.extend_from_slice(&[0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+    bytes.extend_from_slice(&[0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+    assert_eq!(refused(&bytes), "(0040,0275) at byte 12 claims 4026531840 bytes where 24 are left");
+    bytes[8..12].copy_from_slice(&24_u32.to_le_bytes());
+    assert!(check(EXPLICIT, &bytes).verdict.is_ok());
+}
+
+#[test]
 fn fragments_are_checked_one_by_one() {
     let whole = encapsulated(tags::PIXEL_DATA, b"OB", &[&[], &[9; 10]], true);
     assert!(check(EXPLICIT, &whole).verdict.is_ok());

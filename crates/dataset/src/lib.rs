@@ -56,3 +56,11 @@ impl Encoding {
         }
     }
 }
+
+/// Whether the whole data set is a deflated stream (PS3.5 § A.5, and the JPIP transfer syntaxes built on it).
+pub(crate) fn is_deflated(transfer_syntax: &str) -> bool {
+    matches!(
+        transfer_syntax,
+        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN | uids::JPIP_REFERENCED_DEFLATE | uids::JPIPHTJ2K_REFERENCED_DEFLATE
+    )
+}

@@ -2,15 +2,15 @@ use std::io;
 use std::sync::Arc;
 
 use dicom_core::{Tag, VR};
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::tags;
 
-use crate::Encoding;
 use crate::data_set::{Dataset, Element, Value};
 use crate::inflate::Inflater;
 use crate::read_at::ReadAt;
 use crate::vr::swap;
 use crate::walk::{HEADER_MAX, Kind, Level, Step, Walk};
 use crate::window::Window;
+use crate::{Encoding, is_deflated};
 
 /// What the reader holds and how deep it goes.
 #[derive(Debug, Clone)]
@@ -164,9 +164,9 @@ pub fn read_header(
     transfer_syntax: &str,
     limits: &Limits,
 ) -> Result<Header, ReadError> {
-    let inflated: Option<Arc<[u8]>> = match transfer_syntax {
-        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => Some(inflate(file, data_set_offset, limits)?.into()),
-        _ => None,
+    let inflated: Option<Arc<[u8]>> = match is_deflated(transfer_syntax) {
+        true => Some(inflate(file, data_set_offset, limits)?.into()),
+        false => None,
     };
     let (source, start) = match &inflated {
         Some(bytes) => (bytes as &dyn ReadAt, 0),

@@ -1,7 +1,6 @@
 use dicom_core::{Tag, VR};
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::tags;
 
-use crate::Encoding;
 use crate::data_set::{Dataset, Element, Value};
 use crate::file::{FileMeta, read_file_meta};
 use crate::inflate::Inflater;
@@ -10,6 +9,7 @@ use crate::read_at::ReadAt;
 use crate::vr::swap;
 use crate::walk::{HEADER_MAX, Step, Walk};
 use crate::window::Window;
+use crate::{Encoding, is_deflated};
 
 /// Checks the structure of a whole data set while its bytes arrive, and keeps the elements it is asked for.
 ///
@@ -54,12 +54,11 @@ impl Scan {
     /// excepted. Of `limits`, `value_bytes` and `total_bytes` bound what is kept.
     #[must_use]
     pub fn new(transfer_syntax: &str, wanted: &'static [Tag], limits: &Limits) -> Self {
-        let deflated = transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
         Self {
             walk: Walk::new(0, None, Encoding::of(transfer_syntax), limits),
             wanted,
             limits: limits.clone(),
-            inflater: deflated.then(|| Inflater::new(limits)),
+            inflater: is_deflated(transfer_syntax).then(|| Inflater::new(limits)),
             carried: Vec::new(),
             value: (Tag(0, 0), 0),
             left: 0,

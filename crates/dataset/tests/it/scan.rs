@@ -231,6 +231,14 @@ fn limits_hold() {
 }
 
 #[test]
+fn every_deflated_transfer_syntax_is_inflated() {
+    let bytes = deflate(&write_dataset(&image(), Encoding::ExplicitLittle));
+    for syntax in [uids::JPIP_REFERENCED_DEFLATE, uids::JPIPHTJ2K_REFERENCED_DEFLATE] {
+        assert_eq!(check(syntax, &bytes).dataset.text(tags::MODALITY).unwrap(), "CR");
+    }
+}
+
+#[test]
 fn deflate_bombs_are_refused_by_size_and_by_ratio() {
     let mut data = image();
     data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![0; 66 << 20]);

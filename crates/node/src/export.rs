@@ -23,17 +23,23 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
             written = written.saturating_add(one(&reader, id, arguments)?);
         }
     }
-    let mut last = InstanceId(0);
-    while arguments.all {
-        let page = reader.after(last, PAGE).map_err(|error| unreadable(&error))?;
-        let Some(end) = page.last() else { break };
-        last = *end;
-        for id in page {
-            written = written.saturating_add(one(&reader, id, arguments)?);
-        }
+    if arguments.all {
+        written = everything(&reader, arguments)?;
     }
     say(format!("{written} files written to {}", arguments.out.display()));
     Ok(())
+}
+
+fn everything(reader: &StoreReader, arguments: &Export) -> Result<usize, Failure> {
+    let (mut written, mut last) = (0_usize, InstanceId(0));
+    loop {
+        let page = reader.after(last, PAGE).map_err(|error| unreadable(&error))?;
+        let Some(end) = page.last() else { return Ok(written) };
+        last = *end;
+        for id in page {
+            written = written.saturating_add(one(reader, id, arguments)?);
+        }
+    }
 }
 
 /// Writes an instance and, where asked for, its results; how many files.

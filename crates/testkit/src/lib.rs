@@ -6,7 +6,9 @@
 mod deadly_disk;
 mod mutated;
 mod real_files;
+mod seed;
 
 pub use deadly_disk::DeadlyDisk;
-pub use mutated::{Random, mutated};
+pub use mutated::mutated;
 pub use real_files::{manifest, real_dicom, real_files};
+pub use seed::{Random, Seed, replayed};

@@ -1,8 +1,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-/// The environment variable that replays one case, by the number a failure prints.
-const REPLAY: &str = "DOKUEI_SEED";
+use crate::seed::{Random, Seed, replayed};
+
 /// The environment variable that names a folder for the valid inputs, one folder in it for each fuzz target.
 const CORPUS: &str = "DOKUEI_CORPUS";
 
@@ -15,13 +15,13 @@ pub fn mutated(target: &str, valid: &[Vec<u8>], rounds: u64, check: impl Fn(&[u8
     }
     valid.iter().for_each(|input| check(input));
     let cases = valid.len() as u64 * rounds;
-    for case in replayed().unwrap_or(0..cases) {
+    for case in replayed().map_or(0..cases, one) {
         let mut random = Random::new(case);
         let mut input = valid.get(random.below(valid.len())).cloned().unwrap_or_default();
         for _ in 0..=random.below(4) {
             damage(&mut input, valid, &mut random);
         }
-        let named = Named(case);
+        let named = Seed::of(case);
         check(&input);
         drop(named);
     }
@@ -36,20 +36,8 @@ fn keep(folder: &Path, inputs: &[Vec<u8>]) {
     }
 }
 
-fn replayed() -> Option<Range<u64>> {
-    let case: u64 = std::env::var(REPLAY).ok()?.parse().ok()?;
-    Some(case..case.saturating_add(1))
-}
-
-/// Says which case it was when that one panics.
-struct Named(u64);
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("{REPLAY}={} replays this case", self.0);
-        }
-    }
+fn one(case: u64) -> Range<u64> {
+    case..case.saturating_add(1)
 }
 
 /// One change of the kind that decoders are fooled by.
@@ -87,41 +75,6 @@ fn damage(input: &mut Vec<u8>, valid: &[Vec<u8>], random: &mut Random) {
 fn overwrite(input: &mut [u8], at: usize, bytes: &[u8]) {
     for (target, byte) in input.iter_mut().skip(at).zip(bytes) {
         *target = *byte;
-    }
-}
-
-/// Numbers from a seed: SplitMix64.
-pub struct Random(u64);
-
-impl Random {
-    /// The same numbers for the same seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `limit`; 0 where nothing is below it.
-    pub fn below(&mut self, limit: usize) -> usize {
-        let next = usize::try_from(self.next() >> 33).unwrap_or(0);
-        next.checked_rem(limit).unwrap_or(0)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    /// An index below `length`. Headers are a small part of most inputs and the most rewarding to damage.
-    fn place(&mut self, length: usize) -> usize {
-        let reach = if self.below(2) == 0 { length.min(128) } else { length };
-        self.below(reach)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 }
 

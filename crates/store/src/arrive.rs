@@ -255,6 +255,16 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
         true
     }
 
+    fn must_last(&self) -> bool {
+        self.done.is_some()
+    }
+
+    fn postponed(&mut self, error: &StoreError) {
+        if let Some(done) = self.done.take() {
+            done(Err(error.clone()));
+        }
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         // A transaction that failed may have come through after all.
         if self.outcome.is_none() || !self.arriving.indexed(tx)? {

@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -42,6 +43,9 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// Whatever the test wants to happen.
     fn before(&self, step: Step, path: &Path) -> io::Result<()>;
+
+    /// Called when `bytes` of a segment are durable, or with all bytes when whatever the index was told is.
+    fn durable(&self, _path: &Path, _bytes: Range<u64>) {}
 }
 
 /// The disk as it is.

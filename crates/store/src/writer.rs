@@ -13,7 +13,7 @@ use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 use crate::folder::{Folder, remove};
 use crate::log::Log;
-use crate::{ends, recovery};
+use crate::{ends, job, recovery};
 
 /// Requests that share one transaction at most.
 const GROUP_MAX: usize = 2_048;
@@ -55,6 +55,14 @@ pub(crate) trait Request: Send {
     fn is_in_log(&self) -> bool {
         false
     }
+
+    /// Whether someone is answered by what the index says, which must last then.
+    fn must_last(&self) -> bool {
+        !self.is_in_log()
+    }
+
+    /// Hears that it will be tried again.
+    fn postponed(&mut self, _error: &StoreError) {}
 
     /// Makes the change; on an error nothing of it stays.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
@@ -227,7 +235,9 @@ impl Loop {
         let outcomes = match self.transaction(&mut group, &mut effects) {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                effects = Effects::default();
+                // It may have come through all the same.
+                effects = Effects { ring: true, ..Effects::default() };
+                self.count_jobs();
                 group.iter().map(|_| Err(error.clone())).collect()
             }
         };
@@ -235,10 +245,11 @@ impl Loop {
             remove(path);
         }
         self.shared.queue.fetch_add(effects.queue, Ordering::Relaxed);
-        for (request, outcome) in group.into_iter().zip(outcomes) {
+        for (mut request, outcome) in group.into_iter().zip(outcomes) {
             match outcome {
                 Err(error) if request.is_in_log() => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "an instance waits for the index");
+                    request.postponed(&error);
                     self.again.push(request);
                 }
                 outcome => request.finish(outcome),
@@ -295,7 +306,7 @@ impl Loop {
         }
         let now = self.shared.clock.now_ms();
         let failed = StoreError::index;
-        let synced = self.shared.is_synced() && !group.iter().all(|request| request.is_in_log());
+        let synced = self.shared.is_synced() && group.iter().any(|request| request.must_last());
         self.sync_transactions(synced)?;
         let outer = self
             .conn
@@ -320,11 +331,22 @@ impl Loop {
             .before(Step::Transaction, &index)
             .map_err(|source| StoreError::file("commit to", &index, source))?;
         outer.commit().map_err(failed("commit"))?;
+        if synced {
+            self.shared.disk.durable(&index, 0..u64::MAX);
+        }
         self.shared
             .disk
             .before(Step::Answer, &index)
             .map_err(|source| StoreError::file("answer from", &index, source))?;
         Ok(outcomes)
+    }
+
+    /// Counts the open jobs anew.
+    fn count_jobs(&self) {
+        match job::open_count(&self.conn) {
+            Ok(open) => self.shared.queue.store(open, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "cannot count the jobs"),
+        }
     }
 
     /// Whether the transactions to come are synced. In WAL mode a later one that is takes the earlier ones along.

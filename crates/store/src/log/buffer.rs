@@ -100,7 +100,8 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// A buffer of its own, for what is larger than those of the pool.
     pub(crate) fn with_capacity(capacity: usize, pool: &Arc<Pool>) -> Self {
-        let capacity = capacity.max(SMALL).saturating_add(1).next_multiple_of(BLOCK);
+        // Never of a size that the pool would take for its own.
+        let capacity = capacity.max(LARGE).saturating_add(1).next_multiple_of(BLOCK);
         Self { memory: Memory::new(capacity), len: 0, pool: Arc::clone(pool) }
     }
 
@@ -176,6 +177,9 @@ mod tests {
         buffers.clear();
         let mut again = pool.small();
         assert!(again.enlarge());
+        assert_eq!(pool.shelves().large_out, 1);
+        // What has just the size of a large one and is none of the pool's.
+        drop(Buffer::with_capacity(LARGE - 1, &pool));
         assert_eq!(pool.shelves().large_out, 1);
         again.push(&vec![1; again.room()]);
         again.pad();

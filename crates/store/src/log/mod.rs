@@ -84,12 +84,14 @@ impl Log {
 
     fn write(&self, segment: &Segment, records: &mut [&mut Record], offset: u64) -> Result<(), StoreError> {
         let failed = |doing| move |source| StoreError::file(doing, segment.path(), source);
+        let end = records.iter().map(|record| record.len()).fold(offset, u64::saturating_add);
         let mut pieces: Vec<_> = records.iter_mut().map(|record| IoSlice::new(record.seal(segment.salt()))).collect();
         self.disk.before(Step::Append, segment.path()).map_err(failed("append to"))?;
         segment.write(&mut pieces, offset).map_err(failed("append to"))?;
         if self.durability == Durability::Fsync {
             self.disk.before(Step::SyncLog, segment.path()).map_err(failed("sync"))?;
             segment.sync().map_err(failed("sync"))?;
+            self.disk.durable(segment.path(), offset..end);
         }
         Ok(())
     }

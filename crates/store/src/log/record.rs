@@ -6,8 +6,6 @@ use super::buffer::{BLOCK, Buffer};
 const MAGIC: [u8; 8] = *b"DKIRECD1";
 /// Bytes of a record before its file meta.
 pub(crate) const HEAD: usize = 96;
-/// Bytes of a description at most; what a peer sends is bounded well below.
-const DESCRIPTION_MAX: u64 = 1 << 20;
 
 /// Random bytes of a segment that its records repeat: bytes a peer has sent cannot be taken for one.
 pub(crate) type Salt = [u8; 16];
@@ -86,7 +84,7 @@ impl Head {
             digest: u128::from_le_bytes(*digest),
             others: u128::from_le_bytes(*body.first_chunk()?),
         };
-        (head.description_len <= DESCRIPTION_MAX).then_some(head)
+        Some(head)
     }
 
     /// Bytes of the Part 10 file inside the record.

@@ -1,10 +1,13 @@
 use std::io::ErrorKind;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dokuei_store::{Durability, Fault, NewObject, Step, Store, StoreConfig, StoreError};
+use dokuei_store::{
+    ArrivalKind, Durability, Fault, IndexEntry, NewObject, Step, Store, StoreConfig, StoreError, VersionPolicy,
+};
 use dokuei_types::Uid;
 
-use crate::support::{Bench, arrival, commit, data_set, files, send};
+use crate::support::{Bench, arrival, commit, commit_with, data_set, entry, files, send};
 
 /// Larger than what a segment takes.
 const LARGE: usize = 3 << 20;
@@ -147,6 +150,61 @@ fn what_the_index_never_heard_of_it_hears_from_the_log_at_the_next_open() {
         let arrivals = store.reader().show(newest[1].id).unwrap().unwrap().arrivals;
         assert_eq!(arrivals.len(), 2, "told once, however often it is opened");
     }
+}
+
+#[test]
+fn a_transaction_that_failed_and_came_through_counts_once() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let rung = Arc::new(AtomicUsize::new(0));
+    let bell = Arc::clone(&rung);
+    store.listen(move || {
+        bell.fetch_add(1, Ordering::SeqCst);
+    });
+    bench.disk.fail_at_files(Step::Answer, "index", ErrorKind::Other);
+    let committed = commit(&store, "1.2.3.4", b"bytes").unwrap();
+    assert!(store.lease(dokuei_store::JobKind::Settle, 1, crate::support::LEASE).is_err(), "in a later turn");
+    bench.disk.heal();
+    assert_eq!(store.indexed(committed).unwrap().kind, ArrivalKind::New);
+    assert_eq!(store.queue_depth(), 1);
+    assert_ne!(rung.load(Ordering::SeqCst), 0, "nobody was told that there is work");
+}
+
+#[test]
+fn who_waits_for_the_index_hears_when_it_fails() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Refuse, ..bench.config() }).unwrap();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    let error = commit(&store, "1.2.3.4", b"bytes").unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+    bench.disk.heal();
+    let again = send(&store, "1.2.3.4", b"bytes").unwrap();
+    assert_eq!(again.kind, ArrivalKind::Duplicate, "the log had it");
+}
+
+#[test]
+fn where_the_index_decides_it_is_durable_before_the_answer() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Refuse, ..bench.config() }).unwrap();
+    // Otherwise another arrival that was refused may win when a power cut makes the index hear of both again.
+    commit(&store, "1.2.3.4", b"bytes").unwrap();
+    assert_eq!(bench.disk.durable.lock().unwrap().last().map(String::as_str), Some("index.sqlite"));
+}
+
+#[test]
+fn a_long_description_is_found_again_too() {
+    let bench = Bench::new();
+    let store = bench.open();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    let long =
+        IndexEntry { attributes: serde_json::json!({ "study_description": "\u{1}".repeat(400_000) }), ..entry() };
+    commit_with(&store, "1.2.3.4", b"bytes", long.clone()).unwrap();
+    drop(store);
+    bench.disk.heal();
+    let store = bench.open();
+    let found = store.reader().newest(10).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].attributes, long.attributes);
 }
 
 #[test]

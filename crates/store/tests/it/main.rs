@@ -1,6 +1,7 @@
 //! The store from outside: what it promises about durability, duplicates, work and deliveries.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 mod crash;
 mod delivery;

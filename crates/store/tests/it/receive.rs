@@ -1,5 +1,6 @@
 use std::io::Read;
 use std::process::Command;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dokuei_store::{ArrivalKind, Durability, JobKind, Store, StoreConfig, StoreError, VersionPolicy};
@@ -139,6 +140,48 @@ fn sixteen_senders_at_once_share_transactions_and_lose_nothing() {
     let transactions =
         bench.disk.steps.lock().unwrap().iter().filter(|(step, _)| *step == dokuei_store::Step::Transaction).count();
     assert!(transactions < 16 * 25, "{transactions} transactions for 400 commits: nothing was shared");
+}
+
+/// Many times two senders at once with the same UID; the kinds of arrival they hear of, sorted.
+fn check_two_at_once(versions: VersionPolicy, len: usize, other_bytes: bool, expected: [&str; 2]) {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions, ..bench.config() }).unwrap();
+    let (first, mut second) = (pattern(len), pattern(len));
+    second[0] = u8::from(other_bytes);
+    for number in 0..10 {
+        let uid = format!("1.2.9.{number}");
+        let barrier = Barrier::new(2);
+        let push = |bytes: &[u8]| {
+            barrier.wait();
+            match send(&store, &uid, bytes) {
+                Ok(indexed) => format!("{:?}", indexed.kind),
+                Err(StoreError::OtherBytes { .. }) => "refused".to_owned(),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let mut heard = std::thread::scope(|scope| {
+            let other = scope.spawn(|| push(&second));
+            [push(&first), other.join().unwrap()]
+        });
+        heard.sort();
+        assert_eq!(heard, expected, "{versions:?}, {len} bytes");
+        let kept: Vec<_> = store.reader().find(&uid).unwrap().into_iter().map(|id| data_set(&store, id)).collect();
+        assert_eq!(kept.len(), if expected[1].starts_with("Version") { 2 } else { 1 });
+        assert!(kept.iter().all(|bytes| *bytes == first || *bytes == second), "{versions:?}, {len} bytes");
+    }
+    let kept = store.reader().newest(100).unwrap().iter().filter(|stored| stored.size_bytes == LARGE as u64).count();
+    assert_eq!(files(bench.dir.path()).len(), kept, "no file more, no file less");
+}
+
+#[test]
+fn two_senders_at_once_with_one_uid_are_one_after_the_other() {
+    for len in [1_000, LARGE] {
+        for versions in [VersionPolicy::Keep, VersionPolicy::Refuse] {
+            check_two_at_once(versions, len, false, ["Duplicate", "New"]);
+        }
+        check_two_at_once(VersionPolicy::Keep, len, true, ["New", "Version(2)"]);
+        check_two_at_once(VersionPolicy::Refuse, len, true, ["New", "refused"]);
+    }
 }
 
 #[test]

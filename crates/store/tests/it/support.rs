@@ -1,4 +1,5 @@
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,16 +20,24 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) struct FakeDisk {
     pub(crate) free_bytes: AtomicU64,
     pub(crate) steps: Mutex<Vec<(Step, String)>>,
-    pub(crate) fail: Mutex<Option<(Step, io::ErrorKind)>>,
+    fail: Mutex<Option<(Step, &'static str, io::ErrorKind)>>,
+    /// Names of files that have become durable.
+    pub(crate) durable: Mutex<Vec<String>>,
 }
 
 impl FakeDisk {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { free_bytes: AtomicU64::new(1 << 40), steps: Mutex::default(), fail: Mutex::default() })
+        let free_bytes = AtomicU64::new(1 << 40);
+        Arc::new(Self { free_bytes, steps: Mutex::default(), fail: Mutex::default(), durable: Mutex::default() })
     }
 
     pub(crate) fn fail_at(&self, step: Step, kind: io::ErrorKind) {
-        *self.fail.lock().unwrap() = Some((step, kind));
+        self.fail_at_files(step, "", kind);
+    }
+
+    /// As [`fail_at`](Self::fail_at), for files whose names contain `name`.
+    pub(crate) fn fail_at_files(&self, step: Step, name: &'static str, kind: io::ErrorKind) {
+        *self.fail.lock().unwrap() = Some((step, name, kind));
     }
 
     pub(crate) fn heal(&self) {
@@ -42,13 +51,21 @@ impl Disk for FakeDisk {
     }
 
     fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        self.steps.lock().unwrap().push((step, name));
+        let name = name(path);
+        self.steps.lock().unwrap().push((step, name.clone()));
         match *self.fail.lock().unwrap() {
-            Some((at, kind)) if at == step => Err(io::Error::from(kind)),
+            Some((at, of, kind)) if at == step && name.contains(of) => Err(io::Error::from(kind)),
             _ => Ok(()),
         }
     }
+
+    fn durable(&self, path: &Path, _bytes: Range<u64>) {
+        self.durable.lock().unwrap().push(name(path));
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// A store in a folder of its own, with a clock and a disk that the test owns.
@@ -105,13 +122,22 @@ pub(crate) fn send(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result
 
 /// As [`send`], without waiting for the index.
 pub(crate) fn commit(store: &Store, sop_instance: &str, data_set: &[u8]) -> Result<Committed, StoreError> {
+    commit_with(store, sop_instance, data_set, entry())
+}
+
+pub(crate) fn commit_with(
+    store: &Store,
+    sop_instance: &str,
+    data_set: &[u8],
+    entry: IndexEntry,
+) -> Result<Committed, StoreError> {
     let mut incoming = store.receive(arrival(sop_instance))?;
     for piece in data_set.chunks((data_set.len() / 8).max(1_000)) {
         incoming.write(piece)?;
     }
     let (answer, answered) = mpsc::channel();
-    incoming.commit(entry(), move |outcome| answer.send(outcome).unwrap());
-    answered.recv().unwrap()
+    incoming.commit(entry, move |outcome| answer.send(outcome).unwrap());
+    answered.recv_timeout(Duration::from_secs(60)).expect("an answer in any case")
 }
 
 /// The data set of an instance, as it is on the disk.

@@ -6,6 +6,7 @@
 mod crash;
 mod delivery;
 mod disk;
+mod power;
 mod receive;
 mod support;
 mod work;

@@ -1,0 +1,101 @@
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+
+use dokuei_store::{Changes, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy};
+use dokuei_testkit::Random;
+
+use super::disk::PowerDisk;
+use super::payload::Payload;
+use crate::support::{LEASE, START, commit, data_set, instance_of};
+
+pub(super) const FOLDER_VARIABLE: &str = "DOKUEI_POWER_FOLDER";
+pub(super) const CASE_VARIABLE: &str = "DOKUEI_POWER_CASE";
+/// The store's folder, and what is durable of it.
+pub(super) const DATA: &str = "data";
+pub(super) const SHADOW: &str = "shadow";
+
+/// Receives from many senders and works on what it has, until its disk ends it; says on stderr what was promised.
+#[test]
+fn child() {
+    let (Ok(folder), Ok(case)) = (std::env::var(FOLDER_VARIABLE), std::env::var(CASE_VARIABLE)) else { return };
+    let mut words = case.split(' ');
+    let mut number = || words.next().unwrap().parse::<u64>().unwrap();
+    let (case, life) = (number(), number());
+    let versions = if words.next() == Some("true") { VersionPolicy::Keep } else { VersionPolicy::Refuse };
+    live(Path::new(&folder), case * 16 + life, versions);
+    std::process::abort();
+}
+
+fn live(folder: &Path, seed: u64, versions: VersionPolicy) {
+    let mut random = Random::new(seed);
+    let disk = PowerDisk::new(folder, &mut random);
+    let clock = Arc::new(ManualClock::at(START));
+    let config = StoreConfig {
+        disk_free_min: 0,
+        segment_bytes: 4 << 20,
+        versions,
+        clock: Arc::clone(&clock) as _,
+        disk: Arc::new(disk),
+        ..StoreConfig::new(folder.join(DATA))
+    };
+    // A full disk may keep it from opening; then there is nothing to lose.
+    let Ok(store) = Store::open(config) else { return };
+    let (senders, done) = (4 + random.below(13), AtomicBool::new(false));
+    let (ring, bell) = mpsc::sync_channel(1);
+    let ringing = ring.clone();
+    // One ring that waits is enough.
+    store.listen(move || ringing.try_send(()).unwrap_or_default());
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..senders as u64)
+            .map(|sender| {
+                let (store, clock) = (&store, &clock);
+                scope.spawn(move || send_some(store, clock, &mut Random::new(seed * 1_000 + sender)))
+            })
+            .collect();
+        let (store, done) = (&store, &done);
+        scope.spawn(move || work(store, &bell, done));
+        all.into_iter().for_each(|sender| sender.join().unwrap());
+        done.store(true, Ordering::SeqCst);
+        ring.try_send(()).unwrap_or_default();
+    });
+    // One in four ends in an orderly way.
+    if random.below(4) == 0 {
+        store.close();
+    }
+}
+
+fn send_some(store: &Store, clock: &ManualClock, random: &mut Random) {
+    for _ in 0..6 {
+        // Few numbers for many senders: the same and other bytes meet, often at the same time.
+        let payload = Payload { number: random.below(64) as u32, version: 1 + random.below(2) as u8 };
+        match commit(store, &payload.uid(), &payload.bytes()) {
+            Ok(_) => say("stored", payload),
+            Err(StoreError::OtherBytes { .. }) => say("refused", payload),
+            Err(_) => {}
+        }
+        if random.below(8) == 0 {
+            clock.advance_ms(random.below(172_800_000) as i64 - 86_400_000);
+        }
+    }
+}
+
+fn work(store: &Store, bell: &mpsc::Receiver<()>, done: &AtomicBool) {
+    while bell.recv().is_ok() && !done.load(Ordering::SeqCst) {
+        for lease in store.lease(JobKind::Match, 4, LEASE).unwrap_or_default() {
+            let payload = store.reader().instance(instance_of(&lease)).unwrap().map(|stored| {
+                let bytes = data_set(store, stored.id);
+                Payload::of(&stored.sop_instance, &bytes)
+            });
+            if store.apply(Changes::complete(&lease)).is_ok() {
+                say("matched", payload.unwrap());
+            }
+        }
+    }
+}
+
+/// In one write, so that it is said wholly or not at all.
+fn say(what: &str, payload: Payload) {
+    io::stderr().write_all(format!("{what} {payload}\n").as_bytes()).unwrap();
+}

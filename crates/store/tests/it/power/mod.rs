@@ -1,0 +1,175 @@
+//! Power cuts: a child process is killed at a step of its work, then what its disk had not made durable is lost or torn,
+//! and the store opens what is left. What senders, disk and clock do follows from a seed; how the child's threads take
+//! turns does not.
+
+mod child;
+mod damage;
+mod disk;
+mod payload;
+mod wal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dokuei_store::{ArrivalKind, Changes, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy};
+use dokuei_testkit::{Random, Seed, replayed};
+
+use crate::support::{LEASE, START, data_set, files, send};
+use payload::Payload;
+
+/// Cases in a row; more with this in the environment.
+const CASES: u64 = 40;
+const CASES_VARIABLE: &str = "DOKUEI_CASES";
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    let cases = std::env::var(CASES_VARIABLE).map_or(CASES, |cases| cases.parse().unwrap());
+    let all = replayed().map_or(0..cases, |case| case..case + 1);
+    let next = AtomicU64::new(all.start);
+    let work = || {
+        let mut heard = Heard::default();
+        while let case = next.fetch_add(1, Ordering::Relaxed)
+            && all.contains(&case)
+        {
+            let seed = Seed::of(case);
+            heard.add(survive(case));
+            drop(seed);
+        }
+        heard
+    };
+    let mut heard = Heard::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().for_each(|worker| heard.add(worker.join().expect("the case above survives")));
+    });
+    let Heard { acknowledged, refused, matched } = heard;
+    let shows = !acknowledged.is_empty() && !refused.is_empty() && !matched.is_empty();
+    assert!(shows || all.count() < 20, "the cases show nothing");
+}
+
+/// What children were told before they died.
+#[derive(Default)]
+struct Heard {
+    acknowledged: BTreeSet<Payload>,
+    refused: BTreeSet<Payload>,
+    /// Work on them was done.
+    matched: BTreeSet<Payload>,
+}
+
+impl Heard {
+    fn add(&mut self, other: Self) {
+        self.acknowledged.extend(other.acknowledged);
+        self.refused.extend(other.refused);
+        self.matched.extend(other.matched);
+    }
+}
+
+/// One to three power cuts in a row on one folder.
+fn survive(case: u64) -> Heard {
+    let mut random = Random::new(case);
+    // In memory where there is some: what a power cut takes is played anyway.
+    let memory = Some(Path::new("/dev/shm")).filter(|memory| memory.is_dir());
+    let folder = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
+    let policy = if random.below(2) == 0 { VersionPolicy::Keep } else { VersionPolicy::Refuse };
+    let mut heard = Heard::default();
+    for life in 0..=random.below(3) as u64 {
+        run_child(folder.path(), case, life, policy, &mut heard);
+        damage::power_cut(folder.path(), &mut random);
+    }
+    check(&folder.path().join(child::DATA), policy, &heard);
+    heard
+}
+
+fn run_child(folder: &Path, case: u64, life: u64, policy: VersionPolicy, heard: &mut Heard) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "power::child::child", "--nocapture"])
+        .env(child::FOLDER_VARIABLE, folder)
+        .env(child::CASE_VARIABLE, format!("{case} {life} {}", policy == VersionPolicy::Keep))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        assert!(!line.contains("panicked"), "the child fails by itself: {line}");
+        let mut words = line.split(' ');
+        let (what, payload) = (words.next(), Payload::parse(&mut words));
+        match (what, payload) {
+            (Some("stored"), Some(payload)) => heard.acknowledged.insert(payload),
+            (Some("refused"), Some(payload)) => heard.refused.insert(payload),
+            (Some("matched"), Some(payload)) => heard.matched.insert(payload),
+            _ => continue,
+        };
+    }
+    child.wait().unwrap();
+}
+
+fn check(dir: &Path, policy: VersionPolicy, heard: &Heard) {
+    let clock = Arc::new(ManualClock::at(START + 10 * 365 * 86_400_000));
+    let config = || StoreConfig {
+        disk_free_min: 0,
+        segment_bytes: 4 << 20,
+        versions: policy,
+        clock: Arc::clone(&clock) as _,
+        ..StoreConfig::new(dir)
+    };
+    let store = Store::open(config()).unwrap();
+    let first = stored(&store);
+    for payload in &heard.acknowledged {
+        assert!(first.contains_key(payload), "{payload:?} was acknowledged and is lost");
+    }
+    for payload in &heard.matched {
+        let shown = store.reader().show(first[payload]).unwrap().unwrap();
+        assert!(shown.end.is_some(), "the work on {payload:?} was done and is forgotten");
+    }
+    let own_files = files(dir);
+    assert!(!own_files.iter().any(|path| path.contains("/incoming/")), "{own_files:?}");
+    let large = first.keys().filter(|payload| payload.len() > 1_200_000).count();
+    assert_eq!(own_files.len(), large, "files of nobody: {own_files:?}");
+    // Senders come again with what they were told is stored, and that is no news.
+    for payload in &heard.acknowledged {
+        let indexed = send(&store, &payload.uid(), &payload.bytes()).unwrap();
+        assert_eq!((indexed.kind, indexed.instance), (ArrivalKind::Duplicate, first[payload]), "{payload:?}");
+    }
+    for payload in &heard.refused {
+        match send(&store, &payload.uid(), &payload.bytes()) {
+            Ok(_) => {}
+            Err(StoreError::OtherBytes { .. }) => assert_eq!(policy, VersionPolicy::Refuse),
+            Err(error) => panic!("{payload:?}: {error}"),
+        }
+    }
+    drop(store);
+    let store = Store::open(config()).unwrap();
+    let again = stored(&store);
+    assert!(first.iter().all(|(payload, id)| again.get(payload) == Some(id)), "another open, other instances");
+    // Jobs that were cut short wait a while.
+    clock.advance_ms(60_000);
+    loop {
+        let leases = store.lease(JobKind::Match, 100, LEASE).unwrap();
+        if leases.is_empty() {
+            break;
+        }
+        for lease in leases {
+            store.apply(Changes::complete(&lease)).unwrap();
+        }
+    }
+    let counts = store.reader().counts().unwrap();
+    assert_eq!(counts.instances.get("open"), None, "work that nobody resumes");
+    assert_eq!(store.queue_depth(), 0);
+}
+
+/// All that the index holds: each whole, and none of them twice.
+fn stored(store: &Store) -> BTreeMap<Payload, dokuei_types::InstanceId> {
+    let mut all = BTreeMap::new();
+    for instance in store.reader().newest(100_000).unwrap() {
+        let bytes = data_set(store, instance.id);
+        let payload = Payload::of(&instance.sop_instance, &bytes);
+        assert!(payload.bytes() == bytes, "half of {payload:?} is in the index");
+        assert!(all.insert(payload, instance.id).is_none(), "{payload:?} is there twice");
+    }
+    all
+}

@@ -201,6 +201,15 @@ impl Node {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// As [`ask`](Self::ask); `None` when it fails, as with a name that nothing has.
+    #[must_use]
+    pub fn try_ask(&self, arguments: &[&str]) -> Option<Value> {
+        let data_dir = self.data_dir();
+        let place = ["--json", "--data-dir", data_dir.to_str().expect("temporary folders have plain names")];
+        let output = run(&mut command(&[arguments, &place].concat()));
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
     /// A count of `dokuei status --json`, such as `["instances", "reported"]`.
     #[must_use]
     pub fn count(&self, path: [&str; 2]) -> u64 {

@@ -8,6 +8,7 @@ mod crash;
 mod dcmtk;
 mod doctor;
 mod every_file;
+mod kill;
 mod orthanc;
 mod pynetdicom;
 mod radiographs;

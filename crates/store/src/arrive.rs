@@ -62,6 +62,9 @@ pub enum ArrivalKind {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Description {
     pub(crate) arrival: Arrival,
+    /// What its sender was promised, whatever a later configuration says.
+    #[serde(default)]
+    pub(crate) versions: VersionPolicy,
     pub(crate) entry: IndexEntry,
     /// Milliseconds since 1970.
     pub(crate) received_at: i64,
@@ -73,7 +76,6 @@ pub(crate) struct Description {
 
 /// An instance on its way into the index.
 pub(crate) struct Arriving {
-    pub(crate) versions: VersionPolicy,
     pub(crate) record: RecordId,
     /// Bytes of the record.
     pub(crate) record_bytes: u64,
@@ -113,7 +115,7 @@ impl Arriving {
             let instance = InstanceId(self.insert(tx, 1)?);
             return Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::New }));
         };
-        match self.versions {
+        match self.description.versions {
             VersionPolicy::Refuse => {
                 self.again(tx, *last, "refused")?;
                 Ok(Outcome::Refused)
@@ -142,7 +144,7 @@ impl Arriving {
     }
 
     fn insert(&self, tx: &mut Tx<'_>, version: u32) -> Result<i64, StoreError> {
-        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file } = &self.description;
+        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file, .. } = &self.description;
         let (segment, offset) = self.record.columns();
         let in_segment = || (relative(self.record.segment), offset.saturating_add(signed(HEAD as u64)));
         let (path, begins_at) = file.clone().map_or_else(in_segment, |own| (own, 0));

@@ -170,6 +170,7 @@ impl Incoming {
         let file_meta_bytes = arrival.file_meta.len();
         let mut description = Description {
             arrival,
+            versions: store.config.versions,
             entry,
             received_at,
             file_meta_bytes: file_meta_bytes as u64,
@@ -189,9 +190,8 @@ impl Incoming {
         let told = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
         let record = Record::complete(buffer, file_meta_bytes, digest, &told);
         let record_bytes = record.head().record_len();
-        let versions = store.config.versions;
         let record_id = RecordId { segment: 0, offset: 0 };
-        let arriving = Arriving { versions, record: record_id, record_bytes, digest, description };
+        let arriving = Arriving { record: record_id, record_bytes, digest, description };
         Ok(Sealed { store, record, arriving, placed })
     }
 }
@@ -244,7 +244,7 @@ fn logged(
         }
     };
     arriving.record = RecordId::of(&place);
-    match arriving.versions {
+    match arriving.description.versions {
         VersionPolicy::Keep => {
             let told: Option<fn(Result<Committed, StoreError>)> = None;
             let committed = arriving.committed();

@@ -100,7 +100,6 @@ fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Foun
         return Ok(false);
     }
     let arriving = Arriving {
-        versions: config.versions,
         record: RecordId { segment, offset: found.offset },
         record_bytes: found.head.record_len(),
         digest: found.head.digest,

@@ -74,6 +74,7 @@ impl Writers {
     /// Finishes what was handed over and ends the threads.
     pub(crate) fn close(&self) {
         self.shared.queue().closed = true;
+        self.shared.backlog.close();
         self.shared.arrived.notify_all();
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {

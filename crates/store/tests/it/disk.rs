@@ -153,6 +153,20 @@ fn what_the_index_never_heard_of_it_hears_from_the_log_at_the_next_open() {
 }
 
 #[test]
+fn what_was_acknowledged_under_one_policy_is_not_refused_by_the_next() {
+    let bench = Bench::new();
+    let store = bench.open();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    commit(&store, "1.2.3.4", b"bytes").unwrap();
+    commit(&store, "1.2.3.4", b"other").unwrap();
+    drop(store);
+    bench.disk.heal();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Refuse, ..bench.config() }).unwrap();
+    assert_eq!(store.reader().newest(10).unwrap().len(), 2);
+    assert!(matches!(send(&store, "1.2.3.4", b"third"), Err(StoreError::OtherBytes { .. })));
+}
+
+#[test]
 fn a_transaction_that_failed_and_came_through_counts_once() {
     let bench = Bench::new();
     let store = bench.open();

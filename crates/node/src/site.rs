@@ -157,6 +157,7 @@ impl Site {
         StoreConfig {
             disk_free_min: config.limits.disk_free_min.0,
             durability: config.node.durability,
+            versions: config.node.duplicates,
             queue_max: config.limits.queue_depth,
             ..StoreConfig::new(&config.node.data_dir)
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dokuei_inference::FindingOverride;
 use dokuei_pipeline::RouteConfig;
-use dokuei_store::Durability;
+use dokuei_store::{Durability, VersionPolicy};
 use dokuei_types::{AeTitle, ByteSize, Interval};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) accept: Option<Accept>,
     /// Whether Success waits for stable storage (`"fsync"`) or only for the operating system (`"os"`).
     pub(crate) durability: Durability,
+    /// What is done when a SOP Instance UID comes again with other bytes.
+    pub(crate) duplicates: VersionPolicy,
     /// Whether private and unknown SOP classes are stored too.
     pub(crate) store_private_sop_classes: bool,
     /// Threads that decode and infer; by default one for each core.
@@ -67,6 +69,7 @@ impl Default for Node {
             data_dir: PathBuf::from("dokuei-data"),
             accept: None,
             durability: Durability::Fsync,
+            duplicates: VersionPolicy::Keep,
             store_private_sop_classes: true,
             workers: None,
             serial_number: "0".to_owned(),

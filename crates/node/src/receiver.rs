@@ -154,6 +154,9 @@ fn refusal(error: &StoreError) -> Refusal {
 }
 
 #[cfg(test)]
+mod faults;
+
+#[cfg(test)]
 mod tests {
     use dokuei_store::StoreConfig;
 

@@ -87,6 +87,8 @@ impl Node {
         tokio::spawn(async move {
             let (sender, _) = proxy.accept().await.unwrap();
             let receiver = TcpStream::connect(node).await.unwrap();
+            // Or small pieces would wait for one another.
+            [&sender, &receiver].into_iter().for_each(|stream| stream.set_nodelay(true).unwrap());
             let ((from_sender, to_sender), (from_node, to_node)) = (sender.into_split(), receiver.into_split());
             // What ends first drops both connections.
             tokio::select! {

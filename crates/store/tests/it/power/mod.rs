@@ -22,7 +22,7 @@ use crate::support::{LEASE, START, data_set, files, send};
 use payload::Payload;
 
 /// Cases in a row; more with this in the environment.
-const CASES: u64 = 40;
+const CASES: u64 = 64;
 const CASES_VARIABLE: &str = "DOKUEI_CASES";
 
 #[test]

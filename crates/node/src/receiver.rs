@@ -12,11 +12,15 @@ use tokio::sync::oneshot;
 pub(crate) struct Receiver {
     store: Store,
     ae_title: AeTitle,
+    limits: Limits,
 }
+
+/// Bytes of a listed attribute, the longest UID and description there may be, and some.
+const LISTED_BYTES: u64 = 1024;
 
 impl Receiver {
     pub(crate) fn new(store: Store, ae_title: AeTitle) -> Self {
-        Self { store, ae_title }
+        Self { store, ae_title, limits: Limits { value_bytes: LISTED_BYTES, ..Limits::default() } }
     }
 }
 
@@ -63,7 +67,7 @@ impl StorageService for Receiver {
         };
         Ok(Receiving {
             incoming: self.store.receive(arrival).map_err(|error| refusal(&error))?,
-            scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &Limits::default()),
+            scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &self.limits),
         })
     }
 

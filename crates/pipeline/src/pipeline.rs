@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use dokuei_store::Store;
+use dokuei_store::{Store, receive_first};
 use dokuei_types::{AeTitle, NodeIdentity};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -169,7 +169,10 @@ impl Pipeline {
 
     fn spawn(&self, name: &str, run: fn(&Core)) -> Result<(), PipelineError> {
         let core = Arc::clone(&self.core);
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&core));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            receive_first();
+            run(&core);
+        });
         let thread = thread.map_err(PipelineError::Thread)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())

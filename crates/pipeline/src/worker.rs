@@ -10,13 +10,18 @@ use crate::pipeline::Core;
 /// Longest sleep when nothing is due, so that a clock which was set does no harm.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// Instances that are matched in one go and share a transaction.
-const ROUTED_AT_ONCE: usize = 64;
+const ROUTED_AT_ONCE: usize = 256;
+/// Pause before a batch of the router while a burst of instances is being received.
+const BURST_PAUSE: Duration = Duration::from_millis(100);
 /// Time in which a batch of the router must be done.
 const ROUTING_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The router: settles what is due and matches what is new, until told to stop.
 pub(crate) fn route(core: &Core) {
     each(core, &[JobKind::Settle, JobKind::Match], |kind| {
+        if core.store.is_burst() {
+            std::thread::sleep(BURST_PAUSE);
+        }
         let leases = core.store.lease(kind, ROUTED_AT_ONCE, ROUTING_TIME_MAX)?;
         let setup = core.setup();
         let stages = Stages { store: &core.store, setup: &setup, config: &core.config };

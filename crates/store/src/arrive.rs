@@ -74,11 +74,9 @@ pub(crate) struct Description {
     pub(crate) file: Option<String>,
 }
 
-/// An instance on its way into the index.
+/// An instance that the index is told of.
 pub(crate) struct Arriving {
     pub(crate) record: RecordId,
-    /// Bytes of the record.
-    pub(crate) record_bytes: u64,
     pub(crate) digest: Digest,
     pub(crate) description: Description,
 }
@@ -99,9 +97,15 @@ impl Outcome {
 }
 
 impl Arriving {
-    /// The proof, once the record is durable.
-    pub(crate) fn committed(&self) -> Committed {
-        Committed { sop_instance: self.description.arrival.sop_instance.clone(), record: self.record }
+    /// What a record's description says.
+    pub(crate) fn read(description: &[u8], digest: Digest, record: RecordId) -> Result<Self, StoreError> {
+        match serde_json::from_slice(description) {
+            Ok(description) => Ok(Self { record, digest, description }),
+            Err(error) => {
+                let RecordId { segment, offset } = record;
+                Err(StoreError::Broken { what: format!("record {offset} of segment {segment}: {error}") })
+            }
+        }
     }
 
     /// Puts it into the index; the same outcome again when it is there already.
@@ -229,9 +233,9 @@ impl Arriving {
     }
 }
 
-/// An arrival that waits for its turn with the index.
+/// An arrival that waits for its turn with the index, as small as it can be: many wait when many arrive.
 pub(crate) struct Waiting<D> {
-    arriving: Arriving,
+    told: Told,
     place: Place,
     placed: Option<Placed>,
     outcome: Option<Outcome>,
@@ -240,15 +244,24 @@ pub(crate) struct Waiting<D> {
     done: Option<D>,
 }
 
+/// A record's description as it is in the log, and what belongs to it.
+pub(crate) struct Told {
+    pub(crate) sop_instance: Uid,
+    pub(crate) description: Box<[u8]>,
+    pub(crate) digest: Digest,
+    /// Bytes of the record.
+    pub(crate) record_bytes: u64,
+}
+
 impl<D> Waiting<D> {
     pub(crate) fn new(
-        arriving: Arriving,
+        told: Told,
         place: Place,
         placed: Option<Placed>,
         backlog: &Arc<Backlog>,
         done: Option<D>,
     ) -> Self {
-        Self { arriving, place, placed, outcome: None, _seat: backlog.enter(), done }
+        Self { told, place, placed, outcome: None, _seat: backlog.enter(), done }
     }
 }
 
@@ -268,34 +281,33 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let arriving = Arriving::read(&self.told.description, self.told.digest, RecordId::of(&self.place))?;
         // A transaction that failed may have come through after all.
-        if self.outcome.is_none() || !self.arriving.indexed(tx)? {
-            self.outcome = Some(self.arriving.index(tx)?);
+        if self.outcome.is_none() || !arriving.indexed(tx)? {
+            self.outcome = Some(arriving.index(tx)?);
         }
         Ok(())
     }
 
     fn finish(self: Box<Self>, result: Result<(), StoreError>) {
-        let Self { arriving, place, placed, outcome, done, .. } = *self;
+        let Self { told, place, placed, outcome, done, .. } = *self;
         let outcome = outcome.filter(|_| result.is_ok());
+        let record = RecordId::of(&place);
         match (placed, outcome) {
             (Some(placed), Some(outcome)) if !outcome.is_kept() => drop(placed),
             // What the index does not have yet it is told from the log at the next open.
             (Some(placed), _) => placed.keep(),
-            (None, Some(outcome)) if !outcome.is_kept() => {
-                place.segment().free(place.offset(), arriving.record_bytes);
-            }
+            (None, Some(outcome)) if !outcome.is_kept() => place.segment().free(place.offset(), told.record_bytes),
             (None, _) => {}
         }
         if outcome.is_some() {
             place.indexed();
         }
         if let Some(done) = done {
+            let sop_instance = told.sop_instance;
             done(match outcome {
-                Some(Outcome::Stored(_)) => Ok(arriving.committed()),
-                Some(Outcome::Refused) => {
-                    Err(StoreError::OtherBytes { sop_instance: arriving.description.arrival.sop_instance.to_string() })
-                }
+                Some(Outcome::Stored(_)) => Ok(Committed { sop_instance, record }),
+                Some(Outcome::Refused) => Err(StoreError::OtherBytes { sop_instance: sop_instance.to_string() }),
                 None => Err(result.err().unwrap_or(StoreError::Closed)),
             });
         }

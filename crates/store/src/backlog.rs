@@ -1,20 +1,62 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Arrivals that may wait for the index before senders wait too: seconds of the fastest network, and a few
 /// megabytes of memory.
 const MAX: usize = 16_384;
 
 /// Counts the arrivals that are durable but not in the index yet.
-#[derive(Default)]
 pub(crate) struct Backlog {
     state: Mutex<State>,
     fewer: Condvar,
+    began: Instant,
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self { state: Mutex::default(), fewer: Condvar::new(), began: Instant::now() }
+    }
 }
 
 #[derive(Default)]
 struct State {
     count: usize,
     closed: bool,
+    rate: Rate,
+}
+
+/// Arrivals in the current stretch of time and in the one before.
+#[derive(Default)]
+struct Rate {
+    stretch: u128,
+    now: usize,
+    before: usize,
+}
+
+impl Rate {
+    /// Length of a stretch, in milliseconds.
+    const STRETCH_MS: u128 = 100;
+    /// Arrivals in a stretch that make a burst: what a modality sends in one go, not what it sends all day.
+    const BURST: usize = 50;
+
+    fn arrival(&mut self, at_ms: u128) {
+        self.advance(at_ms);
+        self.now = self.now.saturating_add(1);
+    }
+
+    fn is_burst(&mut self, at_ms: u128) -> bool {
+        self.advance(at_ms);
+        self.now.max(self.before) >= Self::BURST
+    }
+
+    fn advance(&mut self, at_ms: u128) {
+        let stretch = at_ms / Self::STRETCH_MS;
+        if stretch != self.stretch {
+            self.before = if stretch == self.stretch.saturating_add(1) { self.now } else { 0 };
+            self.now = 0;
+            self.stretch = stretch;
+        }
+    }
 }
 
 /// One of them.
@@ -22,9 +64,17 @@ pub(crate) struct Seat(Arc<Backlog>);
 
 impl Backlog {
     pub(crate) fn enter(self: &Arc<Self>) -> Seat {
+        let now = self.began.elapsed().as_millis();
         let mut state = self.state();
         state.count = state.count.saturating_add(1);
+        state.rate.arrival(now);
         Seat(Arc::clone(self))
+    }
+
+    /// Whether many arrive at the moment: what can wait lets them go first.
+    pub(crate) fn is_burst(&self) -> bool {
+        let now = self.began.elapsed().as_millis();
+        self.state().rate.is_burst(now)
     }
 
     /// Waits until there is room for more, or nothing more is to come.
@@ -61,6 +111,16 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_is_many_at_once_and_over_soon() {
+        let mut rate = Rate::default();
+        (0..Rate::BURST).for_each(|_| rate.arrival(120));
+        assert!(rate.is_burst(199) && rate.is_burst(299), "in its own stretch and the next");
+        assert!(!rate.is_burst(300));
+        (0..100).for_each(|number| rate.arrival(1_000 + 10 * number));
+        assert!(!rate.is_burst(2_000), "a hundred a second is a day like any other");
+    }
 
     #[test]
     fn who_waits_for_room_goes_on_when_it_closes() {

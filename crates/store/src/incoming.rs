@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
-use crate::arrive::{Arriving, Committed, Description, RecordId, Waiting};
+use crate::arrive::{Committed, Description, RecordId, Told, Waiting};
 use crate::backlog::Backlog;
 use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
@@ -187,12 +187,15 @@ impl Incoming {
                 (buffer, 0, Some(placed))
             }
         };
-        let told = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
-        let record = Record::complete(buffer, file_meta_bytes, digest, &told);
-        let record_bytes = record.head().record_len();
-        let record_id = RecordId { segment: 0, offset: 0 };
-        let arriving = Arriving { record: record_id, record_bytes, digest, description };
-        Ok(Sealed { store, record, arriving, placed })
+        let text = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
+        let record = Record::complete(buffer, file_meta_bytes, digest, &text);
+        let told = Told {
+            sop_instance: description.arrival.sop_instance,
+            description: text.into_boxed_slice(),
+            digest,
+            record_bytes: record.head().record_len(),
+        };
+        Ok(Sealed { store, record, told, placed })
     }
 }
 
@@ -205,24 +208,25 @@ fn fits(buffer: &Buffer, count: usize) -> bool {
 struct Sealed {
     store: Arc<Inner>,
     record: Record,
-    arriving: Arriving,
+    told: Told,
     placed: Option<Placed>,
 }
 
 impl Sealed {
     fn submit(self, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
-        let Self { store, mut record, arriving, placed } = self;
+        let Self { store, mut record, told, placed } = self;
         let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
         let (writer, backlog) = (Arc::clone(&store.writer), Arc::clone(&store.backlog));
+        let versions = store.config.versions;
         if let Some(writers) = &store.log_writers {
             // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
-            let then = Box::new(move |place| logged(&writer, &backlog, arriving, placed, place, done));
+            let then = Box::new(move |place| logged(&writer, &backlog, told, placed, place, versions, done));
             return writers.submit(Pending { record, folder, then });
         }
         backlog.wait();
         let place = store.log.append(&mut [&mut record]).map(|mut places| places.remove(0));
         drop(record);
-        logged(&writer, &backlog, arriving, placed, place, done);
+        logged(&writer, &backlog, told, placed, place, versions, done);
     }
 }
 
@@ -230,9 +234,10 @@ impl Sealed {
 fn logged(
     writer: &Writer,
     backlog: &Arc<Backlog>,
-    mut arriving: Arriving,
+    told: Told,
     placed: Option<Placed>,
     place: Result<Place, StoreError>,
+    versions: VersionPolicy,
     done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static,
 ) {
     let place = match place {
@@ -243,17 +248,16 @@ fn logged(
             return done(Err(error));
         }
     };
-    arriving.record = RecordId::of(&place);
-    match arriving.description.versions {
+    match versions {
         VersionPolicy::Keep => {
-            let told: Option<fn(Result<Committed, StoreError>)> = None;
-            let committed = arriving.committed();
-            writer.submit(Box::new(Waiting::new(arriving, place, placed, backlog, told)));
+            let committed = Committed { sop_instance: told.sop_instance.clone(), record: RecordId::of(&place) };
+            let unanswered: Option<fn(Result<Committed, StoreError>)> = None;
+            writer.submit(Box::new(Waiting::new(told, place, placed, backlog, unanswered)));
             done(Ok(committed));
         }
         // Whether it is refused only the index knows.
         VersionPolicy::Refuse => {
-            writer.submit(Box::new(Waiting::new(arriving, place, placed, backlog, Some(done))));
+            writer.submit(Box::new(Waiting::new(told, place, placed, backlog, Some(done))));
         }
     }
 }

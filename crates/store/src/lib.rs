@@ -43,6 +43,7 @@ mod log;
 mod model;
 mod object;
 mod outbox;
+mod priority;
 mod read;
 mod recovery;
 mod replay;
@@ -64,6 +65,7 @@ pub use job::{JobKind, Lease, Subject};
 pub use model::{DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL};
+pub use priority::receive_first;
 pub use read::{StoreReader, StoredInstance};
 pub use replay::Replayed;
 pub use show::{

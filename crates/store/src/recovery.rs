@@ -88,23 +88,11 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
 
 /// Tells the index of one record; `false` when it knew.
 fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Found) -> Result<bool, StoreError> {
-    let description: Description = match serde_json::from_slice(&found.description) {
-        Ok(description) => description,
-        Err(error) => {
-            let what = format!("record {} of segment {segment}: {error}", found.offset);
-            return Err(StoreError::Broken { what });
-        }
-    };
-    if !is_whole(&description, &config.data_dir) {
+    let arriving = Arriving::read(&found.description, found.head.digest, RecordId { segment, offset: found.offset })?;
+    if !is_whole(&arriving.description, &config.data_dir) {
         // Its file went with a refusal or as a duplicate.
         return Ok(false);
     }
-    let arriving = Arriving {
-        record: RecordId { segment, offset: found.offset },
-        record_bytes: found.head.record_len(),
-        digest: found.head.digest,
-        description,
-    };
     let mut tx = Tx::new(conn, config.clock.now_ms());
     if arriving.indexed(&tx)? {
         return Ok(false);

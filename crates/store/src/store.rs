@@ -86,17 +86,23 @@ impl Store {
             tracing::info!(begun, unnamed, "removed files that were never acknowledged");
         }
 
-        let log =
-            Log::new(segments, config.segment_bytes.max(SEGMENT_MIN), config.durability, Arc::clone(&config.disk))?;
+        let threads = match config.durability {
+            Durability::Fsync => log::THREADS,
+            // Whoever receives writes.
+            Durability::Os => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let segment_bytes = config.segment_bytes.max(SEGMENT_MIN);
+        let log = Log::new(segments, segment_bytes, config.durability, threads, Arc::clone(&config.disk))?;
         let log = Arc::new(log);
-        let shared = Shared::new(Arc::clone(&config.clock), Arc::clone(&config.disk), Arc::clone(&log));
+        let backlog = Arc::new(Backlog::default());
+        let (clock, disk) = (Arc::clone(&config.clock), Arc::clone(&config.disk));
+        let shared = Shared::new(clock, disk, Arc::clone(&log), Arc::clone(&backlog));
         let shared = Arc::new(shared);
         let open = job::open_count(&conn).map_err(StoreError::index("count the jobs"))?;
         shared.queue.store(open, Ordering::Relaxed);
         let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
         let reader = StoreReader::open(&data_dir)?;
         let writer = Arc::new(Writer::start(conn, Arc::clone(&shared))?);
-        let backlog = Arc::new(Backlog::default());
         let log_writers = match config.durability {
             Durability::Fsync => Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog))?),
             Durability::Os => None,
@@ -161,6 +167,12 @@ impl Store {
         jobs.saturating_add(self.inner.backlog.len() as u64)
     }
 
+    /// Whether many instances arrive at the moment, so that what can wait should.
+    #[must_use]
+    pub fn is_burst(&self) -> bool {
+        self.inner.backlog.is_burst()
+    }
+
     /// What an arrival turned out to be, once the index has it.
     ///
     /// # Errors
@@ -188,13 +200,13 @@ impl Store {
         self.inner.shared.listen(Arc::new(listener));
     }
 
-    /// Leases up to `limit` due jobs of `kind`, oldest first, durable when this returns.
+    /// Leases up to `limit` due jobs of `kind`, oldest first. A lease ends with its owner and need not be durable.
     ///
     /// # Errors
     /// What the index says.
     pub fn lease(&self, kind: JobKind, limit: usize, lease_for: Duration) -> Result<Vec<Lease>, StoreError> {
         let max = self.inner.config.interruptions_max;
-        self.inner.writer.call(move |tx| job::lease(tx, kind, limit, millis(lease_for), max))
+        self.inner.writer.call_fleeting(move |tx| job::lease(tx, kind, limit, millis(lease_for), max))
     }
 
     /// When the next job of `kind` is due or its lease runs out, milliseconds since 1970.

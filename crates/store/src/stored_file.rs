@@ -31,7 +31,13 @@ impl StoredFile {
     /// # Errors
     /// The operating system's.
     pub fn open(&self) -> io::Result<File> {
-        File::open(&self.path)
+        let file = File::open(&self.path)?;
+        #[cfg(target_os = "linux")]
+        if self.offset > 0 {
+            // Reading ahead in a segment reads the neighbours.
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random)?;
+        }
+        Ok(file)
     }
 
     /// A file that is DICOM from its first byte to its last.

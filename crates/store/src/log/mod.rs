@@ -12,13 +12,14 @@ mod writers;
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub(crate) use buffer::{Buffer, Pool};
 pub(crate) use record::{Digest, HEAD, Record};
 pub(crate) use recover::{Found, records};
 pub(crate) use segment::{FOLDER, Place, Segment, numbers, relative};
-pub(crate) use writers::{Pending, Writers};
+pub(crate) use writers::{Pending, THREADS, Writers};
 
 use buffer::BLOCK;
 
@@ -26,60 +27,69 @@ use crate::config::Durability;
 use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 
-/// Where records get their places.
+/// Where records get their places: as many segments side by side as there are threads that write, since writes to one
+/// file wait for each other.
 pub(crate) struct Log {
     root: PathBuf,
     segment_bytes: u64,
     durability: Durability,
     disk: Arc<dyn Disk>,
-    end: Mutex<End>,
+    next_number: AtomicU64,
+    lane: Mutex<Lane>,
+    more_lanes: Vec<Mutex<Lane>>,
     /// Segments that nothing is appended to any more but that the index may not know whole.
     closed: Mutex<Vec<Arc<Segment>>>,
 }
 
-/// The end of the log.
-struct End {
+/// One end of the log, held while it is written to.
+#[derive(Default)]
+struct Lane {
     segment: Option<Arc<Segment>>,
-    /// Bytes of it with an owner.
+    /// Bytes of it that hold records.
     used: u64,
     /// Made ahead, so that nobody waits for it.
     next: Option<Segment>,
-    /// Somebody is making it.
-    preparing: bool,
-    next_number: u64,
-}
-
-impl End {
-    fn take_number(&mut self) -> u64 {
-        let number = self.next_number;
-        self.next_number = number.saturating_add(1);
-        number
-    }
 }
 
 impl Log {
-    /// The log after the segments under `root`, which are left as they are. Makes no file yet.
+    /// The log after the segments under `root`, which are left as they are, for `threads` that write at a time. Makes
+    /// no file yet.
     pub(crate) fn new(
         root: PathBuf,
         segment_bytes: u64,
         durability: Durability,
+        threads: usize,
         disk: Arc<dyn Disk>,
     ) -> Result<Self, StoreError> {
-        let next_number = numbers(&root)?.last().map_or(1, |last| last.saturating_add(1));
-        let end = Mutex::new(End { segment: None, used: 0, next: None, preparing: false, next_number });
-        Ok(Self { root, segment_bytes, durability, disk, end, closed: Mutex::default() })
+        let next_number = AtomicU64::new(numbers(&root)?.last().map_or(1, |last| last.saturating_add(1)));
+        let more_lanes = (1..threads).map(|_| Mutex::default()).collect();
+        let (lane, closed) = (Mutex::default(), Mutex::default());
+        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, closed })
     }
 
     /// Appends `records` side by side and, where that is asked for, makes them durable; their places.
     pub(crate) fn append(&self, records: &mut [&mut Record]) -> Result<Vec<Place>, StoreError> {
-        let (segment, places) = self.reserve(records)?;
+        let mut lane = self.free_lane();
+        let (segment, places) = self.reserve(&mut lane, records)?;
         let first = places.first().map_or(0, Place::offset);
-        let written = self.write(&segment, records, first);
-        if written.is_err() {
+        if let Err(error) = self.write(&segment, records, first) {
             // What a disk that failed has kept is anyone's guess: nothing more is put beside it.
-            self.close(&segment);
+            if let Some(segment) = lane.segment.take() {
+                self.retire(segment);
+            }
+            return Err(error);
         }
-        written.map(|()| places)
+        Ok(places)
+    }
+
+    /// A lane that nobody writes to, or else the first that is given up.
+    fn free_lane(&self) -> MutexGuard<'_, Lane> {
+        let free = std::iter::once(&self.lane).chain(&self.more_lanes).find_map(|lane| match lane.try_lock() {
+            Ok(lane) => Some(lane),
+            Err(TryLockError::Poisoned(lane)) => Some(lane.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| self.lane.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write(&self, segment: &Segment, records: &mut [&mut Record], offset: u64) -> Result<(), StoreError> {
@@ -97,69 +107,52 @@ impl Log {
     }
 
     /// Places for records that lie side by side in one segment.
-    fn reserve(&self, records: &[&mut Record]) -> Result<(Arc<Segment>, Vec<Place>), StoreError> {
+    fn reserve(&self, lane: &mut Lane, records: &[&mut Record]) -> Result<(Arc<Segment>, Vec<Place>), StoreError> {
         let total = records.iter().map(|record| record.len()).fold(0, u64::saturating_add);
-        let mut end = self.end();
-        let fits = end.used.saturating_add(total) <= self.segment_bytes;
-        let segment = match &end.segment {
+        let fits = lane.used.saturating_add(total) <= self.segment_bytes;
+        let segment = match &lane.segment {
             Some(segment) if fits => Arc::clone(segment),
-            _ => self.begin(&mut end)?,
+            _ => self.begin(lane)?,
         };
-        let mut offset = end.used;
-        end.used = end.used.saturating_add(total);
         let places = records
             .iter()
             .map(|record| {
-                let place = Place::new(Arc::clone(&segment), offset);
-                offset = offset.saturating_add(record.len());
+                let place = Place::new(Arc::clone(&segment), lane.used);
+                lane.used = lane.used.saturating_add(record.len());
                 place
             })
             .collect();
         Ok((segment, places))
     }
 
-    fn begin(&self, end: &mut End) -> Result<Arc<Segment>, StoreError> {
-        let next = match end.next.take() {
+    fn begin(&self, lane: &mut Lane) -> Result<Arc<Segment>, StoreError> {
+        let next = match lane.next.take() {
             Some(next) => next,
-            None => self.make(end.take_number())?,
+            None => self.make()?,
         };
         let segment = Arc::new(next);
-        if let Some(full) = end.segment.replace(Arc::clone(&segment)) {
+        if let Some(full) = lane.segment.replace(Arc::clone(&segment)) {
             self.retire(full);
         }
-        end.used = BLOCK as u64;
+        lane.used = BLOCK as u64;
         Ok(segment)
     }
 
-    fn make(&self, number: u64) -> Result<Segment, StoreError> {
+    fn make(&self) -> Result<Segment, StoreError> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         Segment::create(&self.root, number, self.segment_bytes, self.durability, self.disk.as_ref())
     }
 
-    /// Makes the next segment when half of this one is used and nobody has made it yet.
+    /// Makes the next segment of a lane that nobody writes to and of which half is used.
     pub(crate) fn prepare(&self) {
-        let mut end = self.end();
-        if end.preparing || end.next.is_some() || end.segment.is_none() || end.used < self.segment_bytes / 2 {
+        let mut lane = self.free_lane();
+        if lane.next.is_some() || lane.segment.is_none() || lane.used < self.segment_bytes / 2 {
             return;
         }
-        end.preparing = true;
-        let number = end.take_number();
-        drop(end);
-        let made = self.make(number);
-        let mut end = self.end();
-        end.preparing = false;
-        match made {
-            Ok(next) => end.next = Some(next),
+        match self.make() {
+            Ok(next) => lane.next = Some(next),
             // Whoever needs it meets the same trouble and says so to a sender.
             Err(error) => tracing::debug!(%error, "no segment made ahead"),
-        }
-    }
-
-    /// Appends nothing more to `segment`.
-    fn close(&self, segment: &Arc<Segment>) {
-        let mut end = self.end();
-        if end.segment.as_ref().is_some_and(|current| Arc::ptr_eq(current, segment)) {
-            end.segment = None;
-            self.retire(Arc::clone(segment));
         }
     }
 
@@ -172,10 +165,6 @@ impl Log {
     pub(crate) fn take_settled(&self) -> Vec<u64> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.extract_if(.., |segment| segment.is_settled()).map(|segment| segment.number()).collect()
-    }
-
-    fn end(&self) -> std::sync::MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn durability(&self) -> Durability {

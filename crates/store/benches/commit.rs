@@ -40,13 +40,11 @@ fn measure(folder: &Path, durability: Durability, bytes: usize, threads: usize) 
         for thread in 1..=threads {
             let (store, data_set, count) = (&store, &data_set, &count);
             scope.spawn(move || {
-                for number in 0_u64.. {
-                    if began.elapsed() >= RUN {
-                        break;
-                    }
+                let times = (0_u64..).take_while(|_| began.elapsed() < RUN);
+                times.for_each(|number| {
                     commit(store, &format!("1.2.{thread}.{number}"), data_set);
                     count.fetch_add(1, Ordering::Relaxed);
-                }
+                });
             });
         }
     });

@@ -176,13 +176,6 @@ impl<D: FnOnce(Result<Applied, StoreError>) + Send + 'static> Applying<D> {
 }
 
 impl<D: FnOnce(Result<Applied, StoreError>) + Send + 'static> Request for Applying<D> {
-    /// A decision that leads to no work is made again, and alike, when a power cut has taken it.
-    fn must_last(&self) -> bool {
-        let Changes { guard, list, staged } = &self.changes;
-        let decided = matches!(guard, Some(Guard::Job { fate: Fate::Complete, .. }));
-        !(decided && staged.is_empty() && list.iter().all(|change| matches!(change, Change::Decide { .. })))
-    }
-
     fn folders(&self) -> Vec<Arc<Folder>> {
         self.changes.staged.iter().flat_map(|(_, objects)| objects).map(Staged::folder).collect()
     }

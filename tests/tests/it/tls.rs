@@ -142,7 +142,10 @@ fn check_names_each_certificate_with_the_days_it_has_left() {
     assert!(text.contains("ok      certificate of tls.certificate: ") && text.contains("days left"), "{text}");
     write(&authority.issue("node", 10));
     let text = dokuei(&["check", "--config", config]);
-    assert!(text.contains("WARNING certificate of tls.certificate: ") && text.contains("9 days left"), "{text}");
+    assert!(
+        text.contains("WARNING certificate of tls.certificate: ") && text.contains(" days left: renew it"),
+        "{text}"
+    );
     write(&authority.issue("node", -10));
     let (code, text) = dokuei_ending(&["check", "--config", config]);
     assert_eq!(code, 1);

@@ -26,7 +26,7 @@
 //! | a job leased | the lease of a dead owner | cleared, the job waits again |
 //! | result files written, transaction not durable | files without a row | removed; the job runs again and writes the same |
 //!
-//! Two threads write the log, each taking what waits with one flush. Everything that changes the index goes through
+//! Three threads write the log, each taking what waits with one flush. Everything that changes the index goes through
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
 mod arrive;

@@ -50,8 +50,9 @@ impl Inflater {
             // What came before a fault is handed on too.
             take(self.piece.get(..made).unwrap_or_default())?;
             self.ended = outcome.map_err(|error| ReadError::Inflate { source: error.into() })? == Status::StreamEnd;
-            // A full piece may leave more inside the decoder; otherwise it waits for input.
-            if made < self.piece.len() && (deflated.is_empty() || (used == 0 && made == 0)) {
+            // The decoder may keep output to itself at the end of a piece or of its window: it waits for input only when it
+            // gives nothing.
+            if made == 0 && (deflated.is_empty() || used == 0) {
                 break;
             }
         }

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Match(Match),
     /// Model packages: list, verify.
     Models(Models),
-    /// Make the [[user]] entry for a name and the passcode on standard input.
+    /// Make the `[[user]]` entry for a name and the passcode on standard input.
     User(User),
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn agrees(transfer_syntax: &str, bytes: &[u8], piece: usize, limits: 
     whole
 }
 
-fn scan<'a>(transfer_syntax: &str, pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Scanned {
+pub(crate) fn scan<'a>(transfer_syntax: &str, pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Scanned {
     let mut scan = Scan::new(transfer_syntax, WANTED, limits);
     pieces.for_each(|piece| scan.push(piece));
     scan.finish()

@@ -231,6 +231,25 @@ fn limits_hold() {
 }
 
 #[test]
+fn a_deflated_stream_that_stops_short_has_one_verdict_however_it_came() {
+    // Runs across the end of the decoder's window of 32 KiB: it keeps output to itself when the input is used up there.
+    let mut data = image();
+    let runs = (0..40_000_u32).map(|i| if i % 300 == 0 { (i / 300) as u8 } else { 0 });
+    data.put_bytes(tags::PIXEL_DATA, VR::OW, runs.collect::<Vec<_>>());
+    let deflated = deflate(&write_dataset(&data, Encoding::ExplicitLittle));
+    for end in 1..=deflated.len() {
+        let stopped = &deflated[..end];
+        let verdict = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            property::scan(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, pieces, &Limits::default()).verdict
+        };
+        let whole = verdict(&mut [stopped].into_iter());
+        let bytewise = verdict(&mut stopped.chunks(1));
+        assert_eq!(format!("{whole:?}"), format!("{bytewise:?}"), "{end} bytes");
+        assert_eq!(whole.is_ok(), end == deflated.len());
+    }
+}
+
+#[test]
 fn every_deflated_transfer_syntax_is_inflated() {
     let bytes = deflate(&write_dataset(&image(), Encoding::ExplicitLittle));
     for syntax in [uids::JPIP_REFERENCED_DEFLATE, uids::JPIPHTJ2K_REFERENCED_DEFLATE] {

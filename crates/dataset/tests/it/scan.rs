@@ -234,7 +234,7 @@ fn limits_hold() {
 fn a_deflated_stream_that_stops_short_has_one_verdict_however_it_came() {
     // Runs across the end of the decoder's window of 32 KiB: it keeps output to itself when the input is used up there.
     let mut data = image();
-    let runs = (0..40_000_u32).map(|i| if i % 300 == 0 { (i / 300) as u8 } else { 0 });
+    let runs = (0..40_000_u32).map(|i| if i % 300 == 0 { u8::try_from(i / 300).unwrap() } else { 0 });
     data.put_bytes(tags::PIXEL_DATA, VR::OW, runs.collect::<Vec<_>>());
     let deflated = deflate(&write_dataset(&data, Encoding::ExplicitLittle));
     for end in 1..=deflated.len() {

@@ -77,6 +77,10 @@ impl Backlog {
         self.state().rate.is_burst(now)
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= MAX
+    }
+
     /// Waits until there is room for more, or nothing more is to come.
     pub(crate) fn wait(&self) {
         let full = |state: &mut State| state.count >= MAX && !state.closed;

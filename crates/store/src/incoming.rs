@@ -142,13 +142,13 @@ impl Incoming {
         }
     }
 
-    /// Whether [`Incoming::commit`] may have to wait for the disk on the thread that calls it.
+    /// Whether [`Incoming::commit`] may have to wait on the thread that calls it, for the disk or for the index.
     #[must_use]
     pub fn commit_may_block(&self) -> bool {
         match (&self.body, self.store.config.durability) {
             (Body::File(_), _) => true,
             (Body::Memory(_), Durability::Fsync) => false,
-            (Body::Memory(_), Durability::Os) => self.size_bytes > QUICK_BYTES,
+            (Body::Memory(_), Durability::Os) => self.size_bytes > QUICK_BYTES || self.store.backlog.is_full(),
         }
     }
 

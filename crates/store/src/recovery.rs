@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -55,7 +55,7 @@ fn known(conn: &Connection, table: &str, folder: &str) -> Result<HashSet<String>
         .map_err(failed("list the files of a folder"))
 }
 
-/// Tells the index what it does not know of the log, and settles every segment; how many instances that were.
+/// Tells the index what it does not know of the log, and settles every segment that can be read; how many instances that were.
 ///
 /// Runs before anything else of this owner is appended.
 pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<usize, StoreError> {
@@ -71,7 +71,15 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
     let mut told = 0_usize;
     for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
         let path = config.data_dir.join(log::relative(number));
-        let (found, end) = log::records(&path)?;
+        let Some(found) = log::records(&path)? else {
+            if log::trim(&path)? {
+                tracing::error!(path = %path.display(), "the first block of a segment is damaged; it is left as it is");
+            } else {
+                // Cut short while it was made.
+                fs::remove_file(&path).map_err(|source| StoreError::file("remove", &path, source))?;
+            }
+            continue;
+        };
         let tx = conn.transaction().map_err(failed("begin to read the log"))?;
         for record in &found {
             told = told.saturating_add(usize::from(tell(&tx, config, number, record)?));
@@ -79,9 +87,7 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
         settle(&tx, number)?;
         config.disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
         tx.commit().map_err(failed("read the log"))?;
-        // The space set aside behind the last record.
-        let trimmed = File::options().write(true).open(&path).and_then(|file| file.set_len(end));
-        trimmed.map_err(|source| StoreError::file("trim", &path, source))?;
+        log::trim(&path)?;
     }
     Ok(told)
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub(crate) use buffer::{Buffer, Pool};
 pub(crate) use record::{Digest, HEAD, Record};
-pub(crate) use recover::{Found, records};
+pub(crate) use recover::{Found, records, trim};
 pub(crate) use segment::{FOLDER, Place, Segment, numbers, relative};
 pub(crate) use writers::{Pending, THREADS, Writers};
 

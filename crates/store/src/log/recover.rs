@@ -20,17 +20,16 @@ pub(crate) struct Found {
     pub(crate) description: Vec<u8>,
 }
 
-/// The whole records of a segment, in their order, and where the last one ends.
+/// The whole records of a segment, in their order; `None` when its first block does not say that it is one.
 ///
-/// A record of which anything is missing was never acknowledged and is passed over. Records are written by several
-/// threads: one that is not whole may lie before one that is, so every block may begin one.
-pub(crate) fn records(path: &Path) -> Result<(Vec<Found>, u64), StoreError> {
+/// A record of which anything is missing was never acknowledged and is passed over. Several may be written at once: one
+/// that is not whole may lie before one that is, so every block may begin one.
+pub(crate) fn records(path: &Path) -> Result<Option<Vec<Found>>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    let (mut found, mut end) = (Vec::new(), BLOCK as u64);
-    let Some(salt) = read_salt(&file).map_err(failed)? else { return Ok((found, 0)) };
-    let mut offset = BLOCK as u64;
+    let Some(salt) = read_salt(&file).map_err(failed)? else { return Ok(None) };
+    let (mut found, mut offset) = (Vec::new(), BLOCK as u64);
     let mut block = [0; HEAD];
     while offset.saturating_add(BLOCK as u64) <= size {
         file.read_exact_at(&mut block, offset).map_err(failed)?;
@@ -41,12 +40,30 @@ pub(crate) fn records(path: &Path) -> Result<(Vec<Found>, u64), StoreError> {
             _ => None,
         };
         offset = offset.saturating_add(whole.as_ref().map_or(BLOCK as u64, |found| found.head.record_len()));
-        if whole.is_some() {
-            end = offset;
-        }
         found.extend(whole);
     }
-    Ok((found, end))
+    Ok(Some(found))
+}
+
+/// Gives back the space of a segment behind the last block that anything was written to; whether there is such a block.
+///
+/// Nothing else goes: what cannot be read now may be what someone was told is stored.
+pub(crate) fn trim(path: &Path) -> Result<bool, StoreError> {
+    let failed = |source| StoreError::file("trim", path, source);
+    let file = File::options().read(true).write(true).open(path).map_err(failed)?;
+    let mut end = file.metadata().map_err(failed)?.len();
+    let mut block = [0; BLOCK];
+    while end > 0 {
+        let begin = end.saturating_sub(1) / BLOCK as u64 * BLOCK as u64;
+        let part = block.get_mut(..usize::try_from(end.saturating_sub(begin)).unwrap_or(BLOCK)).unwrap_or_default();
+        file.read_exact_at(part, begin).map_err(failed)?;
+        if part.iter().any(|byte| *byte != 0) {
+            break;
+        }
+        end = begin;
+    }
+    file.set_len(end).map_err(failed)?;
+    Ok(end > 0)
 }
 
 /// The description of a record whose bytes are all there.

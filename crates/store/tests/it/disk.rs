@@ -243,6 +243,30 @@ fn a_torn_record_is_passed_over_and_those_around_it_stay() {
     }
 }
 
+#[test]
+fn a_segment_that_cannot_be_read_loses_nothing_more() {
+    // Its first block, and its last record.
+    for damaged in [0, 4_096 + 1_000] {
+        let bench = Bench::new();
+        let store = bench.open();
+        let kept = send(&store, "1.2.3.4", &pattern(1, 3_000)).unwrap();
+        drop(store);
+        let segment = bench.dir.path().join("segments/00000001.log");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[damaged..][..16].fill(0xFF);
+        std::fs::write(&segment, &bytes).unwrap();
+        let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
+        index.execute("DELETE FROM segment", []).unwrap();
+        drop(index);
+        let store = bench.open();
+        let left = std::fs::read(&segment).unwrap();
+        assert!(left.len() > 4_096 && left == bytes[..left.len()], "{damaged}: {} bytes are left", left.len());
+        assert!(bytes[left.len()..].iter().all(|byte| *byte == 0), "only what was never written goes");
+        assert!(store.reader().instance(kept.instance).unwrap().is_some());
+        send(&store, "1.2.3.5", b"more").unwrap();
+    }
+}
+
 /// Bytes that occur nowhere else.
 fn pattern(number: usize, len: usize) -> Vec<u8> {
     (0..len / 8).flat_map(|at| (number * len + at).to_le_bytes()).collect()

@@ -61,7 +61,7 @@ fn damaged(
 ) -> Vec<u8> {
     // The first block, of the segment itself, was synced before anything was appended.
     let mut safe = vec![false; bytes.len().div_ceil(SECTOR)];
-    safe[..8].fill(true);
+    safe.iter_mut().take(8).for_each(|safe| *safe = true);
     for range in durable {
         safe[range.start / SECTOR..range.end.min(bytes.len()).div_ceil(SECTOR)].fill(true);
         // The hole that a duplicate has left may be filled again.

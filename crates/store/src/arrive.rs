@@ -74,11 +74,20 @@ pub(crate) struct Description {
     pub(crate) file: Option<String>,
 }
 
+impl Description {
+    /// What a record says.
+    pub(crate) fn read(text: &[u8], record: RecordId) -> Result<Self, StoreError> {
+        let RecordId { segment, offset } = record;
+        serde_json::from_slice(text)
+            .map_err(|error| StoreError::Broken { what: format!("record {offset} of segment {segment}: {error}") })
+    }
+}
+
 /// An instance that the index is told of.
-pub(crate) struct Arriving {
+pub(crate) struct Arriving<'a> {
     pub(crate) record: RecordId,
     pub(crate) digest: Digest,
-    pub(crate) description: Description,
+    pub(crate) description: &'a Description,
 }
 
 /// What became of an arrival.
@@ -96,18 +105,7 @@ impl Outcome {
     }
 }
 
-impl Arriving {
-    /// What a record's description says.
-    pub(crate) fn read(description: &[u8], digest: Digest, record: RecordId) -> Result<Self, StoreError> {
-        match serde_json::from_slice(description) {
-            Ok(description) => Ok(Self { record, digest, description }),
-            Err(error) => {
-                let RecordId { segment, offset } = record;
-                Err(StoreError::Broken { what: format!("record {offset} of segment {segment}: {error}") })
-            }
-        }
-    }
-
+impl Arriving<'_> {
     /// Puts it into the index; the same outcome again when it is there already.
     pub(crate) fn index(&self, tx: &mut Tx<'_>) -> Result<Outcome, StoreError> {
         let known = self.known(tx)?;
@@ -148,7 +146,7 @@ impl Arriving {
     }
 
     fn insert(&self, tx: &mut Tx<'_>, version: u32) -> Result<i64, StoreError> {
-        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file, .. } = &self.description;
+        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file, .. } = self.description;
         let (segment, offset) = self.record.columns();
         let in_segment = || (relative(self.record.segment), offset.saturating_add(signed(HEAD as u64)));
         let (path, begins_at) = file.clone().map_or_else(in_segment, |own| (own, 0));
@@ -191,7 +189,7 @@ impl Arriving {
 
     /// Records an arrival beyond the first.
     fn again(&self, tx: &Tx<'_>, instance: i64, outcome: &str) -> Result<(), StoreError> {
-        let Description { arrival, received_at, .. } = &self.description;
+        let Description { arrival, received_at, .. } = self.description;
         let (segment, offset) = self.record.columns();
         tx.conn
             .prepare_cached(
@@ -244,10 +242,9 @@ pub(crate) struct Waiting<D> {
     done: Option<D>,
 }
 
-/// A record's description as it is in the log, and what belongs to it.
+/// What a record tells the index, and what belongs to it.
 pub(crate) struct Told {
-    pub(crate) sop_instance: Uid,
-    pub(crate) description: Box<[u8]>,
+    pub(crate) description: Box<Description>,
     pub(crate) digest: Digest,
     /// Bytes of the record.
     pub(crate) record_bytes: u64,
@@ -281,7 +278,8 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let arriving = Arriving::read(&self.told.description, self.told.digest, RecordId::of(&self.place))?;
+        let Told { description, digest, .. } = &self.told;
+        let arriving = Arriving { record: RecordId::of(&self.place), digest: *digest, description };
         // A transaction that failed may have come through after all.
         if self.outcome.is_none() || !arriving.indexed(tx)? {
             self.outcome = Some(arriving.index(tx)?);
@@ -304,7 +302,7 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
             place.indexed();
         }
         if let Some(done) = done {
-            let sop_instance = told.sop_instance;
+            let sop_instance = told.description.arrival.sop_instance;
             done(match outcome {
                 Some(Outcome::Stored(_)) => Ok(Committed { sop_instance, record }),
                 Some(Outcome::Refused) => Err(StoreError::OtherBytes { sop_instance: sop_instance.to_string() }),

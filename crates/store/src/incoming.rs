@@ -189,12 +189,8 @@ impl Incoming {
         };
         let text = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
         let record = Record::complete(buffer, file_meta_bytes, digest, &text);
-        let told = Told {
-            sop_instance: description.arrival.sop_instance,
-            description: text.into_boxed_slice(),
-            digest,
-            record_bytes: record.head().record_len(),
-        };
+        description.arrival.file_meta = Vec::new();
+        let told = Told { description: Box::new(description), digest, record_bytes: record.head().record_len() };
         Ok(Sealed { store, record, told, placed })
     }
 }
@@ -250,7 +246,8 @@ fn logged(
     };
     match versions {
         VersionPolicy::Keep => {
-            let committed = Committed { sop_instance: told.sop_instance.clone(), record: RecordId::of(&place) };
+            let sop_instance = told.description.arrival.sop_instance.clone();
+            let committed = Committed { sop_instance, record: RecordId::of(&place) };
             let unanswered: Option<fn(Result<Committed, StoreError>)> = None;
             writer.submit(Box::new(Waiting::new(told, place, placed, backlog, unanswered)));
             done(Ok(committed));

@@ -94,11 +94,13 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
 
 /// Tells the index of one record; `false` when it knew.
 fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Found) -> Result<bool, StoreError> {
-    let arriving = Arriving::read(&found.description, found.head.digest, RecordId { segment, offset: found.offset })?;
-    if !is_whole(&arriving.description, &config.data_dir) {
+    let record = RecordId { segment, offset: found.offset };
+    let description = Description::read(&found.description, record)?;
+    if !is_whole(&description, &config.data_dir) {
         // Its file went with a refusal or as a duplicate.
         return Ok(false);
     }
+    let arriving = Arriving { record, digest: found.head.digest, description: &description };
     let mut tx = Tx::new(conn, config.clock.now_ms());
     if arriving.indexed(&tx)? {
         return Ok(false);

@@ -68,7 +68,7 @@ pub(crate) trait Request: Send {
     /// Hears that it will be tried again.
     fn postponed(&mut self, _error: &StoreError) {}
 
-    /// Makes the change; on an error nothing of it stays.
+    /// Makes the change; on an error nothing of it stays. What is in the log is run again after an error, alone.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
 
     /// Hears what came of it, once it is durable or certain not to be.
@@ -344,19 +344,7 @@ impl Loop {
             .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed("begin a transaction"))?;
-        let mut outcomes = Vec::with_capacity(group.len());
-        for request in group {
-            execute(&outer, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
-            let mut tx = Tx::new(&outer, now);
-            let outcome = request.run(&mut tx).and_then(|()| ends::refresh(&mut tx));
-            if outcome.is_ok() {
-                effects.take(tx);
-            } else {
-                execute(&outer, "ROLLBACK TO request").map_err(failed("roll back"))?;
-            }
-            execute(&outer, "RELEASE request").map_err(failed("release a savepoint"))?;
-            outcomes.push(outcome);
-        }
+        let outcomes = attempt_all(&outer, now, group, effects)?;
         let index = PathBuf::from(crate::schema::FILE);
         self.shared
             .disk
@@ -456,6 +444,86 @@ impl Effects {
     }
 }
 
+/// Runs each of `group` so that it stays or fails for itself. Arrivals side by side share a savepoint, which costs more
+/// than the change of one, unless one of them fails.
+fn attempt_all(
+    conn: &Connection,
+    now: i64,
+    group: &mut [Box<dyn Request>],
+    effects: &mut Effects,
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    for together in group.chunk_by_mut(|before, next| before.is_in_log() && next.is_in_log()) {
+        match attempt(conn, now, together)? {
+            Ok(tx) => {
+                effects.take(tx);
+                outcomes.extend(together.iter().map(|_| Ok(())));
+            }
+            Err(error) if together.len() == 1 => outcomes.push(Err(error)),
+            Err(_) => {
+                for alone in together.chunks_mut(1) {
+                    outcomes.push(attempt(conn, now, alone)?.map(|tx| effects.take(tx)));
+                }
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Runs `requests` under one savepoint: on an error nothing of any of them stays.
+fn attempt<'a>(
+    conn: &'a Connection,
+    now: i64,
+    requests: &mut [Box<dyn Request>],
+) -> Result<Result<Tx<'a>, StoreError>, StoreError> {
+    let failed = StoreError::index;
+    execute(conn, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
+    let mut tx = Tx::new(conn, now);
+    let outcome = requests.iter_mut().try_for_each(|request| {
+        request.run(&mut tx)?;
+        ends::refresh(&mut tx)
+    });
+    if outcome.is_err() {
+        execute(conn, "ROLLBACK TO request").map_err(failed("roll back"))?;
+    }
+    execute(conn, "RELEASE request").map_err(failed("release a savepoint"))?;
+    Ok(outcome.map(|()| tx))
+}
+
 fn execute(conn: &Connection, statement: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(statement)?.execute([]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An arrival that adds its number to the index, or fails.
+    struct Arrival(Option<i64>);
+
+    impl Request for Arrival {
+        fn is_in_log(&self) -> bool {
+            true
+        }
+
+        fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+            tx.queue = tx.queue.saturating_add(1);
+            tx.conn.execute("INSERT INTO arrived VALUES (?1)", [self.0]).map(drop).map_err(StoreError::index("add"))
+        }
+
+        fn finish(self: Box<Self>, _outcome: Result<(), StoreError>) {}
+    }
+
+    #[test]
+    fn an_arrival_that_fails_takes_none_of_its_neighbours_along() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE arrived (number INTEGER NOT NULL UNIQUE)").unwrap();
+        let mut effects = Effects::default();
+        let mut group: Vec<Box<dyn Request>> =
+            [Some(1), Some(2), None, Some(4)].map(|number| Box::new(Arrival(number)) as Box<dyn Request>).into();
+        let outcomes = attempt_all(&conn, 0, &mut group, &mut effects).unwrap();
+        assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
+        let sum: i64 = conn.query_row("SELECT sum(number) FROM arrived", [], |row| row.get(0)).unwrap();
+        assert_eq!((sum, effects.queue), (7, 3), "each is counted once");
+    }
 }

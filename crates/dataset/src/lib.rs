@@ -24,7 +24,7 @@ pub use file::{
     FileMeta, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MetaFields, file_meta, read_file, read_file_meta,
 };
 pub use read::{Header, Limits, PixelElement, ReadError, read_header};
-pub use read_at::{FileSection, ReadAt};
+pub use read_at::{Beginning, FileSection, ReadAt};
 pub use scan::{Scan, Scanned, scan_file};
 pub use write::write_dataset;
 

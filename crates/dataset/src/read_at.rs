@@ -8,6 +8,11 @@ pub trait ReadAt: Send + Sync {
     /// How many bytes there are.
     fn size(&self) -> u64;
 
+    /// How many of them can be read: fewer where only the beginning is at hand.
+    fn available(&self) -> u64 {
+        self.size()
+    }
+
     /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
@@ -94,6 +99,35 @@ impl ReadAt for FileSection {
         let inside = offset.checked_add(buf.len() as u64).is_some_and(|end| end <= self.length);
         let offset = self.offset.checked_add(offset).filter(|_| inside).ok_or(io::ErrorKind::UnexpectedEof)?;
         FileExt::read_exact_at(&self.file, buf, offset)
+    }
+}
+
+/// The first bytes of something longer.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning<'a> {
+    bytes: &'a [u8],
+    size: u64,
+}
+
+impl<'a> Beginning<'a> {
+    /// The first `bytes` of `size`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], size: u64) -> Self {
+        Self { bytes, size }
+    }
+}
+
+impl ReadAt for Beginning<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn available(&self) -> u64 {
+        self.bytes.size().min(self.size)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.bytes.read_exact_at(buf, offset)
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Scan {
     held_bytes: u64,
     /// The elements of the data set come before its pixel data; what is behind is checked alone.
     behind_pixels: bool,
+    header_bytes: Option<u64>,
     fault: Option<ReadError>,
 }
 
@@ -47,6 +48,8 @@ pub struct Scanned {
     pub verdict: Result<(), ReadError>,
     /// Elements of the data set and its items, items counted, up to the fault if there is one.
     pub elements: usize,
+    /// Bytes of the data set up to the value of its pixel data, or all; `None` where it is deflated.
+    pub header_bytes: Option<u64>,
 }
 
 impl Scan {
@@ -67,6 +70,7 @@ impl Scan {
             dataset: Dataset::new(),
             held_bytes: 0,
             behind_pixels: false,
+            header_bytes: None,
             fault: None,
         }
     }
@@ -96,7 +100,8 @@ impl Scan {
         if !self.wanted.contains(&tags::PIXEL_REPRESENTATION) {
             self.dataset.remove(tags::PIXEL_REPRESENTATION);
         }
-        Scanned { dataset: self.dataset, verdict, elements }
+        let header_bytes = self.inflater.is_none().then(|| self.header_bytes.unwrap_or(self.size));
+        Scanned { dataset: self.dataset, verdict, elements, header_bytes }
     }
 
     fn verdict(&mut self) -> Result<(), ReadError> {
@@ -164,6 +169,7 @@ impl Scan {
             Step::Skip { tag, length } => self.expect(tag, length, None),
             Step::Pixels { tag, length, .. } => {
                 self.behind_pixels = true;
+                self.header_bytes = self.header_bytes.or(Some(self.walk.position()));
                 self.expect(tag, length.unwrap_or(0), None);
             }
             Step::Value { tag, vr, length } => {

@@ -8,6 +8,7 @@ const WINDOW_BYTES: u64 = 16 << 10;
 /// Reading forwards over [`ReadAt`] through a buffer of a few kilobytes.
 pub(crate) struct Window<'a> {
     source: &'a dyn ReadAt,
+    /// Bytes that can be read.
     size: u64,
     buffer: Vec<u8>,
     buffer_start: u64,
@@ -15,7 +16,7 @@ pub(crate) struct Window<'a> {
 
 impl<'a> Window<'a> {
     pub(crate) fn new(source: &'a dyn ReadAt) -> Self {
-        Self { source, size: source.size(), buffer: Vec::new(), buffer_start: 0 }
+        Self { source, size: source.available(), buffer: Vec::new(), buffer_start: 0 }
     }
 
     /// The `count` bytes from `position` on, or what is left of them.

@@ -112,10 +112,12 @@ impl IncomingInstance for Receiving {
 /// What the index holds of an instance. A data set that cannot be read is kept all the same: it has its end as
 /// declined, and nothing a modality has sent is lost.
 fn index_entry(scanned: Scanned) -> IndexEntry {
-    let Scanned { dataset, verdict, .. } = scanned;
+    let Scanned { dataset, verdict, header_bytes, .. } = scanned;
     IndexEntry {
         study: dataset.uid(tags::STUDY_INSTANCE_UID),
         series: dataset.uid(tags::SERIES_INSTANCE_UID),
+        // What is wrong is read again from the disk, by the one who says so.
+        header_bytes: header_bytes.filter(|_| verdict.is_ok()),
         attributes: listed(&dataset, verdict.err().as_ref()),
     }
 }

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, FileSection, Header, read_header};
+use dokuei_dataset::{Beginning, Dataset, FileSection, Header, ReadAt, read_header};
 use dokuei_results::{made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredTask,
@@ -52,30 +52,46 @@ impl Stages<'_> {
     /// Match: which routes apply, what they ask for, and why.
     fn decide(&self, lease: &Lease, instance: InstanceId) -> Result<Changes, FlowError> {
         let stored = self.stored(instance)?;
-        let (header, unreadable) = match self.header(&stored)? {
-            Ok((header, _)) => (Some(header), None),
-            // What cannot be read has no attributes: routes without conditions still forward it.
-            Err(reason) => (None, Some(reason)),
-        };
-        let dataset = Arc::new(header.as_ref().map(|header| header.dataset.clone()).unwrap_or_default());
-        let attributes = attributes(&stored, Arc::clone(&dataset));
-        let traces = self.setup.rules.explain(&attributes);
-        let held_back = unreadable
-            .or_else(|| header.as_ref().and_then(|header| mistaken(&stored, header).or_else(|| no_pixels(header))));
+        let header = self.header(&stored)?.map(|(header, _)| header);
+        Ok(self.apply_routes(Changes::complete(lease), &stored, header))
+    }
 
-        let mut changes = Changes::complete(lease);
+    /// The same while the index is told of an instance, whose header is `beginning`; `None` to have it read from the disk.
+    pub(crate) fn decide_at_arrival(&self, stored: &StoredInstance, beginning: &[u8]) -> Option<Changes> {
+        let file = Beginning::new(beginning, stored.size_bytes);
+        let header = read_header(&file, 0, &stored.transfer_syntax, &self.config.limits.dataset).ok()?;
+        let is_whole = header.pixels.is_some() || file.available() == file.size();
+        is_whole.then(|| self.apply_routes(Changes::at_arrival(), stored, Ok(header)))
+    }
+
+    fn apply_routes(
+        &self,
+        mut changes: Changes,
+        stored: &StoredInstance,
+        header: Result<Header, DeclineReason>,
+    ) -> Changes {
+        let (dataset, held_back) = match header {
+            Ok(header) => {
+                let held_back = mistaken(stored, &header).or_else(|| no_pixels(&header));
+                (header.dataset, held_back)
+            }
+            // What cannot be read has no attributes: routes without conditions still forward it.
+            Err(reason) => (Dataset::new(), Some(reason)),
+        };
+        let dataset = Arc::new(dataset);
+        let traces = self.setup.rules.explain(&attributes(stored, Arc::clone(&dataset)));
         let mut declined = None;
         for (route, _) in self.setup.rules.routes().iter().zip(&traces).filter(|(_, trace)| trace.matched) {
-            changes = self.forward(changes, route, &stored);
+            changes = self.forward(changes, route, stored);
             if route.config.models.is_empty() {
                 continue;
             }
             match held_back.clone().or_else(|| derived(&dataset, route)) {
                 Some(reason) => declined = declined.or(Some(reason)),
-                None => changes = self.plan(changes, route, &stored),
+                None => changes = self.plan(changes, route, stored),
             }
         }
-        Ok(changes.decide(instance, Decision { trace: json(&traces), declined }))
+        changes.decide(stored.id, Decision { trace: json(&traces), declined })
     }
 
     /// Originals go on untouched and at once, whatever a model makes of them; never back to their sender.

@@ -121,6 +121,8 @@ impl Pipeline {
                 core.wake();
             }
         });
+        let deciding = Arc::downgrade(&core);
+        core.store.decide_with(move |stored, beginning| worker::decide(&*deciding.upgrade()?, stored, beginning));
         let pipeline = Self {
             core,
             runtime: Handle::current(),

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use dokuei_store::{Changes, Fault, JobKind, Lease, StoreError, Subject};
+use dokuei_store::{Changes, Fault, JobKind, Lease, StoreError, StoredInstance, Subject};
 
 use crate::error::FlowError;
 use crate::flow::{Analysts, Stages};
@@ -32,6 +32,13 @@ pub(crate) fn route(core: &Core) {
         }
         Ok(())
     });
+}
+
+/// Decides on an instance as it arrives; `None` to leave it to the router.
+pub(crate) fn decide(core: &Core, stored: &StoredInstance, beginning: &[u8]) -> Option<Changes> {
+    let setup = core.setup();
+    let stages = Stages { store: &core.store, setup: &setup, config: &core.config };
+    catch_unwind(AssertUnwindSafe(|| stages.decide_at_arrival(stored, beginning))).unwrap_or_default()
 }
 
 /// A worker: has models look at images, one at a time, until told to stop.

@@ -80,6 +80,7 @@ fn commit(store: &Store, sop_instance: &str, data_set: &[u8]) {
         study: Some(uid("1.2.3")),
         series: Some(uid("1.2.3.1")),
         attributes: serde_json::json!({ "modality": "CT", "rows": 512, "columns": 512 }),
+        ..IndexEntry::default()
     };
     let (answer, answered) = mpsc::sync_channel(1);
     incoming.commit(entry, move |outcome| answer.send(outcome.map(drop)).unwrap());

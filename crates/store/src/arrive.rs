@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dokuei_types::{InstanceId, Uid};
@@ -5,12 +6,15 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::backlog::{Backlog, Seat};
+use crate::change::Changes;
 use crate::config::VersionPolicy;
 use crate::error::StoreError;
-use crate::folder::Placed;
+use crate::folder::{Folders, Placed};
 use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
+use crate::read::StoredInstance;
+use crate::stored_file::StoredFile;
 use crate::writer::{Request, Tx};
 
 /// Proof that an instance is durable. Only the store makes one, and a success response needs one.
@@ -83,12 +87,35 @@ impl Description {
     }
 }
 
+/// Decides on an instance, by its row and its header, in the transaction that tells the index of it; `None` to have it
+/// queued as a [`JobKind::Match`](crate::JobKind::Match) job. Runs on the writer's thread and must neither wait nor panic.
+pub type Decide = dyn Fn(&StoredInstance, &[u8]) -> Option<Changes> + Send + Sync;
+
+/// Who decides, and where instances are.
+pub(crate) struct Decider {
+    pub(crate) decide: Box<Decide>,
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Decider {
+    fn decide(&self, arriving: &Arriving<'_>, id: i64, version: u32) -> Option<Changes> {
+        let beginning = arriving.beginning?;
+        (self.decide)(&arriving.stored(id, version, &self.data_dir), beginning)
+    }
+}
+
 /// An instance that the index is told of.
 pub(crate) struct Arriving<'a> {
     pub(crate) record: RecordId,
     pub(crate) digest: Digest,
     pub(crate) description: &'a Description,
+    /// The header of the data set, when it is at hand.
+    pub(crate) beginning: Option<&'a [u8]>,
 }
+
+/// The versions of an instance. Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew
+/// whenever it is used.
+const KNOWN: &str = "SELECT id, version, digest = ?2 FROM instance WHERE sop_instance = ?1";
 
 /// What became of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,22 +161,24 @@ impl Arriving<'_> {
     /// The versions of the instance that are stored: number, version, whether the bytes are the same.
     fn known(&self, tx: &Tx<'_>) -> Result<Vec<(i64, u32, bool)>, StoreError> {
         let digest = self.digest.to_be_bytes();
-        tx.conn
-            .prepare_cached("SELECT id, version, digest = ?2 FROM instance WHERE sop_instance = ?1 ORDER BY version")
+        let mut known: Vec<(i64, u32, bool)> = tx
+            .conn
+            .prepare_cached(KNOWN)
             .and_then(|mut find| {
                 find.query_map(params![self.description.arrival.sop_instance.as_str(), digest.as_slice()], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
                 .collect()
             })
-            .map_err(StoreError::index("look for an instance"))
+            .map_err(StoreError::index("look for an instance"))?;
+        known.sort_unstable_by_key(|(_, version, _)| *version);
+        Ok(known)
     }
 
     fn insert(&self, tx: &mut Tx<'_>, version: u32) -> Result<i64, StoreError> {
-        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, file, .. } = self.description;
+        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, .. } = self.description;
         let (segment, offset) = self.record.columns();
-        let in_segment = || (relative(self.record.segment), offset.saturating_add(signed(HEAD as u64)));
-        let (path, begins_at) = file.clone().map_or_else(in_segment, |own| (own, 0));
+        let (path, begins_at) = self.file();
         tx.conn
             .prepare_cached(
                 "INSERT INTO instance (sop_instance, version, sop_class, transfer_syntax, study, series, digest,
@@ -168,7 +197,7 @@ impl Arriving<'_> {
                     self.digest.to_be_bytes().as_slice(),
                     signed(*data_set_bytes),
                     path,
-                    begins_at,
+                    signed(begins_at),
                     signed(*file_meta_bytes),
                     entry.attributes.to_string(),
                     arrival.calling_ae.as_str(),
@@ -181,10 +210,44 @@ impl Arriving<'_> {
             })
             .map_err(StoreError::index("record an instance"))?;
         let id = tx.conn.last_insert_rowid();
-        job::add_first(tx, id)?;
-        // New work: its end is open already, as the row says.
-        tx.touched.remove(&id);
+        match tx.decider.and_then(|decider| decider.decide(self, id, version)) {
+            Some(changes) => drop(changes.make(tx)?),
+            None => {
+                job::add_first(tx, id)?;
+                // Its end is open already, as the row says.
+                tx.touched.remove(&id);
+            }
+        }
         Ok(id)
+    }
+
+    /// The file its bytes are in, inside the data folder, and where in it they begin.
+    fn file(&self) -> (String, u64) {
+        let in_segment = || (relative(self.record.segment), self.record.offset.saturating_add(HEAD as u64));
+        self.description.file.clone().map_or_else(in_segment, |own| (own, 0))
+    }
+
+    /// As the index will show it.
+    fn stored(&self, id: i64, version: u32, data_dir: &Path) -> StoredInstance {
+        let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, .. } = self.description;
+        let (path, offset) = self.file();
+        let length = file_meta_bytes.saturating_add(*data_set_bytes);
+        StoredInstance {
+            id: InstanceId(id),
+            version,
+            sop_class: arrival.sop_class.to_string(),
+            sop_instance: arrival.sop_instance.to_string(),
+            transfer_syntax: arrival.transfer_syntax.to_string(),
+            study: entry.study.as_ref().map(Uid::to_string),
+            series: entry.series.as_ref().map(Uid::to_string),
+            file: StoredFile { path: Folders::resolve(data_dir, &path), offset, length },
+            data_set_offset: *file_meta_bytes,
+            size_bytes: *data_set_bytes,
+            calling_ae: arrival.calling_ae.to_string(),
+            called_ae: arrival.called_ae.to_string(),
+            received_at: *received_at,
+            attributes: entry.attributes.clone(),
+        }
     }
 
     /// Records an arrival beyond the first.
@@ -245,6 +308,8 @@ pub(crate) struct Waiting<D> {
 /// What a record tells the index, and what belongs to it.
 pub(crate) struct Told {
     pub(crate) description: Box<Description>,
+    /// The header of the data set, when it is at hand.
+    pub(crate) beginning: Option<Box<[u8]>>,
     pub(crate) digest: Digest,
     /// Bytes of the record.
     pub(crate) record_bytes: u64,
@@ -278,8 +343,9 @@ impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let Told { description, digest, .. } = &self.told;
-        let arriving = Arriving { record: RecordId::of(&self.place), digest: *digest, description };
+        let Told { description, beginning, digest, .. } = &self.told;
+        let (record, beginning) = (RecordId::of(&self.place), beginning.as_deref());
+        let arriving = Arriving { record, digest: *digest, description, beginning };
         // A transaction that failed may have come through after all.
         if self.outcome.is_none() || !arriving.indexed(tx)? {
             self.outcome = Some(arriving.index(tx)?);
@@ -344,4 +410,51 @@ pub(crate) fn find(tx: &Tx<'_>, committed: &Committed) -> Result<Indexed, StoreE
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::config::Durability;
+    use crate::{ends, schema};
+
+    #[test]
+    fn arrivals_prepare_their_statements_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
+        let mut tx = Tx::new(&conn, 0);
+        for number in 1..10 {
+            let uid = |text: String| Uid::new(&text).unwrap();
+            let arrival = Arrival {
+                calling_ae: "CT".parse().unwrap(),
+                called_ae: "NODE".parse().unwrap(),
+                peer_addr: String::new(),
+                sop_class: uid("1.2".into()),
+                sop_instance: uid(format!("1.2.3.{number}")),
+                transfer_syntax: uid("1.2.840.10008.1.2".into()),
+                file_meta: Vec::new(),
+            };
+            let description = Description {
+                arrival,
+                versions: VersionPolicy::Keep,
+                entry: IndexEntry::default(),
+                received_at: 0,
+                file_meta_bytes: 0,
+                data_set_bytes: 0,
+                file: None,
+            };
+            let record = RecordId { segment: 1, offset: number };
+            Arriving { record, digest: 0, description: &description, beginning: None }.index(&mut tx).unwrap();
+            // Without a job it has an end, for which every table is looked at.
+            conn.execute("DELETE FROM job", []).unwrap();
+            tx.touched.insert(i64::try_from(number).unwrap());
+            ends::refresh(&mut tx).unwrap();
+        }
+        for statement in [KNOWN, ends::TASKS] {
+            let again = conn.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare);
+            assert_eq!(again, 0, "{statement}");
+        }
+    }
 }

@@ -54,8 +54,14 @@ pub struct Applied {
 }
 
 impl Changes {
+    /// What an arrival brings about, under no lease; for [`Decide`](crate::Decide).
+    #[must_use]
+    pub fn at_arrival() -> Self {
+        Self { guard: None, list: Vec::new(), staged: Vec::new() }
+    }
+
     fn guarded(guard: Guard) -> Self {
-        Self { guard: Some(guard), list: Vec::new(), staged: Vec::new() }
+        Self { guard: Some(guard), ..Self::at_arrival() }
     }
 
     fn job(lease: &Lease, fate: Fate) -> Self {
@@ -159,6 +165,41 @@ impl Changes {
     }
 }
 
+impl Changes {
+    /// Makes them; also which of `staged` the index names now.
+    pub(crate) fn make(&self, tx: &mut Tx<'_>) -> Result<(Applied, Vec<bool>), StoreError> {
+        match &self.guard {
+            Some(Guard::Job { job, fence, fate }) => job::fenced(tx, *job, *fence, fate)?,
+            Some(Guard::Delivery { id, fence, end }) => outbox::finish(tx, *id, *fence, end)?,
+            None => {}
+        }
+        let (mut applied, mut kept) = (Applied::default(), vec![false; self.staged.len()]);
+        for change in &self.list {
+            match change {
+                Change::Decide { instance, decision } => decide(tx, *instance, decision)?,
+                Change::Begin { task, lease } => {
+                    let id = task::open(tx, task)?;
+                    let lease = job::add_analyze(tx, task.instance.0, id, lease.map(millis))?;
+                    applied.leases.extend(lease);
+                }
+                Change::Join(member) => unit::join(tx, member)?,
+                Change::Settle(unit) => unit::settle(tx, *unit)?,
+                Change::Result(index) => {
+                    if let (Some((result, objects)), Some(kept)) = (self.staged.get(*index), kept.get_mut(*index)) {
+                        *kept = object::add(tx, result, objects)?;
+                    }
+                }
+                Change::Finish { task, end } => task::finish(tx, *task, end)?,
+                Change::SendOriginal { instance, destination } => outbox::add_original(tx, *instance, destination)?,
+                Change::SendResult { instance, model, role, destination } => {
+                    outbox::add_result(tx, *instance, model, role, destination)?;
+                }
+            }
+        }
+        Ok((applied, kept))
+    }
+}
+
 /// A set of changes on its way through the writer.
 pub(crate) struct Applying<D> {
     changes: Changes,
@@ -181,35 +222,7 @@ impl<D: FnOnce(Result<Applied, StoreError>) + Send + 'static> Request for Applyi
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        match &self.changes.guard {
-            Some(Guard::Job { job, fence, fate }) => job::fenced(tx, *job, *fence, fate)?,
-            Some(Guard::Delivery { id, fence, end }) => outbox::finish(tx, *id, *fence, end)?,
-            None => {}
-        }
-        for change in &self.changes.list {
-            match change {
-                Change::Decide { instance, decision } => decide(tx, *instance, decision)?,
-                Change::Begin { task, lease } => {
-                    let id = task::open(tx, task)?;
-                    let lease = job::add_analyze(tx, task.instance.0, id, lease.map(millis))?;
-                    self.applied.leases.extend(lease);
-                }
-                Change::Join(member) => unit::join(tx, member)?,
-                Change::Settle(unit) => unit::settle(tx, *unit)?,
-                Change::Result(index) => {
-                    if let (Some((result, objects)), Some(kept)) =
-                        (self.changes.staged.get(*index), self.kept.get_mut(*index))
-                    {
-                        *kept = object::add(tx, result, objects)?;
-                    }
-                }
-                Change::Finish { task, end } => task::finish(tx, *task, end)?,
-                Change::SendOriginal { instance, destination } => outbox::add_original(tx, *instance, destination)?,
-                Change::SendResult { instance, model, role, destination } => {
-                    outbox::add_result(tx, *instance, model, role, destination)?;
-                }
-            }
-        }
+        (self.applied, self.kept) = self.changes.make(tx)?;
         Ok(())
     }
 

@@ -29,6 +29,9 @@ fn write(tx: &Tx<'_>, instance: i64, end: Option<&End>) -> Result<(), StoreError
     Ok(())
 }
 
+/// Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew whenever it is used.
+pub(crate) const TASKS: &str = "SELECT id, state, reason FROM task WHERE instance = ?1";
+
 // A plus before a column keeps it out of the choice of an index: the one on the instance is always right, and
 // without statistics SQLite does not know.
 
@@ -60,17 +63,18 @@ fn find(tx: &Tx<'_>, instance: i64) -> rusqlite::Result<Option<End>> {
     if let Some(reason) = dead {
         return Ok(Some(End::Failed { reason }));
     }
-    let mut tasks = tx.conn.prepare_cached("SELECT state, reason FROM task WHERE instance = ?1 ORDER BY id")?;
-    let tasks = tasks
-        .query_map([instance], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    if let Some((_, reason)) = tasks.iter().find(|(state, _)| state == "failed") {
+    let mut tasks = tx.conn.prepare_cached(TASKS)?;
+    let mut tasks = tasks
+        .query_map([instance], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(_, _, Option<String>)>>>()?;
+    tasks.sort_unstable_by_key(|(id, ..)| *id);
+    if let Some((.., reason)) = tasks.iter().find(|(_, state, _)| state == "failed") {
         return Ok(Some(End::Failed { reason: reason.clone().unwrap_or_default() }));
     }
-    if tasks.iter().any(|(state, _)| state == "reported") {
+    if tasks.iter().any(|(_, state, _)| state == "reported") {
         return Ok(Some(End::Reported));
     }
-    if let Some((_, reason)) = tasks.iter().find(|(state, _)| state == "declined") {
+    if let Some((.., reason)) = tasks.iter().find(|(_, state, _)| state == "declined") {
         return Ok(Some(End::Declined { reason: declined(reason.as_deref()) }));
     }
     let decision: Option<Option<String>> = tx

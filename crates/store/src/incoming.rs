@@ -29,6 +29,11 @@ const CHECK_BYTES: u64 = 4 << 20;
 /// Bytes that the page cache takes without anybody noticing.
 const QUICK_BYTES: u64 = 64 << 10;
 
+/// Longest header that is kept for the decision on an instance.
+const BEGINNING_BYTES: usize = 8 << 10;
+/// Bytes of such headers at a time, if all that wait were as long.
+const BEGINNINGS_BYTES: usize = 16 << 20;
+
 /// What is known of an instance before its first byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Arrival {
@@ -58,6 +63,9 @@ pub struct IndexEntry {
     pub series: Option<Uid>,
     /// Attributes for lists, as the node chooses them.
     pub attributes: serde_json::Value,
+    /// Bytes of the data set up to its pixel data, when they are known: what [`Decide`](crate::Decide) gets to see.
+    #[serde(skip)]
+    pub header_bytes: Option<u64>,
 }
 
 /// An instance on its way in: gone again unless committed.
@@ -177,22 +185,34 @@ impl Incoming {
             data_set_bytes: size_bytes,
             file: None,
         };
-        let (buffer, file_meta_bytes, placed) = match body {
-            Body::Memory(buffer) => (buffer, file_meta_bytes, None),
+        let (buffer, file_meta_bytes, placed, beginning) = match body {
+            Body::Memory(buffer) => {
+                let beginning = beginning(&store, &buffer, file_meta_bytes, description.entry.header_bytes);
+                (buffer, file_meta_bytes, None, beginning)
+            }
             Body::File(spilled) => {
                 let placed = spilled.finish(&store)?;
                 description.file = Some(placed.relative.clone());
                 let mut buffer = store.pool.small();
                 buffer.push(&[0; HEAD]);
-                (buffer, 0, Some(placed))
+                (buffer, 0, Some(placed), None)
             }
         };
         let text = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
         let record = Record::complete(buffer, file_meta_bytes, digest, &text);
         description.arrival.file_meta = Vec::new();
-        let told = Told { description: Box::new(description), digest, record_bytes: record.head().record_len() };
+        let record_bytes = record.head().record_len();
+        let told = Told { description: Box::new(description), beginning, digest, record_bytes };
         Ok(Sealed { store, record, told, placed })
     }
+}
+
+/// A copy of the header, where it is short and not too many wait: the index is told when the buffer is gone.
+fn beginning(store: &Inner, buffer: &Buffer, file_meta_bytes: usize, header_bytes: Option<u64>) -> Option<Box<[u8]>> {
+    let length = usize::try_from(header_bytes?).ok().filter(|length| *length <= BEGINNING_BYTES)?;
+    let start = HEAD.saturating_add(file_meta_bytes);
+    let bytes = buffer.bytes().get(start..start.saturating_add(length))?;
+    (store.backlog.len().saturating_mul(length) < BEGINNINGS_BYTES).then(|| bytes.into())
 }
 
 /// Whether `count` more bytes leave room for what the index is told.

@@ -55,7 +55,7 @@ mod task;
 mod unit;
 mod writer;
 
-pub use arrive::{ArrivalKind, Committed, Indexed};
+pub use arrive::{ArrivalKind, Committed, Decide, Indexed};
 pub use change::{Applied, Changes, Decision};
 pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, VersionPolicy};
 pub use disk::{Disk, RealDisk, Step};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dokuei_types::InstanceId;
 
-use crate::arrive::{self, Committed, Indexed};
+use crate::arrive::{self, Committed, Decider, Indexed};
 use crate::backlog::Backlog;
 use crate::change::{Applied, Applying, Changes};
 use crate::config::{Clock, Durability, StoreConfig};
@@ -20,7 +20,7 @@ use crate::job::{self, JobKind, Lease};
 use crate::log::{self, Log, Pool, Writers};
 use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease};
-use crate::read::StoreReader;
+use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
 use crate::unit::millis;
 use crate::writer::{Shared, Writer};
@@ -198,6 +198,12 @@ impl Store {
     /// runs on the writer's thread and must only pass the news on.
     pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
         self.inner.shared.listen(Arc::new(listener));
+    }
+
+    /// Has `decide` decide on what arrives from now on, in place of a queued job.
+    pub fn decide_with(&self, decide: impl Fn(&StoredInstance, &[u8]) -> Option<Changes> + Send + Sync + 'static) {
+        let data_dir = self.inner.config.data_dir.clone();
+        self.inner.shared.set_decider(Decider { decide: Box::new(decide), data_dir });
     }
 
     /// Leases up to `limit` due jobs of `kind`, oldest first. A lease ends with its owner and need not be durable.

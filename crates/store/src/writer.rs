@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::arrive::Decider;
 use crate::backlog::Backlog;
 use crate::config::{Clock, Durability};
 use crate::disk::{Disk, Step};
@@ -39,11 +40,13 @@ pub(crate) struct Tx<'a> {
     pub(crate) unlink: Vec<PathBuf>,
     /// Work was added or changed its time.
     pub(crate) ring: bool,
+    /// Who decides on what arrives.
+    pub(crate) decider: Option<&'a Decider>,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(conn: &'a Connection, now: i64) -> Self {
-        Self { conn, now, touched: BTreeSet::new(), queue: 0, unlink: Vec::new(), ring: false }
+        Self { conn, now, touched: BTreeSet::new(), queue: 0, unlink: Vec::new(), ring: false, decider: None }
     }
 }
 
@@ -87,11 +90,20 @@ pub(crate) struct Shared {
     /// Open jobs.
     pub(crate) queue: AtomicI64,
     listeners: Mutex<Vec<Listener>>,
+    decider: Mutex<Option<Arc<Decider>>>,
 }
 
 impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, log: Arc<Log>, backlog: Arc<Backlog>) -> Self {
-        Self { clock, disk, log, backlog, queue: AtomicI64::new(0), listeners: Mutex::new(Vec::new()) }
+        Self {
+            clock,
+            disk,
+            log,
+            backlog,
+            queue: AtomicI64::new(0),
+            listeners: Mutex::default(),
+            decider: Mutex::default(),
+        }
     }
 
     fn is_synced(&self) -> bool {
@@ -100,6 +112,14 @@ impl Shared {
 
     pub(crate) fn listen(&self, listener: Listener) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    pub(crate) fn set_decider(&self, decider: Decider) {
+        *self.decider.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(decider));
+    }
+
+    fn decider(&self) -> Option<Arc<Decider>> {
+        self.decider.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ring(&self) {
@@ -344,7 +364,8 @@ impl Loop {
             .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed("begin a transaction"))?;
-        let outcomes = attempt_all(&outer, now, group, effects)?;
+        let decider = self.shared.decider();
+        let outcomes = attempt_all(|| Tx { decider: decider.as_deref(), ..Tx::new(&outer, now) }, group, effects)?;
         let index = PathBuf::from(crate::schema::FILE);
         self.shared
             .disk
@@ -446,15 +467,14 @@ impl Effects {
 
 /// Runs each of `group` so that it stays or fails for itself. Arrivals side by side share a savepoint, which costs more
 /// than the change of one, unless one of them fails.
-fn attempt_all(
-    conn: &Connection,
-    now: i64,
+fn attempt_all<'a>(
+    tx: impl Fn() -> Tx<'a>,
     group: &mut [Box<dyn Request>],
     effects: &mut Effects,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let mut outcomes = Vec::with_capacity(group.len());
     for together in group.chunk_by_mut(|before, next| before.is_in_log() && next.is_in_log()) {
-        match attempt(conn, now, together)? {
+        match attempt(tx(), together)? {
             Ok(tx) => {
                 effects.take(tx);
                 outcomes.extend(together.iter().map(|_| Ok(())));
@@ -462,7 +482,7 @@ fn attempt_all(
             Err(error) if together.len() == 1 => outcomes.push(Err(error)),
             Err(_) => {
                 for alone in together.chunks_mut(1) {
-                    outcomes.push(attempt(conn, now, alone)?.map(|tx| effects.take(tx)));
+                    outcomes.push(attempt(tx(), alone)?.map(|tx| effects.take(tx)));
                 }
             }
         }
@@ -471,14 +491,9 @@ fn attempt_all(
 }
 
 /// Runs `requests` under one savepoint: on an error nothing of any of them stays.
-fn attempt<'a>(
-    conn: &'a Connection,
-    now: i64,
-    requests: &mut [Box<dyn Request>],
-) -> Result<Result<Tx<'a>, StoreError>, StoreError> {
-    let failed = StoreError::index;
+fn attempt<'a>(mut tx: Tx<'a>, requests: &mut [Box<dyn Request>]) -> Result<Result<Tx<'a>, StoreError>, StoreError> {
+    let (conn, failed) = (tx.conn, StoreError::index);
     execute(conn, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
-    let mut tx = Tx::new(conn, now);
     let outcome = requests.iter_mut().try_for_each(|request| {
         request.run(&mut tx)?;
         ends::refresh(&mut tx)
@@ -521,7 +536,7 @@ mod tests {
         let mut effects = Effects::default();
         let mut group: Vec<Box<dyn Request>> =
             [Some(1), Some(2), None, Some(4)].map(|number| Box::new(Arrival(number)) as Box<dyn Request>).into();
-        let outcomes = attempt_all(&conn, 0, &mut group, &mut effects).unwrap();
+        let outcomes = attempt_all(|| Tx::new(&conn, 0), &mut group, &mut effects).unwrap();
         assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
         let sum: i64 = conn.query_row("SELECT sum(number) FROM arrived", [], |row| row.get(0)).unwrap();
         assert_eq!((sum, effects.queue), (7, 3), "each is counted once");

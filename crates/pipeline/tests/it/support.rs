@@ -323,7 +323,7 @@ pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Inde
     let entry = IndexEntry {
         study: data.uid(tags::STUDY_INSTANCE_UID),
         series: data.uid(tags::SERIES_INSTANCE_UID),
-        attributes: serde_json::Value::Null,
+        ..IndexEntry::default()
     };
     let (answer, answered) = mpsc::channel();
     incoming.commit(entry, move |outcome| answer.send(outcome).unwrap());

@@ -113,6 +113,7 @@ pub(crate) fn entry() -> IndexEntry {
         study: Some(Uid::new("1.2.3").unwrap()),
         series: Some(Uid::new("1.2.3.1").unwrap()),
         attributes: serde_json::json!({"modality": "CR"}),
+        ..IndexEntry::default()
     }
 }
 

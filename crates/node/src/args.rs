@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Write what is stored as plain DICOM files.
     Export(Export),
+    /// Read everything that is kept, and say whether it is what was stored.
+    Verify(Verify),
     /// What was given up after every retry.
     Failed(Inspect),
     /// Take up again what was given up, or everything about these instances.
@@ -222,6 +224,14 @@ pub(crate) struct Export {
     /// Their results too.
     #[arg(long)]
     pub(crate) results: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Numbers, SOP Instance, Series or Study Instance UIDs of instances; everything when none is named.
+    pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) place: Where,
 }

@@ -9,42 +9,27 @@ use dokuei_types::InstanceId;
 use serde_json::json;
 
 use crate::args::Export;
-use crate::inspect::{attach, find, unreadable};
+use crate::inspect::{attach, chosen, unreadable};
 use crate::outcome::{self, Failure, line, say};
-
-/// Instances listed at a time.
-const PAGE: usize = 1_000;
 
 pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     let reader = attach(&arguments.place)?;
     let mut written = 0_usize;
-    for text in &arguments.ids {
-        for id in find(&reader, text)? {
-            written = written.saturating_add(one(&reader, id, arguments)?);
-        }
-    }
-    if arguments.all {
-        written = everything(&reader, arguments)?;
-    }
+    chosen(&reader, &arguments.ids, |id| {
+        written = written.saturating_add(one(&reader, id, arguments)?);
+        Ok(())
+    })?;
     say(format!("{written} files written to {}", arguments.out.display()));
     Ok(())
-}
-
-fn everything(reader: &StoreReader, arguments: &Export) -> Result<usize, Failure> {
-    let (mut written, mut last) = (0_usize, InstanceId(0));
-    loop {
-        let page = reader.after(last, PAGE).map_err(|error| unreadable(&error))?;
-        let Some(end) = page.last() else { return Ok(written) };
-        last = *end;
-        for id in page {
-            written = written.saturating_add(one(reader, id, arguments)?);
-        }
-    }
 }
 
 /// Writes an instance and, where asked for, its results; how many files.
 fn one(reader: &StoreReader, id: InstanceId, arguments: &Export) -> Result<usize, Failure> {
     let Some(shown) = reader.show(id).map_err(|error| unreadable(&error))? else { return Ok(0) };
+    if shown.removed_at.is_some() {
+        say(format!("instance {id} is no longer kept"));
+        return Ok(0);
+    }
     let folder = arguments.out.join(folder(shown.study.as_deref()));
     std::fs::create_dir_all(&folder).map_err(|error| Failure::because(&folder.display().to_string(), &error))?;
     let mut files = vec![(&shown.file, shown.sop_instance.as_str(), folder.join(format!("{id}.dcm")))];

@@ -11,6 +11,8 @@ use crate::args::{Inspect, Replay, Show, Where};
 use crate::config;
 use crate::outcome::{self, Failure, line, table};
 
+/// Instances listed at a time.
+const PAGE: usize = 1_000;
 /// Dead letters shown at most.
 const FAILED_MAX: usize = 10_000;
 
@@ -85,6 +87,24 @@ pub(crate) fn show(arguments: &Show) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Calls `each` for the instances that `ids` name, or for all where there are none.
+pub(crate) fn chosen(
+    reader: &StoreReader,
+    ids: &[String],
+    mut each: impl FnMut(InstanceId) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for text in ids {
+        find(reader, text)?.into_iter().try_for_each(&mut each)?;
+    }
+    let mut last = ids.is_empty().then_some(InstanceId(0));
+    while let Some(after) = last {
+        let page = reader.after(after, PAGE).map_err(|error| unreadable(&error))?;
+        last = page.last().copied();
+        page.into_iter().try_for_each(&mut each)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn find(reader: &StoreReader, text: &str) -> Result<Vec<InstanceId>, Failure> {
     let found = reader.find(text).map_err(|error| unreadable(&error))?;
     if found.is_empty() {
@@ -99,7 +119,12 @@ fn show_one(shown: &ShownInstance) {
     let end = shown.end.as_ref().map_or_else(|| "in work".to_owned(), words);
     line(format!("  end        {end}"));
     let StoredFile { path, offset, length } = &shown.file;
-    line(format!("  file       {length} bytes at {offset} of {}", path.display()));
+    match (shown.removed_at, &shown.removed_why) {
+        (Some(at), why) => {
+            line(format!("  file       removed at {}: {}", time(at), why.as_deref().unwrap_or_default()))
+        }
+        (None, _) => line(format!("  file       {length} bytes at {offset} of {}", path.display())),
+    }
     if let Some(fault) = shown.attributes.get("fault").and_then(Value::as_str) {
         line(format!("  fault      {fault}"));
     }

@@ -23,6 +23,7 @@ mod send;
 mod serve;
 mod site;
 mod users;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Status(arguments) => inspect::status(arguments),
         Command::Show(arguments) => inspect::show(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Failed(arguments) => inspect::failed(arguments),
         Command::Replay(arguments) => inspect::replay(arguments),
         Command::Models(arguments) => packages::run(arguments),

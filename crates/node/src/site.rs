@@ -33,6 +33,7 @@ impl Site {
         let mut problems = Vec::new();
         nobody_may_send(&file, &mut problems);
         same_names(&file, &mut problems);
+        room_is_made_in_time(&file, &mut problems);
         let security = Security::load(&file, &mut problems);
         let models = match packages::load(&file) {
             Ok(models) => models,
@@ -98,6 +99,7 @@ impl Site {
             models: self.ready_models()?,
             destinations: destinations.collect(),
             node: identity(&self.file.config.node),
+            retention: self.file.config.retention.policy(),
         })
     }
 
@@ -169,6 +171,16 @@ impl Site {
         pipeline.workers = config.node.workers.unwrap_or(pipeline.workers).max(1);
         pipeline.limits.pixels.pixels_per_frame = config.limits.pixels_per_frame;
         pipeline
+    }
+}
+
+/// Old instances must go before new ones are refused.
+fn room_is_made_in_time(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let (free, min) = (&file.config.retention.free, &file.config.limits.disk_free_min);
+    if free.is_some_and(|free| free.0 <= min.0) {
+        let problem =
+            Problem::new("`retention.free` is not above `limits.disk_free_min`: senders would be refused first");
+        problems.push(problem.help(format!("write more than {min}")));
     }
 }
 

@@ -223,6 +223,9 @@ impl Stages<'_> {
 
     /// The header of a stored file and the file; the inner error is the data's own fault.
     fn header(&self, stored: &StoredInstance) -> Result<Result<(Header, FileSection), DeclineReason>, FlowError> {
+        if stored.removed_at.is_some() {
+            return Err(FlowError::Hopeless("its image is no longer kept".to_owned()));
+        }
         let path = &stored.file.path;
         let file = stored.file.open().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", path.display())),

@@ -8,6 +8,7 @@
 //! | the router, one thread | match, settle | tried again, then a dead letter |
 //! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
 //! | a task per destination | deliver | tried again for days, then a dead letter |
+//! | the keeper, a task | remove what is kept no longer | tried again a minute later |
 //!
 //! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
 
@@ -18,6 +19,7 @@ mod config;
 mod delivery;
 mod error;
 mod flow;
+mod keeper;
 mod model;
 mod outbox;
 mod pipeline;

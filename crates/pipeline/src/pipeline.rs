@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use dokuei_store::{Store, receive_first};
+use dokuei_store::{Retention, Store, receive_first};
 use dokuei_types::{AeTitle, NodeIdentity};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +16,7 @@ use crate::delivery::Destination;
 use crate::error::PipelineError;
 use crate::model::ReadyModel;
 use crate::rules::Rules;
-use crate::{outbox, worker};
+use crate::{keeper, outbox, worker};
 
 /// A place that objects are sent to, as routes name it.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub struct Setup {
     pub destinations: Vec<DestinationSetup>,
     /// What result objects say of this node.
     pub node: NodeIdentity,
+    /// How long what is done with is kept.
+    pub retention: Retention,
 }
 
 impl Setup {
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) bell: Bell,
     /// Wakes the deliveries.
     pub(crate) rung: watch::Sender<u64>,
+    /// Wakes the keeper.
+    pub(crate) looked: Notify,
     pub(crate) stop: CancellationToken,
     setup: RwLock<Arc<Setup>>,
 }
@@ -92,7 +96,7 @@ pub struct Pipeline {
     core: Arc<Core>,
     runtime: Handle,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Deliveries under way, and what stops those of the present setup.
+    /// Deliveries and the keeper, and what stops the deliveries of the present setup.
     deliveries: TaskTracker,
     delivering: Mutex<CancellationToken>,
 }
@@ -111,6 +115,7 @@ impl Pipeline {
             config,
             bell: Bell::default(),
             rung: watch::Sender::new(0),
+            looked: Notify::new(),
             stop: CancellationToken::new(),
             setup: RwLock::new(Arc::new(setup)),
         });
@@ -135,6 +140,8 @@ impl Pipeline {
             pipeline.spawn(&format!("worker-{number}"), worker::analyze)?;
         }
         pipeline.deliver()?;
+        let keep = keeper::keep(Arc::clone(&pipeline.core), pipeline.core.stop.clone());
+        pipeline.deliveries.spawn_on(keep, &pipeline.runtime);
         Ok(pipeline)
     }
 
@@ -153,6 +160,7 @@ impl Pipeline {
     /// Looks for work now; needed only when the clock is moved by hand.
     pub fn wake(&self) {
         self.core.wake();
+        self.core.looked.notify_one();
     }
 
     /// Ends: what is being analysed or delivered is finished, the rest waits in the store.

@@ -58,6 +58,8 @@ pub enum ArrivalKind {
     New,
     /// The same bytes again: nothing kept, nothing to do.
     Duplicate,
+    /// The same bytes again, which were no longer kept: kept again, nothing to do.
+    Restored,
     /// Other bytes under a known UID: kept as this version, from 2 on.
     Version(u32),
 }
@@ -115,7 +117,17 @@ pub(crate) struct Arriving<'a> {
 
 /// The versions of an instance. Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew
 /// whenever it is used.
-const KNOWN: &str = "SELECT id, version, digest = ?2 FROM instance WHERE sop_instance = ?1";
+const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL FROM instance WHERE sop_instance = ?1";
+
+/// A version of an instance in the index.
+struct Known {
+    id: i64,
+    version: u32,
+    /// Its bytes are those that have arrived.
+    is_same: bool,
+    /// Its bytes are kept no longer.
+    is_removed: bool,
+}
 
 /// What became of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +140,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Whether its bytes are kept.
     pub(crate) fn is_kept(self) -> bool {
-        matches!(self, Self::Stored(Indexed { kind: ArrivalKind::New | ArrivalKind::Version(_), .. }))
+        matches!(self, Self::Stored(Indexed { kind, .. }) if kind != ArrivalKind::Duplicate)
     }
 }
 
@@ -136,11 +148,15 @@ impl Arriving<'_> {
     /// Puts it into the index; the same outcome again when it is there already.
     pub(crate) fn index(&self, tx: &mut Tx<'_>) -> Result<Outcome, StoreError> {
         let known = self.known(tx)?;
-        if let Some((id, ..)) = known.iter().find(|(_, _, same)| *same) {
-            self.again(tx, *id, "duplicate")?;
-            return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind: ArrivalKind::Duplicate }));
+        if let Some(Known { id, is_removed, .. }) = known.iter().find(|known| known.is_same) {
+            let kind = if *is_removed { ArrivalKind::Restored } else { ArrivalKind::Duplicate };
+            if *is_removed {
+                self.restore(tx, *id)?;
+            }
+            self.again(tx, *id, if *is_removed { "restored" } else { "duplicate" })?;
+            return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind }));
         }
-        let Some((last, version, _)) = known.last() else {
+        let Some(Known { id: last, version, .. }) = known.last() else {
             let instance = InstanceId(self.insert(tx, 1)?);
             return Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::New }));
         };
@@ -158,20 +174,20 @@ impl Arriving<'_> {
         }
     }
 
-    /// The versions of the instance that are stored: number, version, whether the bytes are the same.
-    fn known(&self, tx: &Tx<'_>) -> Result<Vec<(i64, u32, bool)>, StoreError> {
+    /// The versions of the instance, the first one first.
+    fn known(&self, tx: &Tx<'_>) -> Result<Vec<Known>, StoreError> {
         let digest = self.digest.to_be_bytes();
-        let mut known: Vec<(i64, u32, bool)> = tx
+        let mut known: Vec<Known> = tx
             .conn
             .prepare_cached(KNOWN)
             .and_then(|mut find| {
                 find.query_map(params![self.description.arrival.sop_instance.as_str(), digest.as_slice()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                    Ok(Known { id: row.get(0)?, version: row.get(1)?, is_same: row.get(2)?, is_removed: row.get(3)? })
                 })?
                 .collect()
             })
             .map_err(StoreError::index("look for an instance"))?;
-        known.sort_unstable_by_key(|(_, version, _)| *version);
+        known.sort_unstable_by_key(|known| known.version);
         Ok(known)
     }
 
@@ -247,7 +263,26 @@ impl Arriving<'_> {
             called_ae: arrival.called_ae.to_string(),
             received_at: *received_at,
             attributes: entry.attributes.clone(),
+            removed_at: None,
         }
+    }
+
+    /// Puts the bytes in the place of those that were removed: what was found out about them still holds.
+    fn restore(&self, tx: &Tx<'_>, instance: i64) -> Result<(), StoreError> {
+        let (segment, offset) = self.record.columns();
+        let (path, begins_at) = self.file();
+        let data_set_offset = signed(self.description.file_meta_bytes);
+        tx.conn
+            .prepare_cached(
+                "UPDATE instance SET path = ?2, begins_at = ?3, data_set_offset = ?4, segment = ?5, record = ?6,
+                     removed_at = NULL, removed_why = NULL, freed = 0, ended_at = ?7 WHERE id = ?1",
+            )
+            .and_then(|mut restore| {
+                let now = tx.now;
+                restore.execute(params![instance, path, signed(begins_at), data_set_offset, segment, offset, now])
+            })
+            .map(drop)
+            .map_err(StoreError::index("restore an instance"))
     }
 
     /// Records an arrival beyond the first.
@@ -384,26 +419,28 @@ pub(crate) fn find(tx: &Tx<'_>, committed: &Committed) -> Result<Indexed, StoreE
     let found = tx
         .conn
         .prepare_cached(
-            "SELECT id, version FROM instance WHERE sop_instance = ?1 AND segment = ?2 AND record = ?3
+            "SELECT instance, 0, outcome FROM arrival JOIN instance ON instance.id = arrival.instance
+             WHERE sop_instance = ?1 AND arrival.segment = ?2 AND arrival.record = ?3
+               AND outcome IN ('duplicate', 'restored')
              UNION ALL
-             SELECT instance, 0 FROM arrival JOIN instance ON instance.id = arrival.instance
-             WHERE sop_instance = ?1 AND arrival.segment = ?2 AND arrival.record = ?3 AND outcome = 'duplicate'",
+             SELECT id, version, 'kept' FROM instance WHERE sop_instance = ?1 AND segment = ?2 AND record = ?3",
         )
         .and_then(|mut find| {
             find.query_row(params![committed.sop_instance.as_str(), segment, offset], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
             })
             .optional()
         })
         .map_err(StoreError::index("look for an arrival"))?;
-    let Some((instance, version)) = found else {
+    let Some((instance, version, outcome)) = found else {
         let what = format!("no arrival of {} at {offset} of segment {segment}", committed.sop_instance);
         return Err(StoreError::Broken { what });
     };
-    let kind = match version {
-        0 => ArrivalKind::Duplicate,
-        1 => ArrivalKind::New,
-        version => ArrivalKind::Version(version),
+    let kind = match (outcome.as_str(), version) {
+        ("restored", _) => ArrivalKind::Restored,
+        ("duplicate", _) => ArrivalKind::Duplicate,
+        (_, 1) => ArrivalKind::New,
+        (_, version) => ArrivalKind::Version(version),
     };
     Ok(Indexed { instance: InstanceId(instance), kind })
 }

@@ -38,6 +38,7 @@ mod ends;
 mod error;
 mod folder;
 mod incoming;
+mod integrity;
 mod job;
 mod log;
 mod model;
@@ -47,6 +48,7 @@ mod priority;
 mod read;
 mod recovery;
 mod replay;
+mod retention;
 mod schema;
 mod show;
 mod store;
@@ -61,6 +63,7 @@ pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, Versi
 pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
 pub use incoming::{Arrival, Incoming, IndexEntry};
+pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
 pub use model::{DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
@@ -68,6 +71,7 @@ pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL};
 pub use priority::receive_first;
 pub use read::{StoreReader, StoredInstance};
 pub use replay::Replayed;
+pub use retention::{FreeSpace, Removed, Retention};
 pub use show::{
     Counts, DeadLetter, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject, ShownResult,
     ShownTask,

@@ -209,7 +209,7 @@ pub(crate) fn find(
     Ok(Some(StoredResult { id: ResultId(id), findings, made_at, objects }))
 }
 
-/// The objects of a result, of one role or of all, in the order of the alternatives.
+/// The objects of a result that are kept, of one role or of all, in the order of the alternatives.
 pub(crate) fn objects(
     conn: &Connection,
     data_dir: &Path,
@@ -218,7 +218,7 @@ pub(crate) fn objects(
 ) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
         "SELECT path, 0, size_bytes, role, sop_class, sop_instance, transfer_syntax FROM object
-         WHERE result = ?1 AND role = coalesce(?2, role) ORDER BY alternative",
+         WHERE result = ?1 AND role = coalesce(?2, role) AND removed_at IS NULL ORDER BY alternative",
     )?
     .query_map(params![result, role], |row| object_row(row, data_dir))?
     .collect()

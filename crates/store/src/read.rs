@@ -57,6 +57,8 @@ pub struct StoredInstance {
     pub received_at: i64,
     /// Attributes for lists, as the node chose them.
     pub attributes: serde_json::Value,
+    /// When its bytes were given up, milliseconds since 1970.
+    pub removed_at: Option<i64>,
 }
 
 impl StoreReader {
@@ -85,7 +87,7 @@ impl StoreReader {
             conn.prepare_cached(
                 "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
                         transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, attributes
+                        received_at, attributes, removed_at
                  FROM instance WHERE id = ?1",
             )?
             .query_row([id.0], |row| instance_row(row, self.data_dir()))
@@ -134,7 +136,7 @@ impl StoreReader {
             conn.prepare_cached(
                 "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
                         transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, attributes
+                        received_at, attributes, removed_at
                  FROM instance ORDER BY id DESC LIMIT ?1",
             )?
             .query_map([limit], |row| instance_row(row, self.data_dir()))?
@@ -228,5 +230,6 @@ fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstan
         called_ae: row.get(13)?,
         received_at: row.get(14)?,
         attributes: serde_json::from_str(&row.get::<_, String>(15)?).unwrap_or_default(),
+        removed_at: row.get(16)?,
     })
 }

@@ -123,3 +123,10 @@ pub(crate) fn settle(conn: &Connection, number: u64) -> Result<(), StoreError> {
         .map(drop)
         .map_err(StoreError::index("settle a segment"))
 }
+
+/// The highest number of a segment that was settled: its file may be gone, and no other must be taken for it.
+pub(crate) fn last_settled(conn: &Connection) -> Result<u64, StoreError> {
+    conn.query_row("SELECT coalesce(max(number), 0) FROM segment", [], |row| row.get::<_, i64>(0))
+        .map(|number| u64::try_from(number).unwrap_or_default())
+        .map_err(StoreError::index("look for the last segment"))
+}

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 pub(crate) const FILE: &str = "index.sqlite";
 
 /// The layout this program writes.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -53,11 +53,18 @@ CREATE TABLE instance (
     end_kind TEXT NOT NULL DEFAULT 'open',
     end_json TEXT,
     ended_at INTEGER,
+    -- When its bytes were given up, and why; `freed` once they are gone from the disk.
+    removed_at INTEGER,
+    removed_why TEXT,
+    freed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sop_instance, version)
 );
 CREATE INDEX instance_study ON instance (study);
 CREATE INDEX instance_series ON instance (series);
 CREATE INDEX instance_end ON instance (end_kind);
+CREATE INDEX instance_kept ON instance (ended_at) WHERE ended_at IS NOT NULL AND removed_at IS NULL;
+CREATE INDEX instance_segment ON instance (segment) WHERE freed = 0;
+CREATE INDEX instance_leaving ON instance (id) WHERE removed_at IS NOT NULL AND freed = 0;
 
 -- Every further time an instance came: the same again, another version, or refused.
 CREATE TABLE arrival (
@@ -167,9 +174,14 @@ CREATE TABLE object (
     digest BLOB NOT NULL,
     size_bytes INTEGER NOT NULL,
     path TEXT NOT NULL,
+    removed_at INTEGER,
+    removed_why TEXT,
+    freed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (result, role, sop_class)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX object_path ON object (path);
+CREATE INDEX object_kept ON object (result) WHERE removed_at IS NULL;
+CREATE INDEX object_leaving ON object (result) WHERE removed_at IS NOT NULL AND freed = 0;
 -- Two objects of one UID would be one object to a PACS.
 CREATE UNIQUE INDEX object_sop_instance ON object (sop_instance);
 
@@ -197,7 +209,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (destination, state, not_before, id);
 CREATE INDEX delivery_state ON delivery (state);
 
-INSERT INTO layout VALUES (2);
+INSERT INTO layout VALUES (3);
 ";
 
 /// Opens the index for the owner, making or upgrading it.

@@ -78,6 +78,10 @@ pub struct ShownInstance {
     pub end: Option<End>,
     /// When it ended, milliseconds since 1970.
     pub ended_at: Option<i64>,
+    /// When its bytes were given up, milliseconds since 1970, and why.
+    pub removed_at: Option<i64>,
+    /// `age` or `space`.
+    pub removed_why: Option<String>,
     /// Each time it came, the first one first.
     pub arrivals: Vec<ShownArrival>,
     /// What the rules said, route by route and condition by condition.
@@ -293,7 +297,8 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
     let shown = conn
         .prepare_cached(
             "SELECT path, begins_at, data_set_offset + size_bytes, sop_instance, version, sop_class, transfer_syntax,
-                    study, series, size_bytes, lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at
+                    study, series, size_bytes, lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at,
+                    removed_at, removed_why
              FROM instance WHERE id = ?1",
         )?
         .query_row([id.0], |row| instance_row(row, data_dir, id))
@@ -362,6 +367,8 @@ fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Res
         attributes: json(row, 11)?,
         end,
         ended_at: row.get(13)?,
+        removed_at: row.get(18)?,
+        removed_why: row.get(19)?,
         arrivals: vec![first],
         decision: None,
         tasks: Vec::new(),

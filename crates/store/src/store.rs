@@ -24,7 +24,7 @@ use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
 use crate::unit::millis;
 use crate::writer::{Shared, Writer};
-use crate::{recovery, schema};
+use crate::{recovery, retention, schema};
 
 /// Name of the file whose lock says who owns the folder.
 const LOCK: &str = "node.lock";
@@ -79,6 +79,10 @@ impl Store {
             tracing::info!(told, "told the index what only the log knew");
         }
         recovery::clear_leases(&mut conn, config.clock.now_ms(), config.interruptions_max)?;
+        let leaving = retention::finish(&mut conn, &data_dir)?;
+        if leaving > 0 {
+            tracing::info!(leaving, "removed what the last run had begun to remove");
+        }
         let begun = incoming::clear(&incoming)?;
         let unnamed = recovery::clear_orphans(&conn, &objects, "instance")?
             .saturating_add(recovery::clear_orphans(&conn, &results, "object")?);
@@ -92,7 +96,8 @@ impl Store {
             Durability::Os => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let segment_bytes = config.segment_bytes.max(SEGMENT_MIN);
-        let log = Log::new(segments, segment_bytes, config.durability, threads, Arc::clone(&config.disk))?;
+        let last = recovery::last_settled(&conn)?;
+        let log = Log::new(segments, last, segment_bytes, config.durability, threads, Arc::clone(&config.disk))?;
         let log = Arc::new(log);
         let backlog = Arc::new(Backlog::default());
         let (clock, disk) = (Arc::clone(&config.clock), Arc::clone(&config.disk));
@@ -213,6 +218,17 @@ impl Store {
     pub fn lease(&self, kind: JobKind, limit: usize, lease_for: Duration) -> Result<Vec<Lease>, StoreError> {
         let max = self.inner.config.interruptions_max;
         self.inner.writer.call_fleeting(move |tx| job::lease(tx, kind, limit, millis(lease_for), max))
+    }
+
+    /// Bytes that may still be written to the disk of the data folder.
+    pub(crate) fn free_bytes(&self) -> Result<u64, StoreError> {
+        let data_dir = &self.inner.config.data_dir;
+        let free = self.inner.config.disk.free_bytes(data_dir);
+        free.map_err(|source| StoreError::file("ask for the free space of", data_dir, source))
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.inner.writer
     }
 
     /// When the next job of `kind` is due or its lease runs out, milliseconds since 1970.

@@ -149,10 +149,11 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 11] = [
+    const SECTIONS: [(&str, &str); 12] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("limits", "[limits]"),
+        ("retention", "[retention]"),
         ("tls", "[tls]"),
         ("peer", "[[peer]]"),
         ("user", "[[user]]"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dokuei_inference::FindingOverride;
 use dokuei_pipeline::RouteConfig;
-use dokuei_store::{Durability, VersionPolicy};
+use dokuei_store::{Durability, FreeSpace, VersionPolicy};
 use dokuei_types::{AeTitle, ByteSize, Interval};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) tls: Option<Spanned<Tls>>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,
@@ -146,6 +147,36 @@ impl Default for Limits {
             bytes_per_second_min: 256,
             drain_timeout: Interval(Duration::from_secs(30)),
             pixels_per_frame: 1 << 26,
+        }
+    }
+}
+
+/// `[retention]`: how long what is done with is kept; for ever where nothing is said.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Retention {
+    /// Received instances, from the end of the work on them.
+    pub(crate) images: Option<Interval>,
+    /// Result objects, likewise.
+    pub(crate) results: Option<Interval>,
+    /// Free space below which the instances that ended first go sooner.
+    pub(crate) free: Option<ByteSize>,
+    /// For so long instances are kept even then.
+    pub(crate) images_at_least: Interval,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { images: None, results: None, free: None, images_at_least: Interval(Duration::from_secs(24 * 60 * 60)) }
+    }
+}
+
+impl Retention {
+    pub(crate) fn policy(&self) -> dokuei_store::Retention {
+        dokuei_store::Retention {
+            images: self.images.map(|kept| kept.0),
+            results: self.results.map(|kept| kept.0),
+            free: self.free.map(|free| FreeSpace { bytes: free.0, images_at_least: self.images_at_least.0 }),
         }
     }
 }

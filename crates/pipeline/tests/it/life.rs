@@ -4,8 +4,8 @@ use std::time::Duration;
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_inference::Accepts;
-use dokuei_pipeline::RouteConfig;
-use dokuei_store::{ArrivalKind, ManualClock};
+use dokuei_pipeline::{RouteConfig, Setup};
+use dokuei_store::{ArrivalKind, ManualClock, Retention};
 use dokuei_types::{DeclineReason, End};
 
 use crate::support::{Play, PlayedModel, Site, chest, exists, radiograph, reread, route, send, send_from, wait};
@@ -308,4 +308,27 @@ async fn what_is_shut_down_goes_on_where_it_was() {
     assert_eq!(site.end(instance), End::Reported);
     // Nothing waits when nothing is due: the shutdown is not held up by a sleep.
     tokio::time::timeout(Duration::from_secs(20), pipeline.shutdown()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_with_goes_when_its_time_has_come() {
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let site = Site::with_clock(Arc::clone(&clock) as _);
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let day = Duration::from_secs(86_400);
+    let retention = Retention { images: Some(day), results: Some(2 * day), free: None };
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    pipeline.reload(Setup { retention, ..site.setup(&[chest(&["lungs"])], &[&model]) }).unwrap();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    let shown = || site.store.reader().show(instance).unwrap().unwrap();
+    for kept in [4, 0] {
+        assert_eq!((shown().removed_at.is_some(), shown().results[0].objects.len()), (kept == 0, 4));
+        clock.advance_ms(86_400_000);
+        wait("the removal", || {
+            pipeline.wake();
+            (shown().removed_at.is_some() && shown().results[0].objects.len() == kept).then_some(())
+        });
+    }
+    pipeline.shutdown().await;
 }

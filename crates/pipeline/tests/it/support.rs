@@ -14,7 +14,7 @@ use dokuei_pipeline::{
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::Explanation;
-use dokuei_store::{Arrival, IndexEntry, Indexed, Store, StoreConfig};
+use dokuei_store::{Arrival, IndexEntry, Indexed, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -235,6 +235,7 @@ pub(crate) fn setup(
     });
     Setup {
         rules: Rules::compile(routes, &names, &places).unwrap(),
+        retention: Retention::default(),
         destinations: destinations.collect(),
         models,
         node: NodeIdentity {

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub(crate) use buffer::{Buffer, Pool};
 pub(crate) use record::{Digest, HEAD, Record};
-pub(crate) use recover::{Found, records, trim};
-pub(crate) use segment::{FOLDER, Place, Segment, numbers, relative};
+pub(crate) use recover::{Found, record_len, records, trim};
+pub(crate) use segment::{FOLDER, Place, Segment, numbers, punch, relative};
 pub(crate) use writers::{Pending, THREADS, Writers};
 
 use buffer::BLOCK;
@@ -52,16 +52,18 @@ struct Lane {
 }
 
 impl Log {
-    /// The log after the segments under `root`, which are left as they are, for `threads` that write at a time. Makes
-    /// no file yet.
+    /// The log after the segments under `root`, which are left as they are, and after the number `last`, for `threads`
+    /// that write at a time. Makes no file yet.
     pub(crate) fn new(
         root: PathBuf,
+        last: u64,
         segment_bytes: u64,
         durability: Durability,
         threads: usize,
         disk: Arc<dyn Disk>,
     ) -> Result<Self, StoreError> {
-        let next_number = AtomicU64::new(numbers(&root)?.last().map_or(1, |last| last.saturating_add(1)));
+        let next_number =
+            AtomicU64::new(numbers(&root)?.last().map_or(last, |newest| last.max(*newest)).saturating_add(1));
         let more_lanes = (1..threads).map(|_| Mutex::default()).collect();
         let (lane, closed) = (Mutex::default(), Mutex::default());
         Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, closed })

@@ -66,6 +66,17 @@ pub(crate) fn trim(path: &Path) -> Result<bool, StoreError> {
     Ok(end > 0)
 }
 
+/// Bytes of the record at `offset` of a segment; `None` when there is none any more.
+pub(crate) fn record_len(file: &File, offset: u64) -> io::Result<Option<u64>> {
+    let Some(salt) = read_salt(file)? else { return Ok(None) };
+    let mut head = [0; HEAD];
+    match file.read_exact_at(&mut head, offset) {
+        Ok(()) => Ok(Head::read(&head, &salt).map(|head| head.record_len())),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The description of a record whose bytes are all there.
 fn whole(file: &File, offset: u64, head: &Head) -> io::Result<Option<Vec<u8>>> {
     let read = |from: u64, len: u64| {

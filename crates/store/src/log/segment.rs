@@ -93,13 +93,8 @@ impl Segment {
 
     /// Gives the space of a record back whose bytes are not kept.
     pub(crate) fn free(&self, offset: u64, len: u64) {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::FallocateFlags;
-            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            if let Err(error) = rustix::fs::fallocate(&self.file, hole, offset, len) {
-                tracing::debug!(%error, "the space of a duplicate is not given back");
-            }
+        if let Err(error) = punch(&self.file, offset, len) {
+            tracing::debug!(%error, "the space of a duplicate is not given back");
         }
     }
 
@@ -112,6 +107,19 @@ impl Segment {
     pub(crate) fn is_settled(&self) -> bool {
         self.full.load(Ordering::SeqCst) && self.unindexed.load(Ordering::SeqCst) == 0
     }
+}
+
+/// Gives back the space of a part of a segment, which then reads as zeros.
+#[cfg(target_os = "linux")]
+pub(crate) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::FallocateFlags;
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(rustix::fs::fallocate(file, hole, offset, len)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn punch(_file: &File, _offset: u64, _len: u64) -> io::Result<()> {
+    Ok(())
 }
 
 fn begin(file: &File, first: &[u8], size: u64, durability: Durability) -> io::Result<()> {

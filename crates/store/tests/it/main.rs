@@ -8,5 +8,6 @@ mod delivery;
 mod disk;
 mod power;
 mod receive;
+mod retention;
 mod support;
 mod work;

@@ -1,0 +1,230 @@
+//! What is kept no longer goes, and nothing else.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dokuei_store::{
+    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Integrity, JobKind, NewObject, NewResult, Removed,
+    Retention, Store, TaskEnd,
+};
+use dokuei_types::{DimseStatus, InstanceId, Uid};
+
+use crate::support::{Bench, LEASE, START, data_set, disk_use, files, model, one_lease, send, task};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Retention = Retention { images: Some(Duration::from_secs(7 * 86_400)), results: None, free: None };
+
+fn days(bench: &Bench, count: i64) {
+    bench.clock.advance_ms(count * 86_400_000);
+}
+
+/// No rule matched it: its work has ended.
+fn end(store: &Store) {
+    let lease = one_lease(store, JobKind::Match);
+    let decision = Decision { trace: serde_json::Value::Null, declined: None };
+    store.apply(Changes::complete(&lease).decide(crate::support::instance_of(&lease), decision)).unwrap();
+}
+
+/// Reported, with an object that waits for the PACS.
+fn report(store: &Store, instance: InstanceId) {
+    let matching = one_lease(store, JobKind::Match);
+    store.apply(Changes::complete(&matching).begin(task(instance), None)).unwrap();
+    let lease = one_lease(store, JobKind::Analyze);
+    let dokuei_store::Subject::Task(number, _) = lease.subject else { panic!("{lease:?}") };
+    let [class, uid, series] = ["1.2.840.10008.5.1.4.1.1.88.33", "2.25.7", "2.25.8"].map(|uid| Uid::new(uid).unwrap());
+    let object = NewObject {
+        role: "sr",
+        sop_class: &class,
+        sop_instance: &uid,
+        series: &series,
+        transfer_syntax: "1.2.840.10008.1.2.1",
+        bytes: b"a report",
+    };
+    let result = NewResult { instance, model: model(), findings: serde_json::Value::Null, made_at: START };
+    let changes = Changes::complete(&lease)
+        .result(result, vec![store.stage(&object).unwrap()])
+        .finish(number, TaskEnd::Reported(Box::new(model())))
+        .send_result(instance, &model(), "sr", "pacs");
+    store.apply(changes).unwrap();
+}
+
+fn deliver(store: &Store) {
+    for lease in store.lease_deliveries("pacs", 10, LEASE).unwrap() {
+        let stored = DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: String::new(), comment: None };
+        store.apply(Changes::delivered(&lease, stored)).unwrap();
+    }
+}
+
+#[test]
+fn an_old_instance_goes_and_is_known_still() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let before = disk_use(bench.dir.path());
+    let small = send(&store, "1.2.3.4", &[7; 500_000]).unwrap().instance;
+    end(&store);
+    let large = send(&store, "1.2.3.5", &[8; 3_000_000]).unwrap().instance;
+    end(&store);
+    days(&bench, 6);
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed::default(), "a day too early");
+    assert_eq!(data_set(&store, small), [7; 500_000]);
+    days(&bench, 1);
+    assert_eq!(store.remove_old(&Retention::default(), 10).unwrap(), Removed::default(), "for ever");
+    let new = send(&store, "1.2.3.6", b"new").unwrap().instance;
+    end(&store);
+    assert_eq!(store.remove_old(&WEEK, 1).unwrap(), Removed { images: 1, objects: 0 }, "as many as asked for");
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed { images: 1, objects: 0 });
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed::default());
+    for gone in [small, large] {
+        let shown = store.reader().show(gone).unwrap().unwrap();
+        assert_eq!(shown.removed_at, Some(START + 7 * 86_400_000));
+        assert_eq!((shown.removed_why.as_deref(), shown.end.is_some()), (Some("age"), true));
+        assert_eq!(store.reader().check_bytes(gone).unwrap()[0].integrity, Integrity::Removed);
+    }
+    assert!(files(bench.dir.path()).is_empty(), "the file of its own");
+    let segments = disk_use(bench.dir.path());
+    assert!(segments < before + 5_000_000, "{before} {segments}: the space of the records is given back");
+    assert_eq!(data_set(&store, new), b"new");
+    drop(store);
+    let store = bench.open();
+    assert_eq!(data_set(&store, new), b"new");
+    assert!(store.reader().show(small).unwrap().unwrap().removed_at.is_some());
+}
+
+#[test]
+fn nothing_goes_before_everything_of_it_has_arrived() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = send(&store, "1.2.3.4", b"an image").unwrap().instance;
+    let policy = Retention { images: Some(DAY), results: Some(3 * DAY), free: None };
+    days(&bench, 10);
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default(), "not decided on");
+    report(&store, instance);
+    days(&bench, 10);
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default(), "not delivered");
+    deliver(&store);
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default(), "just now");
+    days(&bench, 1);
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed { images: 1, objects: 0 });
+    assert_eq!(store.reader().show(instance).unwrap().unwrap().results[0].objects.len(), 1);
+    days(&bench, 2);
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed { images: 0, objects: 1 });
+    assert!(files(bench.dir.path()).is_empty());
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default());
+}
+
+#[test]
+fn what_failed_is_kept() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = send(&store, "1.2.3.4", b"an image").unwrap().instance;
+    store.apply(Changes::bury(&one_lease(&store, JobKind::Match), "a defect")).unwrap();
+    days(&bench, 1_000);
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed::default());
+    assert_eq!(data_set(&store, instance), b"an image");
+}
+
+#[test]
+fn a_disk_that_fills_loses_the_oldest_first() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let all = ["1.2.3.4", "1.2.3.5", "1.2.3.6"].map(|uid| {
+        let instance = send(&store, uid, uid.as_bytes()).unwrap().instance;
+        end(&store);
+        days(&bench, 1);
+        instance
+    });
+    let policy =
+        Retention { images: None, results: None, free: Some(FreeSpace { bytes: 1 << 30, images_at_least: 2 * DAY }) };
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default(), "there is room");
+    bench.disk.free_bytes.store(1 << 29, Ordering::SeqCst);
+    assert_eq!(store.remove_old(&policy, 1).unwrap(), Removed { images: 1, objects: 0 });
+    assert_eq!(store.reader().show(all[0]).unwrap().unwrap().removed_why.as_deref(), Some("space"));
+    assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed { images: 1, objects: 0 }, "the last is too young");
+    assert_eq!(data_set(&store, all[2]), b"1.2.3.6");
+}
+
+#[test]
+fn what_was_begun_is_finished_at_the_next_open() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = send(&store, "1.2.3.4", &[9; 3_000_000]).unwrap().instance;
+    end(&store);
+    drop(store);
+    let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
+    index.execute("UPDATE instance SET removed_at = 1, removed_why = 'age'", []).unwrap();
+    drop(index);
+    assert_eq!(files(bench.dir.path()).len(), 1);
+    let store = bench.open();
+    assert!(files(bench.dir.path()).is_empty());
+    assert_eq!(store.reader().show(instance).unwrap().unwrap().removed_at, Some(1));
+}
+
+#[test]
+fn what_comes_again_is_kept_again() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let first = send(&store, "1.2.3.4", b"an image").unwrap();
+    end(&store);
+    days(&bench, 7);
+    store.remove_old(&WEEK, 10).unwrap();
+    let again = send(&store, "1.2.3.4", b"an image").unwrap();
+    assert_eq!((again.instance, again.kind), (first.instance, ArrivalKind::Restored));
+    assert_eq!(data_set(&store, first.instance), b"an image");
+    assert!(store.lease(JobKind::Match, 10, LEASE).unwrap().is_empty(), "what was found out still holds");
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed::default(), "its time begins anew");
+    drop(store);
+    let store = bench.open();
+    assert_eq!(data_set(&store, first.instance), b"an image");
+    assert_eq!(send(&store, "1.2.3.4", b"an image").unwrap().kind, ArrivalKind::Duplicate);
+}
+
+#[test]
+fn a_segment_of_which_nothing_is_kept_goes_and_its_number_with_it() {
+    let bench = Bench::new();
+    let mut sent = 0;
+    for round in 0..3 {
+        let store = bench.open();
+        for _ in 0..12 {
+            sent += 1;
+            send(&store, &format!("1.2.3.{sent}"), &vec![round; 900_000]).unwrap();
+            end(&store);
+        }
+        days(&bench, 7);
+        while store.remove_old(&WEEK, 5).unwrap() != Removed::default() {}
+        drop(store);
+        let store = bench.open();
+        days(&bench, 7);
+        store.remove_old(&WEEK, 5).unwrap();
+    }
+    let kept = bench.open();
+    let last = send(&kept, "1.2.4", b"the last").unwrap().instance;
+    drop(kept);
+    // What a crash would leave: the index knows nothing of the last.
+    let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
+    let newest: i64 = index.query_row("SELECT max(segment) FROM instance", [], |row| row.get(0)).unwrap();
+    let others: i64 =
+        index.query_row("SELECT count(*) FROM instance WHERE segment = ?1", [newest], |row| row.get(0)).unwrap();
+    assert_eq!(others, 1, "no number is used twice");
+    assert!(std::fs::read_dir(bench.dir.path().join("segments")).unwrap().count() < 12, "empty segments go");
+    drop(index);
+    assert_eq!(data_set(&bench.open(), last), b"the last");
+}
+
+#[test]
+fn damage_is_found() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let intact = send(&store, "1.2.3.4", b"an image").unwrap().instance;
+    let damaged = send(&store, "1.2.3.5", &[5; 3_000_000]).unwrap().instance;
+    let missing = send(&store, "1.2.3.6", &[6; 3_000_000]).unwrap().instance;
+    let file = |instance| store.reader().instance(instance).unwrap().unwrap().file.path;
+    let mut bytes = std::fs::read(file(damaged)).unwrap();
+    bytes[2_000_000] ^= 1;
+    std::fs::write(file(damaged), bytes).unwrap();
+    std::fs::remove_file(file(missing)).unwrap();
+    for (instance, expected) in
+        [(intact, Integrity::Intact), (damaged, Integrity::Damaged), (missing, Integrity::Missing)]
+    {
+        assert_eq!(store.reader().check_bytes(instance).unwrap()[0].integrity, expected);
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dokuei_dataset::{Limits, read_file};
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, FrameFindings, Verdict};
+use dokuei_results::CaptureStyle;
 use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -23,12 +24,13 @@ pub(crate) fn run(arguments: &Analyze) -> Result<(), Failure> {
         std::fs::create_dir_all(out).map_err(|error| Failure::because(&out.display().to_string(), &error))?;
     }
     let node = site::identity(&site.file.config.node);
+    let style = site.file.config.results.capture_style();
     let mut failed = false;
     for (path, named) in files::collect(&arguments.paths)? {
         match files::open(&path) {
             Ok(file) => {
                 for analyst in &mut analysts {
-                    failed |= !one(arguments, analyst, &file, &node)?;
+                    failed |= !one(arguments, analyst, &file, &node, &style)?;
                 }
             }
             Err(error) => {
@@ -62,7 +64,13 @@ fn not_dicom(arguments: &Analyze, path: &Path, error: &Failure) {
 }
 
 /// One model looks at one file; `false` when that failed.
-fn one(arguments: &Analyze, analyst: &mut Analyst, file: &DicomFile, node: &NodeIdentity) -> Result<bool, Failure> {
+fn one(
+    arguments: &Analyze,
+    analyst: &mut Analyst,
+    file: &DicomFile,
+    node: &NodeIdentity,
+    style: &CaptureStyle,
+) -> Result<bool, Failure> {
     let model = analyst.model().name().to_owned();
     let attributes = Attributes::new(Arc::new(file.header.dataset.clone()), "", "", &file.meta.transfer_syntax);
     let limits = AnalysisLimits::default();
@@ -71,6 +79,7 @@ fn one(arguments: &Analyze, analyst: &mut Analyst, file: &DicomFile, node: &Node
         header: &file.header,
         file: &file.file,
         node,
+        style,
         made_at: &Zoned::now(),
         limits: &limits,
     };

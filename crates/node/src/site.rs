@@ -100,6 +100,7 @@ impl Site {
             destinations: destinations.collect(),
             node: identity(&self.file.config.node),
             retention: self.file.config.retention.policy(),
+            style: self.file.config.results.capture_style(),
         })
     }
 

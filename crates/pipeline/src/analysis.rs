@@ -46,6 +46,8 @@ pub struct AnalysisInput<'a> {
     pub file: &'a dyn ReadAt,
     /// What result objects say of the node.
     pub node: &'a NodeIdentity,
+    /// How the secondary capture looks.
+    pub style: &'a CaptureStyle,
     /// When the analysis began; written into the result objects.
     pub made_at: &'a Zoned,
     /// What it may use.
@@ -309,8 +311,7 @@ impl Analyst {
         if let Some((index, picture)) = shown {
             let maps = frames.get(index).map(|frame| frame.maps.as_slice()).unwrap_or_default();
             let maps: Vec<Option<&[f32]>> = maps.iter().map(|map| map.as_ref()?.as_slice()).collect();
-            let style = CaptureStyle::default();
-            let capture = secondary_capture(&report, index, &borrowed(picture), &maps, &style)?;
+            let capture = secondary_capture(&report, index, &borrowed(picture), &maps, input.style)?;
             if let Some(place) = captures.get_mut(index) {
                 *place = capture;
             }

@@ -176,6 +176,7 @@ impl Stages<'_> {
             header: &header,
             file: &file,
             node: &self.setup.node,
+            style: &self.setup.style,
             made_at: &began,
             limits: &self.config.limits,
         };

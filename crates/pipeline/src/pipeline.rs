@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use dokuei_results::CaptureStyle;
 use dokuei_store::{Retention, Store, receive_first};
 use dokuei_types::{AeTitle, NodeIdentity};
 use tokio::runtime::Handle;
@@ -43,6 +44,8 @@ pub struct Setup {
     pub node: NodeIdentity,
     /// How long what is done with is kept.
     pub retention: Retention,
+    /// How the secondary capture looks.
+    pub style: CaptureStyle,
 }
 
 impl Setup {

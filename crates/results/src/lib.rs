@@ -26,7 +26,7 @@ mod templates;
 mod testing;
 mod tree;
 
-pub use capture::{CaptureStyle, ColourScale, RgbPicture, SourcePicture, capture_picture, secondary_capture};
+pub use capture::{CaptureStyle, ColourScale, Language, RgbPicture, SourcePicture, capture_picture, secondary_capture};
 pub use error::ResultError;
 pub use input::{Explanation, Object, Outcome, ReportInput, SourceImage, SrClass};
 pub use loop_guard::{made_by_algorithm, written_by_us};

@@ -152,6 +152,7 @@ mod tests {
     const SECTIONS: [(&str, &str); 12] = [
         ("node", "[node]"),
         ("http", "[http]"),
+        ("results", "[results]"),
         ("limits", "[limits]"),
         ("retention", "[retention]"),
         ("tls", "[tls]"),
@@ -179,6 +180,7 @@ mod tests {
         let config = check(example).unwrap().config;
         let defaults = Config::default();
         assert_eq!(format!("{:?}", config.node), format!("{:?}", defaults.node));
+        assert_eq!(format!("{:?}", config.results), format!("{:?}", defaults.results));
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", defaults.limits));
         for (section, begin) in SECTIONS {
             let keys = keys(begin);

@@ -3,6 +3,7 @@
 mod environment;
 mod error;
 mod file;
+mod results;
 mod sections;
 mod tls;
 

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::results::Results;
 use super::tls::{DestinationTls, Tls};
 use crate::users::PasscodeHash;
 
@@ -23,6 +24,7 @@ use crate::users::PasscodeHash;
 pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) http: Http,
+    pub(crate) results: Results,
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     pub(crate) tls: Option<Spanned<Tls>>,

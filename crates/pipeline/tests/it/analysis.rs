@@ -4,6 +4,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, Header, Limits, read_header, write_dataset};
 use dokuei_pipeline::{AnalysisInput, AnalysisLimits, Analyst, Attributes, Verdict};
+use dokuei_results::CaptureStyle;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::support::{Play, PlayedModel, radiograph, setup};
@@ -19,6 +20,7 @@ fn look(data: &Dataset, play: Play, limits: &AnalysisLimits) -> Verdict {
         header: &header,
         file: &bytes,
         node: &node,
+        style: &CaptureStyle::default(),
         made_at: &made_at,
         limits,
     };

@@ -13,7 +13,7 @@ use dokuei_pipeline::{
     PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
 };
 use dokuei_pixels::{InputSpec, Prepared};
-use dokuei_results::Explanation;
+use dokuei_results::{CaptureStyle, Explanation};
 use dokuei_store::{Arrival, IndexEntry, Indexed, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
@@ -246,6 +246,7 @@ pub(crate) fn setup(
             software_version: "0.1.0".into(),
             device_uid: Uid::new("2.25.2").unwrap(),
         },
+        style: CaptureStyle::default(),
     }
 }
 

@@ -32,6 +32,7 @@ impl Canvas {
         Ok(Self { rows: rows as usize, columns: columns as usize, data })
     }
 
+    #[cfg(test)]
     pub(super) fn pixels(&self) -> &[Colour] {
         self.data.as_chunks::<3>().0
     }
@@ -77,10 +78,29 @@ impl Canvas {
         });
     }
 
+    /// Adds rows of `colour` below the picture, and columns beside it where it is narrower than `width`. What is
+    /// there keeps its place.
+    pub(super) fn extend(&mut self, width: f32, height: f32, colour: Colour) {
+        let columns = index(width.ceil()).max(self.columns);
+        let rows = self.rows + index(height.ceil());
+        let mut data = colour.repeat(rows * columns);
+        for (to, from) in data.chunks_exact_mut(columns * 3).zip(self.data.chunks_exact(self.columns * 3)) {
+            if let Some(to) = to.get_mut(..from.len()) {
+                to.copy_from_slice(from);
+            }
+        }
+        *self = Self { rows, columns, data };
+    }
+
+    /// # Errors
+    /// [`ResultError::PictureTooLarge`]: it has grown beyond what an image can hold.
     pub(super) fn into_picture(self) -> Result<RgbPicture, ResultError> {
-        // Proved when the canvas was made; said again here because the types differ.
         let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Ok(RgbPicture { rows: size(self.rows), columns: size(self.columns), data: self.data })
+        let (rows, columns) = (size(self.rows), size(self.columns));
+        if rows.max(columns) > u32::from(u16::MAX) {
+            return Err(ResultError::PictureTooLarge { rows, columns });
+        }
+        Ok(RgbPicture { rows, columns, data: self.data })
     }
 }
 
@@ -134,11 +154,6 @@ pub(super) fn mix(under: Colour, over: Colour, alpha: f32) -> Colour {
     let alpha = alpha.clamp(0.0, 1.0);
     let [[r, g, b], [or, og, ob]] = [under, over];
     [(r, or), (g, og), (b, ob)].map(|(u, o)| byte(f32::from(u) + (f32::from(o) - f32::from(u)) * alpha))
-}
-
-/// Luma of a colour, 0 to 255 (ITU-R BT.601).
-pub(super) fn luma([r, g, b]: Colour) -> f32 {
-    0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
 #[cfg(test)]

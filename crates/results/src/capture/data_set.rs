@@ -26,7 +26,7 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     derivation(&mut data, basis);
 
     let mut item = reference_item(reference);
-    // Same matrix, nothing cropped.
+    // Nothing is scaled, moved or cropped, so coordinates in the source are coordinates in the picture.
     item.put_text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
     item.put_items(
         tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,

@@ -1,25 +1,27 @@
-//! The secondary capture: the source at its own matrix, with what the model saw drawn over it.
+//! The secondary capture: the source pixel by pixel, with what the model saw drawn over it and a caption below.
 //!
 //! Order of drawing: the source, the map in the colours of the scale, the outlines of the marked regions, the
-//! numbers that tie them to their findings, the caption with the colour bar. The caption goes where it hides
-//! least ([`quiet`]).
+//! numbers that tie them to their findings, and below all this the caption with the colour bar.
 
+mod bar;
 mod canvas;
 mod caption;
 mod colour;
 mod data_set;
+mod language;
 mod letters;
 mod outline;
 mod overlay;
-mod quiet;
 
 pub use colour::ColourScale;
+pub use language::Language;
 
 use dicom_dictionary_std::tags;
 use dokuei_types::Finding;
 
 use crate::header::Basis;
-use crate::{Explanation, Object, ReportInput, ResultError};
+use crate::{Object, ReportInput, ResultError};
+use bar::Bar;
 use canvas::Canvas;
 
 /// The source as a person sees it, without anything drawn over it.
@@ -45,18 +47,20 @@ pub enum SourcePicture<'a> {
     },
 }
 
-/// How the map looks.
+/// How the picture looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CaptureStyle {
     /// The colours of the map.
     pub scale: ColourScale,
     /// How much of the source a map value of 1 covers, 0 to 1.
     pub opacity: f32,
+    /// The language of the caption.
+    pub language: Language,
 }
 
 impl Default for CaptureStyle {
     fn default() -> Self {
-        Self { scale: ColourScale::default(), opacity: 0.5 }
+        Self { scale: ColourScale::default(), opacity: 0.5, language: Language::default() }
     }
 }
 
@@ -72,6 +76,8 @@ pub struct RgbPicture {
 }
 
 /// The Secondary Capture (PS3.3 A.8.1) of `input.sources[source]`; `None` when nothing in it is marked.
+///
+/// Its upper left part is the source, `rows * columns` pixels, each in its place; the caption stands below.
 ///
 /// `maps[i]` is the explanation map of the source's `findings()[i]` in source pixels, `rows * columns` values of
 /// 0 to 1 row by row, where there is one. Maps of findings that are not marked are not drawn.
@@ -128,16 +134,6 @@ fn draw(
     let maps: Vec<&[f32]> = marked.iter().filter_map(|(i, _)| maps.get(*i).copied().flatten()).collect();
     let map = overlay::joined(&maps, canvas.rows * canvas.columns)?;
 
-    // Looked at before anything is drawn: quiet is what the source has nothing in.
-    let mut quiet = quiet::Quiet::of(&canvas);
-    if let Some(map) = &map {
-        quiet.avoid_map(map);
-    }
-    let regions = marked.iter().flat_map(|(_, finding)| &finding.regions);
-    for region in regions {
-        quiet.avoid_outline(&region.outline);
-    }
-
     let text_size = caption::text_size(&canvas);
     if let Some(map) = &map {
         overlay::blend(&mut canvas, map, style);
@@ -151,17 +147,7 @@ fn draw(
         }
     }
     let shown: Vec<&Finding> = marked.iter().map(|(_, finding)| *finding).collect();
-    let bar = caption::Bar { style, title: map_title(input.explanation) };
-    caption::draw(&mut canvas, &quiet, &shown, input.model, map.is_some().then_some(&bar));
+    let bar = map.map(|_| Bar { title: style.language.map_title(input.explanation) });
+    caption::append(&mut canvas, &shown, input.model, style, bar.as_ref());
     canvas.into_picture()
-}
-
-/// What the colours of a map measure, in a few words.
-fn map_title(explanation: Explanation) -> &'static str {
-    match explanation {
-        Explanation::ClassActivation | Explanation::GradientClassActivation => "class activation",
-        Explanation::Saliency => "saliency",
-        Explanation::Occlusion => "occlusion sensitivity",
-        Explanation::ModelOutput | Explanation::None => "model map",
-    }
 }

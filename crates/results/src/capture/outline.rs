@@ -5,10 +5,10 @@ use super::letters;
 
 /// Draws a closed outline; `text_size` sets its width, so that picture and caption go together.
 pub(super) fn draw(canvas: &mut Canvas, outline: &[[f32; 2]], text_size: f32) {
-    let light = (text_size * 0.1).max(1.5);
-    let dark = light * 2.0 + 1.0;
+    let light = (text_size * 0.12).max(1.5);
+    let dark = light * 2.5 + 1.0;
     let Some(line) = Distance::to(canvas, outline, dark) else { return };
-    line.stroke(canvas, dark, [0, 0, 0], 0.7);
+    line.stroke(canvas, dark, [0, 0, 0], 0.8);
     line.stroke(canvas, light, [255, 255, 255], 1.0);
 }
 
@@ -94,8 +94,12 @@ fn to_segment([x, y]: [f32; 2], [x0, y0]: [f32; 2], [x1, y1]: [f32; 2]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::super::SourcePicture;
-    use super::super::canvas::luma;
     use super::*;
+
+    /// Luma of a colour, 0 to 255 (ITU-R BT.601).
+    fn luma([r, g, b]: [u8; 3]) -> f32 {
+        0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
+    }
 
     fn drawn(ground: u8) -> Canvas {
         let source = SourcePicture::Gray { rows: 64, columns: 64, data: &[ground; 64 * 64] };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod bad_input;
+mod character_sets;
 mod command_line;
 mod crash;
 mod dcmtk;

@@ -114,9 +114,9 @@ fn is_ascii(data: &Dataset) -> bool {
     })
 }
 
-/// The VRs that Specific Character Set applies to (PS3.5 § 6.1.2.2).
+/// The VRs that Specific Character Set applies to (PS3.5 § 6.1.2.2), and UN, which may be any of them.
 fn is_text(vr: VR) -> bool {
-    matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT)
+    matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UN | VR::UT)
 }
 
 #[cfg(test)]

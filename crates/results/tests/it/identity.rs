@@ -1,8 +1,11 @@
 //! Whose result it is: copied byte for byte, whatever the character set.
 
-use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Tag, VR};
-use dokuei_results::{CaptureStyle, SourceImage, SourcePicture, SrClass, secondary_capture, structured_report};
+use dicom_dictionary_std::{tags, uids};
+use dokuei_dataset::{Dataset, Encoding, Limits, Tag, VR, read_header, write_dataset};
+use dokuei_results::{
+    CaptureStyle, SourceImage, SourcePicture, SrClass, report_text, secondary_capture, structured_report,
+};
+use dokuei_testkit::{PERSON_NAMES, PersonName};
 
 use crate::fixtures::{self, Setup, finding, picture_and_map, read};
 
@@ -64,52 +67,101 @@ fn own_texts(data: &Dataset) -> Vec<Vec<u8>> {
     texts
 }
 
-fn check_set(set: &str, name: &[u8], description: &[u8]) {
+/// Fills every text that is copied with the same bytes, at the top level and in sequences.
+fn named(name: &PersonName) -> Dataset {
     let mut header = fixtures::cr("charset");
-    header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, set);
-    header.put_bytes(tags::PATIENT_NAME, VR::PN, name);
-    header.put_bytes(tags::STUDY_DESCRIPTION, VR::LO, description);
-    let mut setup = Setup::new();
-    setup.model.vendor = "M\u{fc}ller ~ \u{80ba}\u{708e}".into();
-    for data in results_by(&setup, &header) {
-        for tag in COPIED {
-            // Odd values are padded on the way out, so compare without padding.
-            let trimmed = |data: &Dataset| data.bytes(tag).map(|b| b.trim_ascii_end().to_vec());
-            assert_eq!(trimmed(&data), trimmed(&header), "{tag} in {set:?}");
+    header.remove(tags::SPECIFIC_CHARACTER_SET);
+    if !name.set.is_empty() {
+        header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, name.set);
+    }
+    for tag in [tags::PATIENT_NAME, tags::REFERRING_PHYSICIAN_NAME] {
+        header.put_bytes(tag, VR::PN, name.bytes);
+    }
+    // As one component of a name, so that no set ends at a delimiter that an LO does not have.
+    let words = name.bytes.split(|byte| *byte == b'^').next().unwrap();
+    header.put_bytes(tags::STUDY_DESCRIPTION, VR::LO, words);
+    let with = |tag, vr, bytes: &[u8]| {
+        let mut item = Dataset::new();
+        item.put_bytes(tag, vr, bytes);
+        item
+    };
+    header.put_items(tags::OTHER_PATIENT_I_DS_SEQUENCE, vec![with(tags::ISSUER_OF_PATIENT_ID, VR::LO, words)]);
+    let request = with(tags::REQUESTED_PROCEDURE_DESCRIPTION, VR::LO, words);
+    header.put_items(tags::REQUEST_ATTRIBUTES_SEQUENCE, vec![request]);
+    header
+}
+
+/// The value without its padding.
+fn value(data: &Dataset, tag: Tag) -> Option<&[u8]> {
+    data.bytes(tag).map(<[u8]>::trim_ascii_end)
+}
+
+#[test]
+fn names_come_back_in_every_character_set() {
+    for name in &PERSON_NAMES {
+        let header = named(name);
+        let mut setup = Setup::new();
+        if !name.set.is_empty() {
+            setup.model.vendor = "M\u{fc}ller ~ \u{80ba}\u{708e}".into();
         }
-        if set == "ISO_IR 192" {
-            continue;
+        let [report, capture] = results_by(&setup, &header);
+        for data in [&report, &capture] {
+            for tag in COPIED {
+                assert_eq!(value(data, tag), value(&header, tag), "{tag} in {:?}", name.set);
+            }
+            assert_eq!(data.text(tags::PATIENT_NAME).as_deref(), Some(name.text), "{:?}", name.set);
+            let in_items = |tag| &data.items(tag)[0];
+            let words = value(&header, tags::STUDY_DESCRIPTION);
+            assert_eq!(value(in_items(tags::OTHER_PATIENT_I_DS_SEQUENCE), tags::ISSUER_OF_PATIENT_ID), words);
+            if name.set != "ISO_IR 192" {
+                own_texts(data).iter().for_each(|text| check_own(text, name.set));
+            }
         }
-        for text in own_texts(&data) {
-            assert!(text.is_ascii() && !text.contains(&0x1b), "{set}: {text:?}");
-            let jis = set.starts_with("ISO_IR 13") || set.starts_with("ISO 2022 IR 13");
-            assert!(!(jis && (text.contains(&b'~') || text.contains(&b'\\'))), "{set}: {text:?}");
+        let words = value(&header, tags::STUDY_DESCRIPTION);
+        for item in
+            [&report.items(tags::REFERENCED_REQUEST_SEQUENCE)[0], &capture.items(tags::REQUEST_ATTRIBUTES_SEQUENCE)[0]]
+        {
+            assert_eq!(value(item, tags::REQUESTED_PROCEDURE_DESCRIPTION), words, "{:?}", name.set);
+        }
+        let heading = format!("Patient    {}, ID SYN-charset", name.text.replace('^', " "));
+        assert!(report_text(&report).lines().any(|line| line == heading), "{heading}\n{}", report_text(&report));
+    }
+}
+
+/// ASCII, and without what JIS X 0201 has other characters for.
+fn check_own(text: &[u8], set: &str) {
+    assert!(text.is_ascii() && !text.contains(&0x1b), "{set}: {text:?}");
+    let jis = matches!(set.split('\\').next(), Some("ISO_IR 13" | "ISO 2022 IR 13"));
+    assert!(!(jis && (text.contains(&b'~') || text.contains(&b'\\'))), "{set}: {text:?}");
+}
+
+#[test]
+fn the_encoding_of_the_source_makes_no_difference() {
+    for name in &PERSON_NAMES {
+        let header = named(name);
+        let expected = results(&header);
+        for (encoding, syntax) in [
+            (Encoding::ImplicitLittle, uids::IMPLICIT_VR_LITTLE_ENDIAN),
+            (Encoding::ExplicitBig, "1.2.840.10008.1.2.2"),
+        ] {
+            let bytes = write_dataset(&header, encoding);
+            let read = read_header(&bytes, 0, syntax, &Limits::default()).unwrap();
+            assert!(results(&read.dataset) == expected, "{syntax} {:?}", name.set);
         }
     }
 }
 
 #[test]
-fn names_come_back_in_every_character_set() {
-    // Yamada Tarou in JIS X 0208 (PS3.5 § H.3.1), with half-width katakana (§ H.3.2), Hong Gildong (§ I.2),
-    // Wang Xiaodong in GB18030 (§ J.3) and GBK, whose trail bytes hold 0x5C as in U+8C9D.
-    check_set(
-        "\\ISO 2022 IR 87",
-        b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-        b"\x1b$B6;It\x1b(B",
-    );
-    check_set(
-        "ISO 2022 IR 13\\ISO 2022 IR 87",
-        b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J",
-        b"\xb7\xae\xb3\xcc\xde",
-    );
-    check_set("ISO_IR 13", b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3", b"CHEST");
-    check_set("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7", b"CHEST");
-    check_set("GB18030", b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", b"\x81\x5c\x95\x5c");
-    check_set("GBK", b"\x90\x5c^\x81\x5c", b"CHEST");
-    check_set("ISO_IR 100", b"M\xfcller^J\xf6rg", b"Thorax \xfcbersicht");
-    check_set("ISO_IR 144", b"\xbb\xee\xda\x63\x65\xdc\xd1\x79\x70\xd3", b"CHEST");
-    check_set("ISO_IR 192", "山田^太郎".as_bytes(), "胸部正面".as_bytes());
-    check_set("ISO_IR 126", b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2", b"CHEST");
+fn utf_8_is_not_declared_over_texts_whose_vr_a_sender_did_not_know() {
+    let mut header = fixtures::cr("unknown");
+    header.remove(tags::SPECIFIC_CHARACTER_SET);
+    header.put_bytes(tags::PATIENT_NAME, VR::UN, *b"M\xfcller^J\xf6rg");
+    let mut setup = Setup::new();
+    setup.model.vendor = "M\u{fc}ller".into();
+    for data in results_by(&setup, &header) {
+        assert_eq!(value(&data, tags::PATIENT_NAME), Some(&b"M\xfcller^J\xf6rg"[..]));
+        assert!(!data.contains(tags::SPECIFIC_CHARACTER_SET));
+    }
 }
 
 #[test]
@@ -170,6 +222,42 @@ fn nothing_of_the_scanner_and_nothing_invented() {
         assert_eq!(data.text(tags::MANUFACTURER).as_deref(), Some("Dokuei"));
         assert_ne!(data.text(tags::IMAGE_COMMENTS).as_deref(), Some("of the scanner"));
     }
+}
+
+#[test]
+fn issuers_and_other_ids_go_along_without_private_elements() {
+    let item = |values: &[(Tag, VR, &[u8])]| {
+        let mut item = Dataset::new();
+        for (tag, vr, value) in values {
+            item.put_bytes(*tag, *vr, *value);
+        }
+        item
+    };
+    let mut header = fixtures::cr("issuers");
+    let issuer: &[(Tag, VR, &[u8])] = &[
+        (tags::LOCAL_NAMESPACE_ENTITY_ID, VR::UT, b"HOSPITAL"),
+        (tags::UNIVERSAL_ENTITY_ID, VR::UT, b"1.2.3.45"),
+        (tags::UNIVERSAL_ENTITY_ID_TYPE, VR::CS, b"ISO "),
+    ];
+    let other = [(tags::PATIENT_ID, VR::LO, &b"OTHER-7 "[..]), (tags::TYPE_OF_PATIENT_ID, VR::CS, b"TEXT")];
+    let sequences = [
+        (tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, item(issuer)),
+        (tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, item(issuer)),
+        (tags::OTHER_PATIENT_I_DS_SEQUENCE, item(&other)),
+    ];
+    for (tag, item) in &sequences {
+        let mut with_private = item.clone();
+        with_private.put_bytes(Tag(0x0009, 0x0010), VR::LO, *b"PRIVATE ");
+        header.put_items(*tag, vec![with_private]);
+    }
+    let [report, capture] = results(&header);
+    for data in [&report, &capture] {
+        for (tag, item) in &sequences {
+            assert_eq!(data.items(*tag), std::slice::from_ref(item), "{tag}");
+        }
+    }
+    let request = &report.items(tags::REFERENCED_REQUEST_SEQUENCE)[0];
+    assert_eq!(request.items(tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE), [item(issuer)]);
 }
 
 #[test]

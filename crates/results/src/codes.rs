@@ -108,6 +108,13 @@ pub(crate) const SOME_WITH_FINDINGS: Concept = dcm("111244", "Not all algorithms
 pub(crate) const NONE_SUCCEEDED: Concept = dcm("111245", "No algorithms succeeded; without findings");
 pub(crate) const COMMENT: Concept = dcm("121106", "Comment");
 
+// TID 2010, CID 7010.
+pub(crate) const OF_INTEREST: Concept = dcm("113000", "Of Interest");
+pub(crate) const REJECTED_FOR_QUALITY: Concept = dcm("113001", "Rejected for Quality Reasons");
+pub(crate) const REJECTED_FOR_PATIENT_SAFETY: Concept = dcm("113037", "Rejected for Patient Safety Reasons");
+pub(crate) const INCORRECT_WORKLIST_ENTRY: Concept = dcm("113038", "Incorrect Modality Worklist Entry");
+pub(crate) const KEY_OBJECT_DESCRIPTION: Concept = dcm("113012", "Key Object Description");
+
 // Units, CID 82.
 pub(crate) const PERCENT: Concept = concept("%", "UCUM", "Percent");
 pub(crate) const PIXELS: Concept = concept("{pixels}", "UCUM", "Pixels");

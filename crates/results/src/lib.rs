@@ -12,15 +12,20 @@
 //! | `header/` | the modules that every object has: patient, study, series, equipment, references |
 //! | `templates/` | the content tree of the report, one file a template, over `tree` and `codes` |
 //! | `capture/` | the picture: colours, blending, outlines, caption |
+//! | `presentation/` | the presentation state: outlines and text over the source |
 
 mod capture;
 mod codes;
 mod error;
 mod header;
 mod input;
+mod key_objects;
 mod loop_guard;
+mod outline;
+mod presentation;
 mod report;
 mod report_text;
+mod role;
 mod templates;
 #[cfg(test)]
 mod testing;
@@ -29,6 +34,9 @@ mod tree;
 pub use capture::{CaptureStyle, ColourScale, Language, RgbPicture, SourcePicture, capture_picture, secondary_capture};
 pub use error::ResultError;
 pub use input::{Explanation, Object, Outcome, ReportInput, SourceImage, SrClass};
+pub use key_objects::{RejectReason, Withdrawal, WithdrawnObject, key_object_note, rejection_note};
 pub use loop_guard::{made_by_algorithm, written_by_us};
+pub use presentation::presentation_state;
 pub use report::structured_report;
 pub use report_text::report_text;
+pub use role::Role;

@@ -2,9 +2,9 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 
-use crate::header::{Basis, Evidence, Kind, Reference, request};
+use crate::header::{Basis, Evidence, Reference, request};
 use crate::templates::imaging_measurement_report;
-use crate::{Object, Outcome, ReportInput, ResultError, SrClass};
+use crate::{Object, Outcome, ReportInput, ResultError, Role, SrClass};
 
 /// The Structured Report (PS3.3 A.35.13, A.35.3, A.35.2): the same tree in each class, with a SOP Instance UID
 /// of its own.
@@ -27,18 +27,18 @@ pub fn structured_report(
         .collect();
     let tree = imaging_measurement_report(&basis, &heat_maps)?;
 
-    let series = basis.uid(&basis.references, &[Kind::Report.role(), "series"]);
-    let instance = basis.uid(&basis.references, &[Kind::Report.role(), class.uid()]);
-    let mut data = basis.data_set(class.uid(), Kind::Report, &series, &instance);
+    let series = basis.uid(&basis.references, &[Role::Sr.as_str(), "series"]);
+    let instance = basis.uid(&basis.references, &[Role::Sr.as_str(), class.uid()]);
+    let mut data = basis.data_set(class.uid(), Role::Sr, &series, &instance);
     document(&mut data, &basis);
 
     let mut evidence = Evidence::default();
-    for reference in basis.references.iter().chain(tree.images()).chain(heat_maps.iter().flatten()) {
+    for reference in basis.references.iter().chain(tree.references()).chain(heat_maps.iter().flatten()) {
         evidence.add(reference);
     }
     data.put_items(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, evidence.by_study());
 
-    tree.put(&mut data, basis.text);
+    tree.put(&mut data, basis.envelope.text);
     Ok(basis.object(data, class.uid(), series, instance))
 }
 
@@ -55,8 +55,5 @@ fn document(data: &mut Dataset, basis: &Basis<'_>) {
     data.put_text(tags::PRELIMINARY_FLAG, VR::CS, "PRELIMINARY");
     data.put_items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new());
     data.put_items(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, Vec::new());
-    let requests = request::items(basis.lead);
-    if !requests.is_empty() {
-        data.put_items(tags::REFERENCED_REQUEST_SEQUENCE, requests);
-    }
+    request::put(data, basis.envelope.lead);
 }

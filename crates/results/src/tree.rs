@@ -1,5 +1,5 @@
-//! Content items as data (PS3.3 C.17.3), and their encoding. Every item has a concept name: some viewers
-//! cannot read a tree with an anonymous one.
+//! Content items as data (PS3.3 C.17.3), and their encoding. Every item of a report has a concept name: some
+//! viewers cannot read a tree with an anonymous one. Those of a key object note must not have one.
 
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
@@ -49,6 +49,8 @@ pub(crate) enum Value {
     },
     Uid(Uid),
     Image(Reference),
+    /// An instance that is no image.
+    Composite(Reference),
     /// `[column, row]` vertices in pixels of the image, closed.
     Polyline(Vec<[f32; 2]>),
 }
@@ -57,14 +59,19 @@ pub(crate) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) relationship: Relationship,
-    pub(crate) name: Concept,
+    pub(crate) name: Option<Concept>,
     pub(crate) value: Value,
     pub(crate) children: Vec<Item>,
 }
 
 impl Item {
     pub(crate) fn new(relationship: Relationship, name: Concept, value: Value) -> Self {
-        Self { relationship, name, value, children: Vec::new() }
+        Self { relationship, name: Some(name), value, children: Vec::new() }
+    }
+
+    /// An item whose value says all, as the references of a key object note (PS3.16 TID 2010).
+    pub(crate) fn unnamed(relationship: Relationship, value: Value) -> Self {
+        Self { relationship, name: None, value, children: Vec::new() }
     }
 
     /// A heading in another heading.
@@ -82,12 +89,12 @@ impl Item {
         self
     }
 
-    /// Every image the item and what is in it refer to, in the order of the tree.
-    pub(crate) fn images(&self) -> Vec<&Reference> {
+    /// Every instance the item and what is in it refer to, in the order of the tree.
+    pub(crate) fn references(&self) -> Vec<&Reference> {
         let mut found = Vec::new();
         let mut rest = vec![self];
         while let Some(item) = rest.pop() {
-            if let Value::Image(reference) = &item.value {
+            if let Value::Image(reference) | Value::Composite(reference) = &item.value {
                 found.push(reference);
             }
             rest.extend(item.children.iter().rev());
@@ -98,7 +105,9 @@ impl Item {
     /// Writes the item's own attributes into `data`: the root goes into the data set itself.
     pub(crate) fn put(&self, data: &mut Dataset, text: OwnText) {
         data.put_text(tags::VALUE_TYPE, VR::CS, self.value_type());
-        data.put_items(tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code_item(&self.name, &text)]);
+        if let Some(name) = &self.name {
+            data.put_items(tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code_item(name, &text)]);
+        }
         self.put_value(data, text);
         if !self.children.is_empty() {
             // Depth is the templates', never the input's.
@@ -122,6 +131,7 @@ impl Item {
             Value::Number { .. } => "NUM",
             Value::Uid(_) => "UIDREF",
             Value::Image(_) => "IMAGE",
+            Value::Composite(_) => "COMPOSITE",
             Value::Polyline(_) => "SCOORD",
         }
     }
@@ -143,7 +153,7 @@ impl Item {
                 data.put_items(tags::MEASURED_VALUE_SEQUENCE, vec![measured]);
             }
             Value::Uid(uid) => data.put_text(tags::UID, VR::UI, uid.as_str()),
-            Value::Image(reference) => {
+            Value::Image(reference) | Value::Composite(reference) => {
                 data.put_items(tags::REFERENCED_SOP_SEQUENCE, vec![reference_item(reference)]);
             }
             Value::Polyline(vertices) => {
@@ -206,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn images_come_in_the_order_of_the_tree() {
+    fn references_come_in_the_order_of_the_tree() {
         let image = |uid: &str| {
             let reference = Reference {
                 study: Uid::new("1").unwrap(),
@@ -220,7 +230,7 @@ mod tests {
         let tree = Item::heading(codes::IMAGE_LIBRARY, None)
             .with(Item::heading(codes::IMAGE_LIBRARY_GROUP, None).with(image("1.1")).with(image("1.2")))
             .with(image("1.3"));
-        let uids: Vec<_> = tree.images().iter().map(|r| r.sop_instance.as_str()).collect();
+        let uids: Vec<_> = tree.references().iter().map(|r| r.sop_instance.as_str()).collect();
         assert_eq!(uids, ["1.1", "1.2", "1.3"]);
     }
 }

@@ -4,9 +4,9 @@ use dokuei_dataset::Dataset;
 
 use super::RgbPicture;
 use crate::codes::{self, Concept};
-use crate::header::{Basis, Evidence, Kind, copy_if_valid, copy_sequence, reference_item};
+use crate::header::{Basis, Evidence, anatomy, copy_if_valid, copy_sequence, reference_item};
 use crate::tree::code_item;
-use crate::{Explanation, Object, ResultError};
+use crate::{Explanation, Object, ResultError, Role};
 
 const CLASS: &str = uids::SECONDARY_CAPTURE_IMAGE_STORAGE;
 
@@ -16,11 +16,13 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     let reference = basis.references.get(source).ok_or(ResultError::NoSource)?;
     let header = basis.input.sources.get(source).map(|s| s.header).ok_or(ResultError::NoSource)?;
     let of_source = std::slice::from_ref(reference);
-    let series = basis.uid(of_source, &[Kind::HeatMap.role(), "series"]);
-    let instance = basis.uid(of_source, &[Kind::HeatMap.role(), CLASS]);
+    let series = basis.uid(of_source, &[Role::Sc.as_str(), "series"]);
+    let instance = basis.uid(of_source, &[Role::Sc.as_str(), CLASS]);
 
-    let mut data = basis.data_set(CLASS, Kind::HeatMap, &series, &instance);
-    anatomy(&mut data, header);
+    let mut data = basis.data_set(CLASS, Role::Sc, &series, &instance);
+    anatomy::put_in_series(&mut data, header);
+    anatomy::put_in_image(&mut data, header);
+    copy_sequence(header, &mut data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
     equipment(&mut data, basis);
     general_image(&mut data, header);
     derivation(&mut data, basis);
@@ -30,7 +32,7 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     item.put_text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
     item.put_items(
         tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,
-        vec![code_item(&codes::SOURCE_FOR_PROCESSING, &basis.text)],
+        vec![code_item(&codes::SOURCE_FOR_PROCESSING, &basis.envelope.text)],
     );
     data.put_items(tags::SOURCE_IMAGE_SEQUENCE, vec![item]);
     let mut evidence = Evidence::default();
@@ -41,22 +43,9 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     Ok(basis.object(data, CLASS, series, instance))
 }
 
-/// What says where in the body this is. Body Part Examined decides whether Laterality is needed (PS3.3
-/// C.7.3.1), which may then be empty.
-fn anatomy(data: &mut Dataset, header: &Dataset) {
-    copy_if_valid(header, data, tags::BODY_PART_EXAMINED, VR::CS);
-    copy_if_valid(header, data, tags::LATERALITY, VR::CS);
-    if !data.contains(tags::BODY_PART_EXAMINED) && !data.contains(tags::LATERALITY) {
-        data.put_bytes(tags::LATERALITY, VR::CS, []);
-    }
-    data.put_bytes(tags::PATIENT_ORIENTATION, VR::CS, []);
-    copy_if_valid(header, data, tags::PATIENT_ORIENTATION, VR::CS);
-    copy_sequence(header, data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
-}
-
 /// SC Equipment and SC Image (PS3.3 C.8.6.1, C.8.6.2).
 fn equipment(data: &mut Dataset, basis: &Basis<'_>) {
-    let node = basis.input.node;
+    let node = basis.envelope.node;
     data.put_text(tags::CONVERSION_TYPE, VR::CS, "WSD");
     for (tag, text) in [
         (tags::SECONDARY_CAPTURE_DEVICE_MANUFACTURER, &node.manufacturer),
@@ -67,8 +56,8 @@ fn equipment(data: &mut Dataset, basis: &Basis<'_>) {
             basis.put(data, tag, VR::LO, text);
         }
     }
-    data.put_text(tags::DATE_OF_SECONDARY_CAPTURE, VR::DA, &basis.time.date);
-    data.put_text(tags::TIME_OF_SECONDARY_CAPTURE, VR::TM, &basis.time.time);
+    data.put_text(tags::DATE_OF_SECONDARY_CAPTURE, VR::DA, &basis.envelope.time.date);
+    data.put_text(tags::TIME_OF_SECONDARY_CAPTURE, VR::TM, &basis.envelope.time.time);
 }
 
 /// General Image (PS3.3 C.7.6.1).
@@ -103,7 +92,7 @@ fn derivation(data: &mut Dataset, basis: &Basis<'_>) {
         Explanation::None => (None, "outline, without a map,"),
     };
     if let Some(code) = code {
-        data.put_items(tags::DERIVATION_CODE_SEQUENCE, vec![code_item(&code, &basis.text)]);
+        data.put_items(tags::DERIVATION_CODE_SEQUENCE, vec![code_item(&code, &basis.envelope.text)]);
     }
     let model = basis.input.model;
     let text = format!("{} {}: {words} over the source image as displayed", model.name, model.version);

@@ -13,7 +13,7 @@ pub(super) fn put(data: &mut Dataset, basis: &Basis<'_>) {
     let mut item = Dataset::new();
     item.put_items(
         tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,
-        vec![code_item(&codes::PROCESSING_EQUIPMENT, &basis.text)],
+        vec![code_item(&codes::PROCESSING_EQUIPMENT, &basis.envelope.text)],
     );
     // Type 1, so a model without a vendor names itself.
     let vendor = if model.vendor.is_empty() { &model.name } else { &model.vendor };
@@ -21,7 +21,7 @@ pub(super) fn put(data: &mut Dataset, basis: &Basis<'_>) {
     basis.put(&mut item, tags::MANUFACTURER_MODEL_NAME, VR::LO, &model.name);
     basis.put(&mut item, tags::SOFTWARE_VERSIONS, VR::LO, &model.version);
     item.put_text(tags::DEVICE_UID, VR::UI, model.device_uid.as_str());
-    item.put_text(tags::CONTRIBUTION_DATE_TIME, VR::DT, &basis.time.date_time());
+    item.put_text(tags::CONTRIBUTION_DATE_TIME, VR::DT, &basis.envelope.time.date_time());
     let digest: String = model.weights_sha256.chars().take(16).collect();
     let description = format!("AI inference, not verified; weights SHA-256 {digest}...");
     basis.put(&mut item, tags::CONTRIBUTION_DESCRIPTION, VR::ST, &description);

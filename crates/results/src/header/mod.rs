@@ -1,7 +1,9 @@
 //! The modules that every result object has, one file each (PS3.3 § A.35.2, § A.8.1).
 
+pub(crate) mod anatomy;
 mod contributing;
 mod copy;
+mod envelope;
 mod equipment;
 mod evidence;
 mod patient;
@@ -12,28 +14,26 @@ mod study;
 mod text;
 mod time;
 
-use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
+use dokuei_dataset::{Dataset, VR};
 use dokuei_types::Uid;
 
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::tags;
 
 pub(crate) use copy::{copy, copy_codes, copy_if_valid, copy_or_empty, copy_sequence};
+pub(crate) use envelope::Envelope;
 pub(crate) use evidence::{Evidence, Reference, reference_item};
-pub(crate) use series::Kind;
 pub(crate) use text::OwnText;
 pub(crate) use time::OwnTime;
 
-use crate::{Object, ReportInput, ResultError};
+use crate::{Object, ReportInput, ResultError, Role};
 
 /// The input, checked, with what every module asks for again and again.
 pub(crate) struct Basis<'a> {
     pub(crate) input: &'a ReportInput<'a>,
-    /// The header that patient, study and request are copied from.
-    pub(crate) lead: &'a Dataset,
+    /// What goes around the content.
+    pub(crate) envelope: Envelope<'a>,
     /// One per source, in the same order.
     pub(crate) references: Vec<Reference>,
-    pub(crate) text: OwnText,
-    pub(crate) time: OwnTime,
 }
 
 impl<'a> Basis<'a> {
@@ -46,7 +46,7 @@ impl<'a> Basis<'a> {
             .map(|(index, source)| Reference::of_source(index, source))
             .collect::<Result<Vec<_>, _>>()?;
         same_subject(input, &references)?;
-        Ok(Self { input, lead, references, text: OwnText::of(lead), time: OwnTime::of(input.made_at, lead) })
+        Ok(Self { input, envelope: Envelope::new(lead, input.node, input.made_at), references })
     }
 
     /// A UID for `role` that depends on the sources, the model and nothing else, so that it repeats.
@@ -62,42 +62,55 @@ impl<'a> Basis<'a> {
         dokuei_types::derived_uid(&parts)
     }
 
+    /// The identifier's text and UID for `what` was found in source `index`. Neither depends on the object that
+    /// speaks of it, so that all of them track the same thing.
+    pub(crate) fn tracking(&self, index: usize, what: &str) -> (String, Uid) {
+        let source = self.references.get(index).map(std::slice::from_ref).unwrap_or_default();
+        let uid = self.uid(source, &["tracking", what]);
+        if self.references.len() == 1 {
+            return (what.to_owned(), uid);
+        }
+        (format!("image-{}/{what}", index.saturating_add(1)), uid)
+    }
+
+    /// As [`tracking`](Self::tracking), of the region with this index in `finding`.
+    pub(crate) fn region_tracking(&self, index: usize, finding: &str, region: usize) -> (String, Uid) {
+        self.tracking(index, &format!("{finding}/region-{}", region.saturating_add(1)))
+    }
+
     /// Whether any finding of any source reaches its threshold.
     pub(crate) fn is_positive(&self) -> bool {
         self.input.sources.iter().flat_map(|s| s.findings()).any(dokuei_types::Finding::is_marked)
     }
 
     /// The data set of an object: the modules that do not depend on its kind.
-    pub(crate) fn data_set(&self, class: &str, kind: Kind, series: &Uid, instance: &Uid) -> Dataset {
-        let mut data = Dataset::new();
-        patient::put(&mut data, self.lead);
-        study::put(&mut data, self.lead);
-        series::put(&mut data, self, kind, series);
-        equipment::put(&mut data, self);
+    pub(crate) fn data_set(&self, class: &str, role: Role, series: &Uid, instance: &Uid) -> Dataset {
+        let mut data = self.envelope.data_set(class, role, &self.conditions(role), series, instance);
         contributing::put(&mut data, self);
-        sop_common::put(&mut data, self, class, instance);
+        sop_common::put_qualification(&mut data, self.input.model.qualification);
         data
     }
 
-    /// Closes a data set: character set, encoding, file meta information.
-    pub(crate) fn object(&self, mut data: Dataset, class: &str, series: Uid, instance: Uid) -> Object {
-        self.text.declare(&mut data, self.lead);
-        let mut bytes = file_meta(&MetaFields {
-            sop_class: class,
-            sop_instance: instance.as_str(),
-            transfer_syntax: uids::EXPLICIT_VR_LITTLE_ENDIAN,
-            source_ae: Some(self.input.node.ae_title.as_str()).filter(|title| !title.is_empty()),
-            sending_ae: None,
-            receiving_ae: None,
-        });
-        bytes.extend_from_slice(&write_dataset(&data, Encoding::ExplicitLittle));
-        let sop_class = Uid::new(class).expect("the SOP classes of this crate are UIDs of the dictionary");
-        Object { sop_class, sop_instance: instance, series_instance: series, bytes }
+    /// Names the conditions an object is about, or the model where there are none.
+    fn conditions(&self, role: Role) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        let findings = self.input.sources.iter().flat_map(|source| source.findings());
+        for finding in findings.filter(|finding| matches!(role, Role::Sr | Role::Pdf) || finding.is_marked()) {
+            if !names.contains(&finding.name.as_str()) {
+                names.push(&finding.name);
+            }
+        }
+        if names.is_empty() { self.input.model.name.clone() } else { names.join(", ") }
+    }
+
+    /// Closes a data set.
+    pub(crate) fn object(&self, data: Dataset, class: &str, series: Uid, instance: Uid) -> Object {
+        self.envelope.object(data, class, series, instance)
     }
 
     /// Sets an element to text of our own in the object's character set.
     pub(crate) fn put(&self, data: &mut Dataset, tag: dokuei_dataset::Tag, vr: VR, text: &str) {
-        data.put_text(tag, vr, &self.text.fit(text, vr));
+        self.envelope.put(data, tag, vr, text);
     }
 }
 

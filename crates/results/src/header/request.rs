@@ -5,9 +5,17 @@ use dokuei_dataset::Dataset;
 use super::copy::{codes, public};
 use super::{copy, copy_or_empty, copy_sequence};
 
-/// The items of Referenced Request Sequence (PS3.3 C.17.2): one for each request the source names, or one
-/// for its accession number; none where there is neither.
-pub(crate) fn items(source: &Dataset) -> Vec<Dataset> {
+/// Referenced Request Sequence (PS3.3 C.17.2): an item for each request the source names, or one for its
+/// accession number; absent where there is neither. An object made here has the sequence itself, which is kept.
+pub(crate) fn put(data: &mut Dataset, source: &Dataset) {
+    copy_sequence(source, data, tags::REFERENCED_REQUEST_SEQUENCE);
+    let requests = items(source);
+    if !requests.is_empty() && !data.contains(tags::REFERENCED_REQUEST_SEQUENCE) {
+        data.put_items(tags::REFERENCED_REQUEST_SEQUENCE, requests);
+    }
+}
+
+fn items(source: &Dataset) -> Vec<Dataset> {
     let requests = source.items(tags::REQUEST_ATTRIBUTES_SEQUENCE);
     if requests.is_empty() {
         if source.text(tags::ACCESSION_NUMBER).is_none() {

@@ -3,73 +3,62 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 use dokuei_types::Uid;
 
-use super::Basis;
+use super::Envelope;
+use crate::Role;
 
-/// The kinds of result object, each in a series of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Report,
-    HeatMap,
-}
-
-impl Kind {
-    /// Series Number (0020,0011): high, so that results sort behind the images.
-    fn number(self) -> &'static str {
-        match self {
-            Self::Report => "9001",
-            Self::HeatMap => "9002",
-        }
-    }
-
-    /// Modality (0008,0060). OT for the picture, so that hanging protocols for radiographs leave it alone.
-    fn modality(self) -> &'static str {
-        match self {
-            Self::Report => "SR",
-            Self::HeatMap => "OT",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Report => "AI result",
-            Self::HeatMap => "AI heat map",
-        }
-    }
-
-    /// What makes its UIDs differ from those of the other kinds.
-    pub(crate) fn role(self) -> &'static str {
-        match self {
-            Self::Report => "sr",
-            Self::HeatMap => "sc",
-        }
+/// Series Number (0020,0011): high, so that results sort behind the images.
+fn number(role: Role) -> &'static str {
+    match role {
+        Role::Sr => "9001",
+        Role::Sc => "9002",
+        Role::Pr => "9003",
+        Role::Ko => "9004",
+        Role::Seg => "9005",
+        Role::Pdf => "9006",
+        Role::Rejection => "9007",
     }
 }
 
-/// General Series and SR Document Series (PS3.3 C.7.3.1, C.17.1).
-pub(super) fn put(data: &mut Dataset, basis: &Basis<'_>, kind: Kind, series: &Uid) {
-    data.put_text(tags::MODALITY, VR::CS, kind.modality());
+/// Modality (0008,0060). OT for the picture, so that hanging protocols for radiographs leave it alone.
+fn modality(role: Role) -> &'static str {
+    match role {
+        Role::Sr => "SR",
+        Role::Sc => "OT",
+        Role::Pr => "PR",
+        Role::Ko | Role::Rejection => "KO",
+        Role::Pdf => "DOC",
+        Role::Seg => "SEG",
+    }
+}
+
+fn title(role: Role) -> &'static str {
+    match role {
+        Role::Sr => "AI result",
+        Role::Sc => "AI heat map",
+        Role::Pr => "AI regions",
+        Role::Ko => "AI key images",
+        Role::Pdf => "AI result page",
+        Role::Seg => "AI segmentation",
+        Role::Rejection => "AI result withdrawn",
+    }
+}
+
+/// General Series and the series modules of the IODs made here (PS3.3 C.7.3.1, C.11.9, C.17.1, C.17.6.1, C.24.1);
+/// `of` names the conditions.
+pub(super) fn put(data: &mut Dataset, envelope: &Envelope<'_>, role: Role, of: &str, series: &Uid) {
+    data.put_text(tags::MODALITY, VR::CS, modality(role));
     data.put_text(tags::SERIES_INSTANCE_UID, VR::UI, series.as_str());
-    data.put_text(tags::SERIES_NUMBER, VR::IS, kind.number());
+    data.put_text(tags::SERIES_NUMBER, VR::IS, number(role));
     data.put_text(tags::INSTANCE_NUMBER, VR::IS, "1");
-    data.put_text(tags::SERIES_DATE, VR::DA, &basis.time.date);
-    data.put_text(tags::SERIES_TIME, VR::TM, &basis.time.time);
-    basis.put(data, tags::SERIES_DESCRIPTION, VR::LO, &description(basis, kind));
+    data.put_text(tags::SERIES_DATE, VR::DA, &envelope.time.date);
+    data.put_text(tags::SERIES_TIME, VR::TM, &envelope.time.time);
+    envelope.put(data, tags::SERIES_DESCRIPTION, VR::LO, &description(role, of));
 }
 
-/// Names the conditions as far as 64 characters allow, and always ends on "(unverified)".
-fn description(basis: &Basis<'_>, kind: Kind) -> String {
+/// Says what it is of as far as 64 characters allow, and always ends on "(unverified)".
+fn description(role: Role, of: &str) -> String {
     const UNVERIFIED: &str = " (unverified)";
-    let mut names: Vec<&str> = Vec::new();
-    let findings = basis.input.sources.iter().flat_map(|source| source.findings());
-    for finding in findings.filter(|finding| kind == Kind::Report || finding.is_marked()) {
-        if !names.contains(&finding.name.as_str()) {
-            names.push(&finding.name);
-        }
-    }
-    if names.is_empty() {
-        names.push(&basis.input.model.name);
-    }
-    let mut text = format!("{}: {}", kind.title(), names.join(", "));
+    let mut text = format!("{}: {of}", title(role));
     let room = 64 - UNVERIFIED.len();
     if text.chars().count() > room {
         text = text.chars().take(room - 3).collect::<String>() + "...";

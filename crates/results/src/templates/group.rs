@@ -33,14 +33,3 @@ pub(super) fn band(finding: &Finding) -> Item {
     let category = Value::Code(codes::assessment(finding.band));
     Item::new(Relationship::Contains, codes::ASSESSMENT_CATEGORY, category)
 }
-
-/// The identifier's text and UID for something found in source `index`. Neither depends on the SOP class of
-/// the report, so that every form of it tracks the same thing.
-pub(super) fn tracking(basis: &Basis<'_>, index: usize, what: &str) -> (String, Uid) {
-    let source = basis.references.get(index).map(std::slice::from_ref).unwrap_or_default();
-    let uid = basis.uid(source, &["tracking", what]);
-    if basis.references.len() == 1 {
-        return (what.to_owned(), uid);
-    }
-    (format!("image-{}/{what}", index.saturating_add(1)), uid)
-}

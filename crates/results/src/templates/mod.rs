@@ -7,8 +7,10 @@ mod tid1410;
 mod tid1500;
 mod tid1501;
 mod tid1600;
+mod tid2010;
 mod tid300;
 mod tid4019;
 
 pub(crate) use tid300::percent;
 pub(crate) use tid1500::imaging_measurement_report;
+pub(crate) use tid2010::key_object_selection;

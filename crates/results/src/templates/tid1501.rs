@@ -3,7 +3,7 @@
 
 use dokuei_types::Finding;
 
-use super::group::{asserted, band, measurement_group, site_and_algorithm, tracking};
+use super::group::{asserted, band, measurement_group, site_and_algorithm};
 use super::tid300::{self, certainty};
 use super::tid4019::algorithm;
 use crate::codes;
@@ -12,7 +12,7 @@ use crate::tree::{Item, Relationship, Value};
 
 /// A finding below the marking threshold, which is not asserted, or above it without a region.
 pub(super) fn finding(basis: &Basis<'_>, index: usize, image: &Reference, finding: &Finding) -> Item {
-    let (identifier, uid) = tracking(basis, index, &finding.name);
+    let (identifier, uid) = basis.tracking(index, &finding.name);
     measurement_group("1501", identifier, uid)
         .with_all(finding.is_marked().then(|| asserted(finding)))
         .with_all(site_and_algorithm(basis, finding))
@@ -23,7 +23,7 @@ pub(super) fn finding(basis: &Basis<'_>, index: usize, image: &Reference, findin
 
 /// That the algorithm has no result for an image, and why.
 pub(super) fn not_analysed(basis: &Basis<'_>, index: usize, image: &Reference, why: String) -> Item {
-    let (identifier, uid) = tracking(basis, index, &format!("{}/not-analysed", basis.input.model.name));
+    let (identifier, uid) = basis.tracking(index, &format!("{}/not-analysed", basis.input.model.name));
     measurement_group("1501", identifier, uid)
         .with_all(algorithm(basis, None))
         .with(Item::new(Relationship::Contains, codes::PROCESSING_SUMMARY, Value::Code(codes::NONE_SUCCEEDED)))

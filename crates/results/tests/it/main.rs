@@ -4,7 +4,9 @@
 mod capture;
 mod fixtures;
 mod identity;
+mod key_objects;
 mod loop_guard;
 mod objects;
+mod presentation;
 mod real;
 mod report;

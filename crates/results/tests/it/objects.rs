@@ -7,7 +7,7 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
 use dokuei_results::{
     CaptureStyle, ColourScale, Object, ReportInput, RgbPicture, SourceImage, SourcePicture, SrClass, capture_picture,
-    secondary_capture, structured_report,
+    key_object_note, presentation_state, secondary_capture, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
@@ -84,6 +84,12 @@ fn results(folder: &Path, name: &str, input: &ReportInput<'_>, picture: &SourceP
     for class in SrClass::PREFERENCE {
         let report = structured_report(input, class, &captures).unwrap();
         write(folder, &format!("{name}-sr-{class:?}"), &report);
+    }
+    let others = [("pr", presentation_state(input).unwrap()), ("ko", key_object_note(input).unwrap())];
+    for (role, object) in others {
+        if let Some(object) = object {
+            write(folder, &format!("{name}-{role}"), &object);
+        }
     }
 }
 

@@ -1,0 +1,102 @@
+//! The Grayscale Softcopy Presentation State: outlines and text that a viewer draws over the original pixels
+//! and can take away again.
+
+mod annotation;
+mod display;
+
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dokuei_dataset::Dataset;
+use dokuei_types::Finding;
+
+use crate::header::{Basis, Reference, anatomy, reference_item};
+use crate::{Object, ReportInput, ResultError, Role};
+
+const CLASS: &str = uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE;
+
+/// One frame with something marked in it.
+struct Marked<'a> {
+    /// Position among the input's sources.
+    index: usize,
+    header: &'a Dataset,
+    reference: &'a Reference,
+}
+
+/// The presentation state (PS3.3 A.33.1) of all frames with a marked finding; `None` when there is none, or
+/// where they are in colour, which the class does not present.
+///
+/// # Errors
+/// [`ResultError`] when the sources lack identifiers or are not of one study, or a region is none.
+pub fn presentation_state(input: &ReportInput<'_>) -> Result<Option<Object>, ResultError> {
+    let basis = Basis::new(input)?;
+    let sources = input.sources.iter().zip(&basis.references).enumerate();
+    let marked: Vec<Marked<'_>> = sources
+        .filter(|(_, (source, _))| source.findings().iter().any(Finding::is_marked) && is_grayscale(source.header))
+        .map(|(index, (source, reference))| Marked { index, header: source.header, reference })
+        .collect();
+    let Some(first) = marked.first() else { return Ok(None) };
+
+    let series = basis.uid(&basis.references, &[Role::Pr.as_str(), "series"]);
+    let instance = basis.uid(&basis.references, &[Role::Pr.as_str(), CLASS]);
+    let mut data = basis.data_set(CLASS, Role::Pr, &series, &instance);
+    anatomy::put_in_series(&mut data, first.header);
+    identification(&mut data, &basis);
+    data.put_items(tags::REFERENCED_SERIES_SEQUENCE, referenced_series(&marked));
+    display::put(&mut data, &marked);
+    annotation::put(&mut data, &basis, &marked)?;
+    Ok(Some(basis.object(data, CLASS, series, instance)))
+}
+
+fn is_grayscale(header: &Dataset) -> bool {
+    header.text(tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|text| text.starts_with("MONOCHROME"))
+}
+
+/// Presentation State Identification (PS3.3 C.11.10). Its creator is no person, so the name stays empty.
+fn identification(data: &mut Dataset, basis: &Basis<'_>) {
+    data.put_text(tags::PRESENTATION_CREATION_DATE, VR::DA, &basis.envelope.time.date);
+    data.put_text(tags::PRESENTATION_CREATION_TIME, VR::TM, &basis.envelope.time.time);
+    data.put_text(tags::CONTENT_LABEL, VR::CS, "AI_REGIONS");
+    let model = basis.input.model;
+    let description = format!("{} {}: regions, not verified", model.name, model.version);
+    basis.put(data, tags::CONTENT_DESCRIPTION, VR::LO, &description);
+    data.put_bytes(tags::CONTENT_CREATOR_NAME, VR::PN, []);
+}
+
+/// Presentation State Relationship (PS3.3 C.11.11): each series with its images, each image once with the
+/// frames that are meant.
+fn referenced_series(marked: &[Marked<'_>]) -> Vec<Dataset> {
+    let mut series: Vec<(&Reference, Vec<&Marked<'_>>)> = Vec::new();
+    for frame in marked {
+        match series.iter_mut().find(|(known, _)| known.series == frame.reference.series) {
+            Some((_, frames)) => frames.push(frame),
+            None => series.push((frame.reference, vec![frame])),
+        }
+    }
+    let item = |(reference, frames): (&Reference, Vec<&Marked<'_>>)| {
+        let mut item = Dataset::new();
+        item.put_text(tags::SERIES_INSTANCE_UID, VR::UI, reference.series.as_str());
+        item.put_items(tags::REFERENCED_IMAGE_SEQUENCE, referenced_images(&frames));
+        item
+    };
+    series.into_iter().map(item).collect()
+}
+
+/// Image SOP Instance References (PS3.3 Table 10-3).
+fn referenced_images(frames: &[&Marked<'_>]) -> Vec<Dataset> {
+    let mut images: Vec<(&Reference, Vec<String>)> = Vec::new();
+    for frame in frames {
+        let number = frame.reference.frame.map(|number| number.to_string());
+        match images.iter_mut().find(|(known, _)| known.sop_instance == frame.reference.sop_instance) {
+            Some((_, numbers)) => numbers.extend(number),
+            None => images.push((frame.reference, number.into_iter().collect())),
+        }
+    }
+    let item = |(reference, numbers): (&Reference, Vec<String>)| {
+        let mut item = reference_item(reference);
+        if !numbers.is_empty() {
+            item.put_text(tags::REFERENCED_FRAME_NUMBER, VR::IS, &numbers.join("\\"));
+        }
+        item
+    };
+    images.into_iter().map(item).collect()
+}

@@ -1,0 +1,43 @@
+/// What a result object is for; a destination names the roles it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Structured Report: the result itself.
+    Sr,
+    /// Secondary Capture: a picture with the map.
+    Sc,
+    /// Grayscale Softcopy Presentation State: outlines and text over the source.
+    Pr,
+    /// Key Object Selection: the source is of interest.
+    Ko,
+    /// Encapsulated PDF: one page.
+    Pdf,
+    /// Segmentation: the marked regions as masks.
+    Seg,
+    /// Key Object Selection that withdraws a result.
+    Rejection,
+}
+
+impl Role {
+    /// Those a destination can ask for, in the order of value.
+    pub const ALL: [Self; 6] = [Self::Sr, Self::Sc, Self::Pr, Self::Ko, Self::Pdf, Self::Seg];
+
+    /// The word for it in configurations, the store and file names.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sr => "sr",
+            Self::Sc => "sc",
+            Self::Pr => "pr",
+            Self::Ko => "ko",
+            Self::Pdf => "pdf",
+            Self::Seg => "seg",
+            Self::Rejection => "rejection",
+        }
+    }
+
+    /// The role of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Rejection].into_iter().chain(Self::ALL).find(|role| role.as_str() == word)
+    }
+}

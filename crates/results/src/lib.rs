@@ -12,6 +12,7 @@
 //! | `header/` | the modules that every object has: patient, study, series, equipment, references |
 //! | `templates/` | the content tree of the report, one file a template, over `tree` and `codes` |
 //! | `capture/` | the picture: colours, blending, outlines, caption |
+//! | `page/` | the page: an encapsulated PDF |
 //! | `presentation/` | the presentation state: outlines and text over the source |
 
 mod capture;
@@ -22,6 +23,7 @@ mod input;
 mod key_objects;
 mod loop_guard;
 mod outline;
+mod page;
 mod presentation;
 mod report;
 mod report_text;
@@ -36,6 +38,7 @@ pub use error::ResultError;
 pub use input::{Explanation, Object, Outcome, ReportInput, SourceImage, SrClass};
 pub use key_objects::{RejectReason, Withdrawal, WithdrawnObject, key_object_note, rejection_note};
 pub use loop_guard::{made_by_algorithm, written_by_us};
+pub use page::{PagePicture, result_page};
 pub use presentation::presentation_state;
 pub use report::structured_report;
 pub use report_text::report_text;

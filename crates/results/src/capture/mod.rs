@@ -47,6 +47,15 @@ pub enum SourcePicture<'a> {
     },
 }
 
+impl SourcePicture<'_> {
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        match *self {
+            Self::Gray { rows, columns, .. } | Self::Rgb { rows, columns, .. } => (columns, rows),
+        }
+    }
+}
+
 /// How the picture looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CaptureStyle {

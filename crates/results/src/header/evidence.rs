@@ -29,6 +29,11 @@ impl Reference {
         })
     }
 
+    /// The instance, whatever frame of it is meant.
+    pub(crate) fn whole(&self) -> Self {
+        Self { frame: None, ..self.clone() }
+    }
+
     /// A result object of this study.
     pub(crate) fn of_object(object: &Object, study: &Uid) -> Self {
         Self {
@@ -64,10 +69,13 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn add(&mut self, reference: &Reference) {
-        if !self.references.iter().any(|known| known.sop_instance == reference.sop_instance) {
+    /// Whether the instance is new.
+    pub(crate) fn add(&mut self, reference: &Reference) -> bool {
+        let is_new = !self.references.iter().any(|known| known.sop_instance == reference.sop_instance);
+        if is_new {
             self.references.push(reference.clone());
         }
+        is_new
     }
 
     /// The items of Current Requested Procedure Evidence Sequence: study, series, instance (PS3.3 Table C.17-3).

@@ -13,4 +13,5 @@ mod tid4019;
 
 pub(crate) use tid300::percent;
 pub(crate) use tid1500::imaging_measurement_report;
+pub(crate) use tid1600::spacing_mm;
 pub(crate) use tid2010::key_object_selection;

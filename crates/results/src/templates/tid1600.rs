@@ -49,7 +49,7 @@ fn descriptors(header: &Dataset) -> Vec<Item> {
 
 /// Row spacing and column spacing in mm: Pixel Spacing, which may be corrected to the patient, before Imager
 /// Pixel Spacing at the detector (PS3.3 10.7.1.3).
-fn spacing_mm(header: &Dataset) -> Option<[f64; 2]> {
+pub(crate) fn spacing_mm(header: &Dataset) -> Option<[f64; 2]> {
     [tags::PIXEL_SPACING, tags::IMAGER_PIXEL_SPACING]
         .into_iter()
         .filter_map(|tag| <[f64; 2]>::try_from(header.floats(tag)).ok())

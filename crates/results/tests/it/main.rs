@@ -7,6 +7,8 @@ mod identity;
 mod key_objects;
 mod loop_guard;
 mod objects;
+mod page;
+mod pdf;
 mod presentation;
 mod real;
 mod report;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
 use dokuei_results::{
-    CaptureStyle, ColourScale, Object, ReportInput, RgbPicture, SourceImage, SourcePicture, SrClass, capture_picture,
-    key_object_note, presentation_state, secondary_capture, structured_report,
+    CaptureStyle, ColourScale, Object, PagePicture, ReportInput, RgbPicture, SourceImage, SourcePicture, SrClass,
+    capture_picture, key_object_note, presentation_state, result_page, secondary_capture, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
@@ -85,7 +85,12 @@ fn results(folder: &Path, name: &str, input: &ReportInput<'_>, picture: &SourceP
         let report = structured_report(input, class, &captures).unwrap();
         write(folder, &format!("{name}-sr-{class:?}"), &report);
     }
-    let others = [("pr", presentation_state(input).unwrap()), ("ko", key_object_note(input).unwrap())];
+    let shown = Some(PagePicture { source: 0, picture: *picture });
+    let others = [
+        ("pr", presentation_state(input).unwrap()),
+        ("ko", key_object_note(input).unwrap()),
+        ("pdf", Some(result_page(input, shown, "Research on chest radiographs of adults.").unwrap())),
+    ];
     for (role, object) in others {
         if let Some(object) = object {
             write(folder, &format!("{name}-{role}"), &object);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dicom_dictionary_std::tags;
 use dokuei_dataset::{Limits, read_file};
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, FrameFindings, Verdict};
-use dokuei_results::CaptureStyle;
+use dokuei_results::{CaptureStyle, Role};
 use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -81,6 +82,7 @@ fn one(
         node,
         style,
         made_at: &Zoned::now(),
+        roles: &Role::ALL,
         limits: &limits,
     };
     let (fields, words) = match analyst.analyze(&input) {
@@ -148,12 +150,12 @@ fn stem(path: &Path, model: &str) -> String {
     format!("{}.{model}", path.file_stem().unwrap_or_default().to_string_lossy())
 }
 
-/// Writes the preferred report as DICOM and as text, and the heat map as DICOM and as PNG.
+/// Writes each object as DICOM, of alternatives the preferred one, and beside it what people open.
 pub(crate) fn write(out: &Path, stem: &str, analysis: &Analysis) -> Result<Vec<PathBuf>, Failure> {
     let mut written = Vec::new();
-    for role in ["sr", "sc"] {
+    for role in Role::ALL {
         let Some(object) = analysis.objects.iter().find(|object| object.role == role) else { continue };
-        written.extend(write_object(out, stem, role, &object.object.bytes)?);
+        written.extend(write_object(out, stem, role.as_str(), &object.object.bytes)?);
     }
     Ok(written)
 }
@@ -167,9 +169,13 @@ pub(crate) fn write_object(out: &Path, stem: &str, role: &str, bytes: &[u8]) -> 
     };
     let mut written = vec![save(format!("{stem}.{role}.dcm"), bytes)?];
     let (_, header) = read_file(&bytes, &Limits::default()).map_err(|error| Failure::because(stem, &error))?;
-    if role == "sr" {
+    if header.dataset.contains(tags::CONTENT_SEQUENCE) {
         let text = dokuei_results::report_text(&header.dataset);
-        written.push(save(format!("{stem}.sr.txt"), text.as_bytes())?);
+        written.push(save(format!("{stem}.{role}.txt"), text.as_bytes())?);
+    } else if let Some(pdf) = header.dataset.bytes(tags::ENCAPSULATED_DOCUMENT) {
+        let length = header.dataset.int(tags::ENCAPSULATED_DOCUMENT_LENGTH).and_then(|n| usize::try_from(n).ok());
+        let pdf = length.and_then(|length| pdf.get(..length)).unwrap_or(pdf);
+        written.push(save(format!("{stem}.{role}"), pdf)?);
     } else if let Some(png) = picture::png(&header, &bytes) {
         written.push(save(format!("{stem}.{role}.png"), &png)?);
     }

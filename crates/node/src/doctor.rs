@@ -14,6 +14,9 @@ use crate::send::words;
 pub(crate) enum Purpose {
     Reports,
     Captures,
+    PresentationStates,
+    KeyObjects,
+    Documents,
     Originals,
 }
 
@@ -24,6 +27,10 @@ const REPORTS: [(&str, &str); 3] = [
     (uids::ENHANCED_SR_STORAGE, "Enhanced SR"),
 ];
 const CAPTURES: [(&str, &str); 1] = [(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "Secondary Capture")];
+const PRESENTATION_STATES: [(&str, &str); 1] =
+    [(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Grayscale Softcopy Presentation State")];
+const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, "Key Object Selection")];
+const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
 /// What modalities send most; originals may be anything else too.
 const ORIGINALS: [(&str, &str); 12] = [
     (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
@@ -57,20 +64,24 @@ const SYNTAXES: [(&str, &str); 9] = [
 ];
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 3] = [Self::Reports, Self::Captures, Self::Originals];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Reports, Self::Captures, Self::PresentationStates, Self::KeyObjects, Self::Documents, Self::Originals];
 
     fn sop_classes(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Reports => &REPORTS,
             Self::Captures => &CAPTURES,
+            Self::PresentationStates => &PRESENTATION_STATES,
+            Self::KeyObjects => &KEY_OBJECTS,
+            Self::Documents => &DOCUMENTS,
             Self::Originals => &ORIGINALS,
         }
     }
 
     fn transfer_syntaxes(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Reports | Self::Captures => &OWN_SYNTAXES,
             Self::Originals => &SYNTAXES,
+            _ => &OWN_SYNTAXES,
         }
     }
 }
@@ -80,6 +91,9 @@ impl std::fmt::Display for Purpose {
         f.write_str(match self {
             Self::Reports => "reports",
             Self::Captures => "heat maps",
+            Self::PresentationStates => "presentation states",
+            Self::KeyObjects => "key object notes",
+            Self::Documents => "PDF pages",
             Self::Originals => "originals",
         })
     }

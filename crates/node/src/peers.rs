@@ -32,7 +32,8 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let results = site.routes.iter().any(|route| named(&route.send_results));
     let originals = site.routes.iter().any(|route| named(&route.send_images));
     let wants = |object| results && destination.objects.contains(&object);
-    let asked = [wants(ResultObject::Sr), wants(ResultObject::Sc), originals];
+    let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
+    let asked = objects.into_iter().map(wants).chain([originals]);
     Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
 }
 
@@ -109,6 +110,20 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         Purpose::Captures => (
             Verdict::Failed,
             "does not take Secondary Capture: enable Secondary Capture Image Storage there, or set objects = [\"sr\"]",
+        ),
+        Purpose::PresentationStates => (
+            Verdict::Failed,
+            "does not take presentation states: enable Grayscale Softcopy Presentation State Storage there, or leave \
+             \"pr\" out of objects",
+        ),
+        Purpose::KeyObjects => (
+            Verdict::Failed,
+            "does not take key object notes: enable Key Object Selection Document Storage there, or leave \"ko\" out of \
+             objects",
+        ),
+        Purpose::Documents => (
+            Verdict::Failed,
+            "does not take PDF: enable Encapsulated PDF Storage there, or leave \"pdf\" out of objects",
         ),
         Purpose::Originals => (
             Verdict::Warning,

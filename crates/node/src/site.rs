@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, RequestorConfig, Timeouts};
 use dokuei_inference::Model;
 use dokuei_pipeline::{DestinationSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup};
+use dokuei_results::Role;
 use dokuei_store::StoreConfig;
 use dokuei_types::{NodeIdentity, derived_uid};
 
@@ -90,7 +91,7 @@ impl Site {
     pub(crate) fn setup(&self) -> Result<Setup, Vec<RuleError>> {
         let destinations = self.destinations().map(|(destination, config)| DestinationSetup {
             name: destination.name.clone(),
-            roles: destination.objects.iter().map(|object| role(*object).to_owned()).collect(),
+            roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
             ae_title: Some(destination.ae_title.clone()),
             destination: Arc::new(DicomDestination::new(config)),
         });
@@ -197,10 +198,13 @@ pub(crate) fn identity(node: &Node) -> NodeIdentity {
     }
 }
 
-fn role(object: ResultObject) -> &'static str {
+fn role(object: ResultObject) -> Role {
     match object {
-        ResultObject::Sr => "sr",
-        ResultObject::Sc => "sc",
+        ResultObject::Sr => Role::Sr,
+        ResultObject::Sc => Role::Sc,
+        ResultObject::Pr => Role::Pr,
+        ResultObject::Ko => Role::Ko,
+        ResultObject::Pdf => Role::Pdf,
     }
 }
 

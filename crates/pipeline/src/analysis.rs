@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 
 use dokuei_dataset::{Header, ReadAt};
 use dokuei_inference::{EngineFault, InferError, Inference};
-use dokuei_pixels::{Geometry, Image, Picture, PixelError, prepare};
-use dokuei_results::{
-    CaptureStyle, Object, ReportInput, ResultError, SourceImage, SourcePicture, SrClass, secondary_capture,
-    structured_report,
-};
+use dokuei_pixels::{Geometry, Image, PixelError, prepare};
+use dokuei_results::{CaptureStyle, Object, ResultError, Role};
 use dokuei_types::{DeclineReason, Finding, NodeIdentity};
 use jiff::Zoned;
 use ndarray::Array2;
 
 use crate::model::{ModelSession, ReadyModel};
+use crate::report::{self, Pictured};
 use crate::variables::Attributes;
 
 /// What one analysis may use.
@@ -50,6 +48,8 @@ pub struct AnalysisInput<'a> {
     pub style: &'a CaptureStyle,
     /// When the analysis began; written into the result objects.
     pub made_at: &'a Zoned,
+    /// Which result objects are made.
+    pub roles: &'a [Role],
     /// What it may use.
     pub limits: &'a AnalysisLimits,
 }
@@ -91,8 +91,8 @@ pub struct FrameFindings {
 /// A result object and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnalysisObject {
-    /// `sr` or `sc`.
-    pub role: &'static str,
+    /// What it is for.
+    pub role: Role,
     /// The object.
     pub object: Object,
 }
@@ -260,17 +260,21 @@ impl Analyst {
             let frame = if image.frames() > 1 { number } else { None };
             frames.push(look.explain(frame, shown == Some(index)));
         }
-        let picture = match shown.and_then(|index| u32::try_from(index).ok()) {
-            Some(index) => match decoding(|| image.picture(index))? {
-                Ok(picture) => Some(picture),
-                Err(reason) => return Ok(Verdict::Declined(reason)),
+        let on_page = if input.roles.contains(&Role::Pdf) { first_seen(&frames) } else { None };
+        let pictured = match shown.or(on_page) {
+            Some(index) => match decoding(|| image.picture(u32::try_from(index).unwrap_or(u32::MAX)))? {
+                Ok(picture) => Some(Pictured { index, picture }),
+                Err(reason) if shown.is_some() => return Ok(Verdict::Declined(reason)),
+                // A page can do without.
+                Err(_) => None,
             },
             None => None,
         };
         timings.explain = begun.elapsed();
 
         let begun = Instant::now();
-        let objects = unwinding("the report", || self.objects(input, &frames, shown.zip(picture.as_ref())))?;
+        let stage = self.model.stage();
+        let objects = unwinding("the report", || report::objects(stage, input, &frames, pictured.as_ref()))?;
         timings.report = begun.elapsed();
         match objects {
             Ok(objects) => Ok(Verdict::Reported(Box::new(Analysis { frames, objects, timings }))),
@@ -279,49 +283,6 @@ impl Analyst {
             }
             Err(error) => Err(AnalyzeError::Report(error)),
         }
-    }
-
-    /// The secondary capture of the frame that is shown, and the report in each SOP class a destination
-    /// may want.
-    fn objects(
-        &self,
-        input: &AnalysisInput<'_>,
-        frames: &[FrameFindings],
-        shown: Option<(usize, &Picture)>,
-    ) -> Result<Vec<AnalysisObject>, ResultError> {
-        let stage = self.model.stage();
-        let header = &input.header.dataset;
-        let sources: Vec<SourceImage<'_>> = frames
-            .iter()
-            .map(|frame| match &frame.declined {
-                Some(reason) => SourceImage::declined(header, frame.frame, reason),
-                None => SourceImage::analysed(header, frame.frame, &frame.findings),
-            })
-            .collect();
-        let parameters = stage.parameters();
-        let report = ReportInput {
-            sources: &sources,
-            model: stage.identity(),
-            node: input.node,
-            made_at: input.made_at,
-            explanation: stage.explanation(),
-            parameters: &parameters,
-        };
-        let mut captures: Vec<Option<Object>> = vec![None; sources.len()];
-        if let Some((index, picture)) = shown {
-            let maps = frames.get(index).map(|frame| frame.maps.as_slice()).unwrap_or_default();
-            let maps: Vec<Option<&[f32]>> = maps.iter().map(|map| map.as_ref()?.as_slice()).collect();
-            let capture = secondary_capture(&report, index, &borrowed(picture), &maps, input.style)?;
-            if let Some(place) = captures.get_mut(index) {
-                *place = capture;
-            }
-        }
-        let mut objects = Vec::new();
-        for class in SrClass::PREFERENCE {
-            objects.push(AnalysisObject { role: "sr", object: structured_report(&report, class, &captures)? });
-        }
-        objects.extend(captures.into_iter().flatten().map(|object| AnalysisObject { role: "sc", object }));
-        Ok(objects)
     }
 }
 
@@ -361,17 +322,15 @@ impl Look {
     }
 }
 
+/// The first frame that the model looked at.
+fn first_seen(frames: &[FrameFindings]) -> Option<usize> {
+    frames.iter().position(|frame| frame.declined.is_none())
+}
+
 /// The frame with the most certain marked finding; the first of equals.
 fn most_marked(looks: &[Look]) -> Option<usize> {
     let marked = looks.iter().enumerate().filter_map(|(index, look)| Some((index, look.marked()?)));
     marked.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(index, _)| index)
-}
-
-fn borrowed(picture: &Picture) -> SourcePicture<'_> {
-    match picture {
-        Picture::Gray { rows, columns, data } => SourcePicture::Gray { rows: *rows, columns: *columns, data },
-        Picture::Rgb { rows, columns, data } => SourcePicture::Rgb { rows: *rows, columns: *columns, data },
-    }
 }
 
 /// Runs something over a peer's pixels: what they are to blame for, a panic included, is a reason to

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Beginning, Dataset, FileSection, Header, ReadAt, read_header};
-use dokuei_results::{made_by_algorithm, written_by_us};
+use dokuei_results::{Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredTask,
     Subject, TaskEnd, TaskId, UnitLevel,
@@ -137,6 +137,17 @@ impl Stages<'_> {
         route.config.send_results.iter().map(to).collect()
     }
 
+    /// The objects to be made: report and picture always, the others where some destination wants them, since a
+    /// result is made once and another route may send it later.
+    fn roles(&self, planned: &[SendTo]) -> Vec<Role> {
+        let configured = self.setup.destinations.iter().flat_map(|destination| &destination.roles);
+        let wanted: Vec<&String> = planned.iter().flat_map(|to| &to.roles).chain(configured).collect();
+        let is_wanted = |role: &Role| {
+            matches!(role, Role::Sr | Role::Sc) || wanted.iter().any(|wanted| wanted.as_str() == role.as_str())
+        };
+        Role::ALL.into_iter().filter(is_wanted).collect()
+    }
+
     /// Accept, prepare, infer, explain, report, outbox: one model and one instance.
     ///
     /// What was reported before is not made again but sent as it was kept.
@@ -178,6 +189,7 @@ impl Stages<'_> {
             node: &self.setup.node,
             style: &self.setup.style,
             made_at: &began,
+            roles: &self.roles(&planned.send),
             limits: &self.config.limits,
         };
         let verdict = analyst.analyze(&input).map_err(|error| match error.is_transient() {
@@ -204,7 +216,7 @@ impl Stages<'_> {
     fn keep(&self, analysis: &Analysis) -> Result<Vec<dokuei_store::Staged>, FlowError> {
         let objects = analysis.objects.iter().map(|made| {
             let new = NewObject {
-                role: made.role,
+                role: made.role.as_str(),
                 sop_class: &made.object.sop_class,
                 sop_instance: &made.object.sop_instance,
                 series: &made.object.series_instance,

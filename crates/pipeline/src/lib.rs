@@ -23,6 +23,7 @@ mod keeper;
 mod model;
 mod outbox;
 mod pipeline;
+mod report;
 mod rules;
 mod variables;
 mod worker;

@@ -22,6 +22,8 @@ pub trait ModelStage: Send + Sync {
     fn explanation(&self) -> Explanation;
     /// What a report says of its settings, `key=value`.
     fn parameters(&self) -> Vec<String>;
+    /// What its maker says it may be used for; empty where that is unsaid.
+    fn intended_use(&self) -> &str;
     /// A session for one thread.
     ///
     /// # Errors
@@ -66,6 +68,10 @@ impl ModelStage for Model {
             [format!("{}.medium={}", finding.name, bands.medium), format!("{}.high={}", finding.name, bands.high)]
         });
         bands.chain([format!("fingerprint={}", self.fingerprint())]).collect()
+    }
+
+    fn intended_use(&self) -> &str {
+        &self.manifest().model.intended_use
     }
 
     fn session(&self) -> Result<Box<dyn ModelSession>, InferError> {

@@ -1,7 +1,7 @@
 //! Which objects are results already, so that a PACS which forwards all it has makes no loop.
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dataset::{Dataset, IMPLEMENTATION_CLASS_UID};
+use dokuei_dataset::{Dataset, IMPLEMENTATION_CLASS_UID, Tag};
 
 use crate::codes::{self, Concept};
 
@@ -25,6 +25,7 @@ pub fn made_by_algorithm(header: &Dataset) -> bool {
         || has_algorithm_observer(header)
         || is_explanation_map(header)
         || is_processed_copy(header)
+        || is_processed_document(header)
 }
 
 /// SOP classes that hold the output of processing whoever made it: segmentations, parametric maps, CAD reports.
@@ -69,14 +70,24 @@ fn is_explanation_map(header: &Dataset) -> bool {
 fn is_processed_copy(header: &Dataset) -> bool {
     let kind = header.texts(tags::IMAGE_TYPE);
     let secondary = matches!(kind.as_slice(), [first, second, ..] if first == "DERIVED" && second == "SECONDARY");
-    let purpose = |tag, concept: &Concept| {
-        let mut items = header.items(tag).iter();
-        items.any(|item| item.items(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE).iter().any(|code| is_code(code, concept)))
-    };
     let is_other = header.text(tags::MODALITY).is_some_and(|modality| modality == "OT");
     secondary
-        && (purpose(tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, &codes::PROCESSING_EQUIPMENT)
-            || is_other && purpose(tags::SOURCE_IMAGE_SEQUENCE, &codes::SOURCE_FOR_PROCESSING))
+        && (has_purpose(header, tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, &codes::PROCESSING_EQUIPMENT)
+            || is_other && has_purpose(header, tags::SOURCE_IMAGE_SEQUENCE, &codes::SOURCE_FOR_PROCESSING))
+}
+
+/// A presentation state or an encapsulated document that names processing equipment among its makers: radiographs
+/// do so too, these only when an algorithm has a part in them.
+fn is_processed_document(header: &Dataset) -> bool {
+    const CLASSES: [&str; 2] = [uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, uids::ENCAPSULATED_PDF_STORAGE];
+    header.uid(tags::SOP_CLASS_UID).is_some_and(|class| CLASSES.contains(&class.as_str()))
+        && has_purpose(header, tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, &codes::PROCESSING_EQUIPMENT)
+}
+
+/// Whether an item of a sequence has this purpose of reference.
+fn has_purpose(header: &Dataset, sequence: Tag, concept: &Concept) -> bool {
+    let mut items = header.items(sequence).iter();
+    items.any(|item| item.items(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE).iter().any(|code| is_code(code, concept)))
 }
 
 fn is_code(item: &Dataset, concept: &Concept) -> bool {

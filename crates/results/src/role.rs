@@ -11,15 +11,13 @@ pub enum Role {
     Ko,
     /// Encapsulated PDF: one page.
     Pdf,
-    /// Segmentation: the marked regions as masks.
-    Seg,
     /// Key Object Selection that withdraws a result.
     Rejection,
 }
 
 impl Role {
     /// Those a destination can ask for, in the order of value.
-    pub const ALL: [Self; 6] = [Self::Sr, Self::Sc, Self::Pr, Self::Ko, Self::Pdf, Self::Seg];
+    pub const ALL: [Self; 5] = [Self::Sr, Self::Sc, Self::Pr, Self::Ko, Self::Pdf];
 
     /// The word for it in configurations, the store and file names.
     #[must_use]
@@ -30,14 +28,7 @@ impl Role {
             Self::Pr => "pr",
             Self::Ko => "ko",
             Self::Pdf => "pdf",
-            Self::Seg => "seg",
             Self::Rejection => "rejection",
         }
-    }
-
-    /// The role of this word.
-    #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Rejection].into_iter().chain(Self::ALL).find(|role| role.as_str() == word)
     }
 }

@@ -149,7 +149,7 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 12] = [
+    const SECTIONS: [(&str, &str); 13] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("results", "[results]"),

@@ -275,7 +275,7 @@ pub(crate) struct Destination {
     /// Host and port.
     pub(crate) address: Address,
     /// Which result objects it wants.
-    #[serde(default = "both_objects")]
+    #[serde(default = "report_and_picture")]
     pub(crate) objects: Vec<ResultObject>,
     /// The AE title we call from; by default `node.ae_title`.
     pub(crate) calling_ae_title: Option<AeTitle>,
@@ -286,7 +286,7 @@ pub(crate) struct Destination {
     pub(crate) tls: Option<DestinationTls>,
 }
 
-fn both_objects() -> Vec<ResultObject> {
+fn report_and_picture() -> Vec<ResultObject> {
     vec![ResultObject::Sr, ResultObject::Sc]
 }
 
@@ -302,6 +302,12 @@ pub(crate) enum ResultObject {
     Sr,
     /// Secondary capture with the heat map.
     Sc,
+    /// Presentation state with outlines and text.
+    Pr,
+    /// Key object note of a positive.
+    Ko,
+    /// Encapsulated PDF of one page.
+    Pdf,
 }
 
 /// `[[model]]`: a model package.

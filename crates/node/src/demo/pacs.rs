@@ -10,6 +10,7 @@ use std::time::Instant;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Limits, MetaFields, file_meta, read_file};
 use dokuei_dimse::{Counters, IncomingInstance, ListenerConfig, Refusal, StorageService, StoreRequest};
+use dokuei_results::SrClass;
 use dokuei_types::{AeTitle, DimseStatus, Uid};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -129,11 +130,12 @@ impl IncomingInstance for Arriving {
         let (_, header) =
             understood.map_err(|error| Refusal::new(DimseStatus::CANNOT_UNDERSTAND, error.to_string()))?;
         let dataset = header.dataset;
-        let (role, words) = match dataset.text(tags::MODALITY).as_deref() {
-            Some("SR") => ("sr", "SR"),
-            _ if dataset.text(tags::SOP_CLASS_UID).as_deref() == Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE) => {
-                ("sc", "SC")
-            }
+        let (role, words) = match dataset.text(tags::SOP_CLASS_UID).as_deref() {
+            Some(class) if SrClass::from_uid(class).is_some() => ("sr", "SR"),
+            Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE) => ("sc", "SC"),
+            Some(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE) => ("pr", "PR"),
+            Some(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE) => ("ko", "KO"),
+            Some(uids::ENCAPSULATED_PDF_STORAGE) => ("pdf", "PDF"),
             _ => ("image", "image"),
         };
         let mut about = Vec::new();

@@ -4,7 +4,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, Header, Limits, read_header, write_dataset};
 use dokuei_pipeline::{AnalysisInput, AnalysisLimits, Analyst, Attributes, Verdict};
-use dokuei_results::CaptureStyle;
+use dokuei_results::{CaptureStyle, Role};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::support::{Play, PlayedModel, radiograph, setup};
@@ -22,6 +22,7 @@ fn look(data: &Dataset, play: Play, limits: &AnalysisLimits) -> Verdict {
         node: &node,
         style: &CaptureStyle::default(),
         made_at: &made_at,
+        roles: &Role::ALL,
         limits,
     };
     Analyst::new(PlayedModel::new("lungs", play).ready()).unwrap().analyze(&input).unwrap()
@@ -42,7 +43,10 @@ fn the_same_image_and_time_give_the_same_bytes_again() {
         Verdict::Declined(reason) => panic!("{reason}"),
     };
     assert_eq!(objects(), objects());
-    assert_eq!(objects().iter().map(|object| object.role).collect::<Vec<_>>(), ["sr", "sr", "sr", "sc"]);
+    assert_eq!(
+        objects().iter().map(|object| object.role).collect::<Vec<_>>(),
+        [Role::Sr, Role::Sr, Role::Sr, Role::Sc, Role::Pr, Role::Ko, Role::Pdf]
+    );
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn every_frame_is_looked_at_and_one_is_shown() {
     assert_eq!(numbers, [Some(1), Some(2), Some(3)]);
     let shown: Vec<bool> = analysis.frames.iter().map(|frame| frame.maps[0].is_some()).collect();
     assert_eq!(shown, [true, false, false]);
-    assert_eq!(analysis.objects.iter().filter(|object| object.role == "sc").count(), 1);
+    assert_eq!(analysis.objects.iter().filter(|object| object.role == Role::Sc).count(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_inference::Accepts;
 use dokuei_pipeline::{RouteConfig, Setup};
+use dokuei_results::Role;
 use dokuei_store::{ArrivalKind, ManualClock, Retention};
 use dokuei_types::{DeclineReason, End};
 
@@ -55,6 +56,39 @@ async fn a_radiograph_comes_back_as_a_report_and_a_heat_map() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_gets_the_objects_it_wants() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start_wanting_all(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    for (role, class) in [
+        ("sr", uids::COMPREHENSIVE3_DSR_STORAGE),
+        ("sc", uids::SECONDARY_CAPTURE_IMAGE_STORAGE),
+        ("pr", uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE),
+        ("ko", uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE),
+        ("pdf", uids::ENCAPSULATED_PDF_STORAGE),
+    ] {
+        let classes: Vec<String> = site.pacs.taken(role).into_iter().map(|taken| taken.1).collect();
+        assert_eq!(classes, [class], "{role}");
+    }
+    pipeline.shutdown().await;
+
+    // A negative has nothing to outline or to flag; its page shows the image all the same.
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.1));
+    let pipeline = site.start_wanting_all(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    let counts = ["sr", "sc", "pr", "ko", "pdf"].map(|role| site.pacs.taken(role).len());
+    assert_eq!(counts, [1, 0, 0, 0, 1]);
+    let page = reread(&site.pacs.taken("pdf")[0].3);
+    let pdf = String::from_utf8_lossy(page.bytes(tags::ENCAPSULATED_DOCUMENT).unwrap()).into_owned();
+    assert!(pdf.contains("/Subtype /Image"));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_marked_means_a_report_without_a_picture() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.1));
@@ -95,11 +129,11 @@ async fn what_no_rule_matches_ends_so_with_the_reason() {
 async fn results_that_come_back_make_no_loop() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));
-    let pipeline = site.start(&[everything()], &[&model]);
+    let pipeline = site.start_wanting_all(&[everything()], &[&model]);
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
-    let mut results = site.pacs.taken("sr");
-    results.extend(site.pacs.taken("sc"));
+    let results: Vec<_> = Role::ALL.iter().flat_map(|role| site.pacs.taken(role.as_str())).collect();
+    assert_eq!(results.len(), Role::ALL.len());
     for (role, _, _, bytes) in &results {
         let mut data = reread(bytes);
         if role == "sc" {

@@ -13,7 +13,7 @@ use dokuei_pipeline::{
     PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
 };
 use dokuei_pixels::{InputSpec, Prepared};
-use dokuei_results::{CaptureStyle, Explanation};
+use dokuei_results::{CaptureStyle, Explanation, Role};
 use dokuei_store::{Arrival, IndexEntry, Indexed, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
@@ -102,6 +102,10 @@ impl ModelStage for PlayedStage {
 
     fn parameters(&self) -> Vec<String> {
         vec!["opacity.medium=0.3".into()]
+    }
+
+    fn intended_use(&self) -> &str {
+        "Tests."
     }
 
     fn session(&self) -> Result<Box<dyn ModelSession>, InferError> {
@@ -212,6 +216,15 @@ impl Site {
 
     pub(crate) fn start(&self, routes: &[RouteConfig], models: &[&Arc<PlayedModel>]) -> Pipeline {
         Pipeline::start(self.store.clone(), self.setup(routes, models), config()).unwrap()
+    }
+
+    /// As [`start`](Self::start), with a PACS that wants every kind of object.
+    pub(crate) fn start_wanting_all(&self, routes: &[RouteConfig], models: &[&Arc<PlayedModel>]) -> Pipeline {
+        let mut setup = self.setup(routes, models);
+        for destination in &mut setup.destinations {
+            destination.roles = Role::ALL.map(|role| role.as_str().to_owned()).to_vec();
+        }
+        Pipeline::start(self.store.clone(), setup, config()).unwrap()
     }
 
     pub(crate) fn end(&self, instance: InstanceId) -> End {

@@ -13,7 +13,6 @@ fn number(role: Role) -> &'static str {
         Role::Sc => "9002",
         Role::Pr => "9003",
         Role::Ko => "9004",
-        Role::Seg => "9005",
         Role::Pdf => "9006",
         Role::Rejection => "9007",
     }
@@ -27,7 +26,6 @@ fn modality(role: Role) -> &'static str {
         Role::Pr => "PR",
         Role::Ko | Role::Rejection => "KO",
         Role::Pdf => "DOC",
-        Role::Seg => "SEG",
     }
 }
 
@@ -38,7 +36,6 @@ fn title(role: Role) -> &'static str {
         Role::Pr => "AI regions",
         Role::Ko => "AI key images",
         Role::Pdf => "AI result page",
-        Role::Seg => "AI segmentation",
         Role::Rejection => "AI result withdrawn",
     }
 }

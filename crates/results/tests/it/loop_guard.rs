@@ -3,8 +3,9 @@
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::VR;
 use dokuei_results::{
-    CaptureStyle, SourceImage, SourcePicture, SrClass, made_by_algorithm, secondary_capture, structured_report,
-    written_by_us,
+    CaptureStyle, PagePicture, RejectReason, SourceImage, SourcePicture, SrClass, Withdrawal, WithdrawnObject,
+    key_object_note, made_by_algorithm, presentation_state, rejection_note, result_page, secondary_capture,
+    structured_report, written_by_us,
 };
 
 use crate::fixtures::{self, Setup, finding, picture_and_map, read};
@@ -29,7 +30,26 @@ fn own_results_are_known_and_sources_are_not() {
         let input = setup.input(&sources);
         let capture = secondary_capture(&input, 0, &picture, &[Some(&map)], &CaptureStyle::default()).unwrap();
         let report = structured_report(&input, SrClass::Enhanced, std::slice::from_ref(&capture)).unwrap();
-        for object in [report, capture.unwrap()] {
+        let shown = PagePicture { source: 0, picture };
+        let others = [
+            presentation_state(&input).unwrap().unwrap(),
+            key_object_note(&input).unwrap().unwrap(),
+            result_page(&input, Some(shown), "").unwrap(),
+        ];
+        let withdrawn = WithdrawnObject {
+            sop_class: report.sop_class.clone(),
+            sop_instance: report.sop_instance.clone(),
+            series_instance: report.series_instance.clone(),
+        };
+        let rejection = rejection_note(&Withdrawal {
+            object: &read(&report),
+            objects: &[withdrawn],
+            node: &setup.node,
+            made_at: &setup.made_at,
+            reason: RejectReason::Quality,
+            comment: "",
+        });
+        for object in [report, capture.unwrap(), rejection.unwrap()].into_iter().chain(others) {
             let mut data = read(&object);
             assert!(written_by_us(&data) && made_by_algorithm(&data));
             // Without our own mark they still look like what they are.

@@ -100,7 +100,7 @@ impl Stages<'_> {
             let destination = self.setup.destination(name);
             let sender = destination.and_then(|destination| destination.ae_title.as_ref());
             if sender.is_none_or(|title| title.as_str() != stored.calling_ae) {
-                changes = changes.send_original(stored.id, name);
+                changes = changes.send_original(stored.id, name, route.config.priority);
             }
         }
         changes
@@ -117,13 +117,15 @@ impl Stages<'_> {
                 uid,
                 models: route.config.models.clone(),
                 send,
+                priority: route.config.priority,
                 settle_after: route.config.settle_after.0,
                 settle_at_most: route.config.settle_at_most.0,
             });
         }
         for model in &route.config.models {
+            let priority = route.config.priority;
             let (route, model, send) = (route.config.name.clone(), model.clone(), send.clone());
-            changes = changes.begin(NewTask { instance: stored.id, route, model, send }, None);
+            changes = changes.begin(NewTask { instance: stored.id, route, model, send, priority }, None);
         }
         changes
     }
@@ -168,7 +170,7 @@ impl Stages<'_> {
         let changes = Changes::complete(lease);
         if self.store.reader().result(instance, &model)?.is_some() {
             let changes = changes.finish(task, TaskEnd::Reported(Box::new(model.clone())));
-            return Ok(outbox(changes, instance, &model, &planned.send));
+            return Ok(outbox(changes, &planned, &model));
         }
         if self.store.reader().reported_otherwise(instance, &model)? {
             // Its results would carry the UIDs of those: two reports, one identity.
@@ -207,7 +209,7 @@ impl Stages<'_> {
                 let result = NewResult { instance, model: model.clone(), findings, made_at };
                 let staged = self.keep(&analysis)?;
                 let changes = changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
-                Ok(outbox(changes, instance, &model, &planned.send))
+                Ok(outbox(changes, &planned, &model))
             }
         }
     }
@@ -287,10 +289,10 @@ impl Analysts {
 }
 
 /// Outbox: each destination gets the objects it wants.
-fn outbox(mut changes: Changes, instance: InstanceId, model: &dokuei_types::ModelIdentity, send: &[SendTo]) -> Changes {
-    for to in send {
+fn outbox(mut changes: Changes, planned: &NewTask, model: &dokuei_types::ModelIdentity) -> Changes {
+    for to in &planned.send {
         for role in &to.roles {
-            changes = changes.send_result(instance, model, role, &to.destination);
+            changes = changes.send_result(planned.instance, model, role, &to.destination, planned.priority);
         }
     }
     changes

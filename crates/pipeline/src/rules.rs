@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use dokuei_store::Priority;
 use dokuei_types::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct RouteConfig {
     /// Time after the first instance at which it counts as settled whatever still arrives.
     #[serde(default = "settle_at_most")]
     pub settle_at_most: Interval,
+    /// What goes first when more waits than can be done at once.
+    #[serde(default)]
+    pub priority: Priority,
     /// Models by name.
     #[serde(default)]
     pub models: Vec<String>,
@@ -249,6 +253,7 @@ mod tests {
             trigger: Trigger::Instance,
             settle_after: settle_after(),
             settle_at_most: settle_at_most(),
+            priority: Priority::Routine,
             models: vec!["lungs".into()],
             send_results: vec!["pacs".into()],
             send_images: Vec::new(),

@@ -10,6 +10,7 @@ use crate::job::{self, Fate, Lease};
 use crate::model::{DeliveryId, JobId, TaskId, UnitId};
 use crate::object::{self, NewResult, Staged};
 use crate::outbox::{self, DeliveryEnd, DeliveryLease};
+use crate::priority_of_work::Priority;
 use crate::task::{self, NewTask, TaskEnd};
 use crate::unit::{self, NewMember, millis};
 use crate::writer::{Request, Tx};
@@ -36,14 +37,33 @@ enum Guard {
 }
 
 enum Change {
-    Decide { instance: InstanceId, decision: Decision },
-    Begin { task: NewTask, lease: Option<Duration> },
+    Decide {
+        instance: InstanceId,
+        decision: Decision,
+    },
+    Begin {
+        task: NewTask,
+        lease: Option<Duration>,
+    },
     Join(NewMember),
     Settle(UnitId),
     Result(usize),
-    Finish { task: TaskId, end: TaskEnd },
-    SendOriginal { instance: InstanceId, destination: String },
-    SendResult { instance: InstanceId, model: Box<ModelIdentity>, role: String, destination: String },
+    Finish {
+        task: TaskId,
+        end: TaskEnd,
+    },
+    SendOriginal {
+        instance: InstanceId,
+        destination: String,
+        priority: Priority,
+    },
+    SendResult {
+        instance: InstanceId,
+        model: Box<ModelIdentity>,
+        role: String,
+        destination: String,
+        priority: Priority,
+    },
 }
 
 /// What came of a set of changes.
@@ -150,17 +170,24 @@ impl Changes {
 
     /// Queues an original for a destination, unless it is or was.
     #[must_use]
-    pub fn send_original(mut self, instance: InstanceId, destination: &str) -> Self {
-        self.list.push(Change::SendOriginal { instance, destination: destination.to_owned() });
+    pub fn send_original(mut self, instance: InstanceId, destination: &str, priority: Priority) -> Self {
+        self.list.push(Change::SendOriginal { instance, destination: destination.to_owned(), priority });
         self
     }
 
     /// Queues the objects of `role` of the result that `model` gave for `instance`, unless they are
     /// or were.
     #[must_use]
-    pub fn send_result(mut self, instance: InstanceId, model: &ModelIdentity, role: &str, destination: &str) -> Self {
+    pub fn send_result(
+        mut self,
+        instance: InstanceId,
+        model: &ModelIdentity,
+        role: &str,
+        destination: &str,
+        priority: Priority,
+    ) -> Self {
         let (model, role) = (Box::new(model.clone()), role.to_owned());
-        self.list.push(Change::SendResult { instance, model, role, destination: destination.to_owned() });
+        self.list.push(Change::SendResult { instance, model, role, destination: destination.to_owned(), priority });
         self
     }
 }
@@ -179,7 +206,8 @@ impl Changes {
                 Change::Decide { instance, decision } => decide(tx, *instance, decision)?,
                 Change::Begin { task, lease } => {
                     let id = task::open(tx, task)?;
-                    let lease = job::add_analyze(tx, task.instance.0, id, lease.map(millis))?;
+                    let rank = task.priority.rank(false);
+                    let lease = job::add_analyze(tx, task.instance.0, id, rank, lease.map(millis))?;
                     applied.leases.extend(lease);
                 }
                 Change::Join(member) => unit::join(tx, member)?,
@@ -190,9 +218,11 @@ impl Changes {
                     }
                 }
                 Change::Finish { task, end } => task::finish(tx, *task, end)?,
-                Change::SendOriginal { instance, destination } => outbox::add_original(tx, *instance, destination)?,
-                Change::SendResult { instance, model, role, destination } => {
-                    outbox::add_result(tx, *instance, model, role, destination)?;
+                Change::SendOriginal { instance, destination, priority } => {
+                    outbox::add_original(tx, *instance, destination, *priority)?;
+                }
+                Change::SendResult { instance, model, role, destination, priority } => {
+                    outbox::add_result(tx, *instance, model, role, destination, *priority)?;
                 }
             }
         }

@@ -85,7 +85,7 @@ pub(crate) enum Fate {
 
 /// Queues the first job of a new instance.
 pub(crate) fn add_first(tx: &mut Tx<'_>, instance: i64) -> Result<(), StoreError> {
-    add(tx, JobKind::Match, [Some(instance), None, None], tx.now).map(|_| ())
+    add(tx, JobKind::Match, [Some(instance), None, None], 0, tx.now).map(|_| ())
 }
 
 /// Queues a match job, unless one is queued already.
@@ -96,7 +96,7 @@ pub(crate) fn add_match(tx: &mut Tx<'_>, instance: i64) -> Result<(), StoreError
         .and_then(|mut find| find.query_row(params![instance, JobKind::Match.number(), state::DEAD], |row| row.get(0)))
         .map_err(StoreError::index("look for a job"))?;
     if !present {
-        add(tx, JobKind::Match, [Some(instance), None, None], tx.now)?;
+        add(tx, JobKind::Match, [Some(instance), None, None], 0, tx.now)?;
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ pub(crate) fn add_settle(tx: &mut Tx<'_>, unit: i64, due: i64) -> Result<(), Sto
             .and_then(|mut find| find.query_row([unit], |row| row.get(0)))
             .map_err(StoreError::index("look for a timer"))?;
     if !present {
-        add(tx, JobKind::Settle, [None, Some(unit), None], due)?;
+        add(tx, JobKind::Settle, [None, Some(unit), None], 0, due)?;
     }
     tx.ring = true;
     Ok(())
@@ -126,6 +126,7 @@ pub(crate) fn add_analyze(
     tx: &mut Tx<'_>,
     instance: i64,
     task: i64,
+    rank: i64,
     lease_ms: Option<i64>,
 ) -> Result<Option<Lease>, StoreError> {
     let removed = tx
@@ -134,7 +135,7 @@ pub(crate) fn add_analyze(
         .and_then(|mut delete| delete.execute([task]))
         .map_err(StoreError::index("replace a job"))?;
     tx.queue = tx.queue.saturating_sub(i64::try_from(removed).unwrap_or_default());
-    let job = add(tx, JobKind::Analyze, [Some(instance), None, Some(task)], tx.now)?;
+    let job = add(tx, JobKind::Analyze, [Some(instance), None, Some(task)], rank, tx.now)?;
     let Some(lease_ms) = lease_ms else { return Ok(None) };
     let until = tx.now.saturating_add(lease_ms);
     tx.conn
@@ -146,13 +147,13 @@ pub(crate) fn add_analyze(
     Ok(Some(Lease { job: JobId(job), fence: 1, kind: JobKind::Analyze, subject, attempts: 0, created_at, until }))
 }
 
-fn add(tx: &mut Tx<'_>, kind: JobKind, about: [Option<i64>; 3], not_before: i64) -> Result<i64, StoreError> {
+fn add(tx: &mut Tx<'_>, kind: JobKind, about: [Option<i64>; 3], rank: i64, not_before: i64) -> Result<i64, StoreError> {
     let [instance, unit, task] = about;
     tx.conn
         .prepare_cached(
-            "INSERT INTO job (kind, instance, unit, task, not_before, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO job (kind, instance, unit, task, rank, not_before, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )
-        .and_then(|mut insert| insert.execute(params![kind.number(), instance, unit, task, not_before, tx.now]))
+        .and_then(|mut insert| insert.execute(params![kind.number(), instance, unit, task, rank, not_before, tx.now]))
         .map_err(StoreError::index("queue a job"))?;
     tx.queue = tx.queue.saturating_add(1);
     tx.ring = true;
@@ -160,7 +161,7 @@ fn add(tx: &mut Tx<'_>, kind: JobKind, about: [Option<i64>; 3], not_before: i64)
     Ok(tx.conn.last_insert_rowid())
 }
 
-/// Leases up to `limit` jobs of `kind` that are due, oldest first.
+/// Leases up to `limit` jobs of `kind` that are due, by rank and then the oldest first.
 pub(crate) fn lease(
     tx: &mut Tx<'_>,
     kind: JobKind,
@@ -176,7 +177,7 @@ pub(crate) fn lease(
         .prepare_cached(
             "UPDATE job SET state = ?3, fence = fence + 1, attempts = attempts + 1, leased_until = ?4
              WHERE id IN (SELECT id FROM job WHERE kind = ?1 AND state = ?2 AND not_before <= ?5
-                          ORDER BY not_before, id LIMIT ?6)
+                          ORDER BY rank, not_before, id LIMIT ?6)
              RETURNING id, fence, attempts, created_at, instance, unit, task",
         )
         .and_then(|mut lease| {

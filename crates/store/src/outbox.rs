@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::StoreError;
 use crate::model::DeliveryId;
 use crate::object::{self, StoredObject, object_row};
+use crate::priority_of_work::Priority;
 use crate::schema::state;
 use crate::writer::Tx;
 
@@ -70,8 +71,13 @@ pub enum DeliveryEnd {
 }
 
 /// Queues an original; nothing happens when it is queued or delivered already.
-pub(crate) fn add_original(tx: &mut Tx<'_>, instance: InstanceId, destination: &str) -> Result<(), StoreError> {
-    add(tx, instance, destination, ORIGINAL, 0)
+pub(crate) fn add_original(
+    tx: &mut Tx<'_>,
+    instance: InstanceId,
+    destination: &str,
+    priority: Priority,
+) -> Result<(), StoreError> {
+    add(tx, instance, destination, (ORIGINAL, 0), priority.rank(true))
 }
 
 /// Queues the objects of `role` of a result; nothing happens when it has none of that role, or when
@@ -82,6 +88,7 @@ pub(crate) fn add_result(
     model: &ModelIdentity,
     role: &str,
     destination: &str,
+    priority: Priority,
 ) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let Some(result) = object::find_id(tx.conn, instance, model).map_err(failed("find a result"))? else {
@@ -92,23 +99,29 @@ pub(crate) fn add_result(
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE result = ?1 AND role = ?2)")
         .and_then(|mut find| find.query_row(params![result, role], |row| row.get(0)))
         .map_err(failed("look for objects of a role"))?;
-    if present { add(tx, instance, destination, role, result) } else { Ok(()) }
+    if present { add(tx, instance, destination, (role, result), priority.rank(false)) } else { Ok(()) }
 }
 
-fn add(tx: &mut Tx<'_>, instance: InstanceId, destination: &str, role: &str, result: i64) -> Result<(), StoreError> {
+fn add(
+    tx: &mut Tx<'_>,
+    instance: InstanceId,
+    destination: &str,
+    (role, result): (&str, i64),
+    rank: i64,
+) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
-            "INSERT INTO delivery (destination, instance, result, role, not_before, queued_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
+            "INSERT INTO delivery (destination, instance, result, role, rank, not_before, queued_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
         )
-        .and_then(|mut insert| insert.execute(params![destination, instance.0, result, role, tx.now]))
+        .and_then(|mut insert| insert.execute(params![destination, instance.0, result, role, rank, tx.now]))
         .map_err(StoreError::index("queue a delivery"))?;
     tx.touched.insert(instance.0);
     tx.ring = true;
     Ok(())
 }
 
-/// Leases up to `limit` deliveries to `destination` that are due, oldest first.
+/// Leases up to `limit` deliveries to `destination` that are due, by rank and then the oldest first.
 pub(crate) fn lease(
     tx: &mut Tx<'_>,
     data_dir: &Path,
@@ -126,8 +139,8 @@ pub(crate) fn lease(
             "UPDATE delivery SET state = ?3, fence = fence + 1, attempts = attempts + 1, leased_until = ?4,
                     last_tried_at = ?5, first_tried_at = coalesce(first_tried_at, ?5)
              WHERE id IN (SELECT id FROM delivery WHERE destination = ?1 AND state = ?2 AND not_before <= ?5
-                          ORDER BY not_before, id LIMIT ?6)
-             RETURNING id, fence, instance, result, role, attempts, queued_at",
+                          ORDER BY rank, not_before, id LIMIT ?6)
+             RETURNING id, fence, instance, result, role, attempts, queued_at, rank",
         )
         .and_then(|mut lease| {
             lease
@@ -135,7 +148,7 @@ pub(crate) fn lease(
                 .collect::<rusqlite::Result<Vec<_>>>()
         })
         .map_err(failed("lease deliveries"))?;
-    rows.sort_by_key(|row| row.id);
+    rows.sort_by_key(|row| (row.rank, row.id));
     let mut leases = Vec::with_capacity(rows.len());
     for row in rows {
         let alternatives = match row.result {
@@ -171,6 +184,7 @@ struct Leased {
     role: String,
     attempts: u32,
     queued_at: i64,
+    rank: i64,
 }
 
 fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
@@ -182,6 +196,7 @@ fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
         role: row.get(4)?,
         attempts: row.get(5)?,
         queued_at: row.get(6)?,
+        rank: row.get(7)?,
     })
 }
 

@@ -99,6 +99,7 @@ CREATE TABLE job (
     unit INTEGER REFERENCES unit (id),
     task INTEGER REFERENCES task (id),
     state INTEGER NOT NULL DEFAULT 0,
+    rank INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     interrupted INTEGER NOT NULL DEFAULT 0,
@@ -108,6 +109,7 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL
 );
 CREATE INDEX job_due ON job (kind, state, not_before, id);
+CREATE INDEX job_turn ON job (kind, state, rank, not_before, id);
 CREATE INDEX job_instance ON job (instance) WHERE instance IS NOT NULL;
 CREATE INDEX job_interrupted ON job (interrupted) WHERE interrupted > 0;
 CREATE UNIQUE INDEX job_unit ON job (unit) WHERE unit IS NOT NULL;
@@ -121,6 +123,7 @@ CREATE TABLE unit (
     uid TEXT NOT NULL,
     models TEXT NOT NULL,
     send TEXT NOT NULL,
+    priority INTEGER NOT NULL,
     first_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL,
     pass INTEGER NOT NULL DEFAULT 0,
@@ -143,6 +146,7 @@ CREATE TABLE task (
     route TEXT NOT NULL,
     model TEXT NOT NULL,
     send TEXT NOT NULL,
+    priority INTEGER NOT NULL,
     state TEXT NOT NULL,
     reason TEXT,
     result INTEGER REFERENCES result (id),
@@ -193,6 +197,7 @@ CREATE TABLE delivery (
     result INTEGER NOT NULL,
     role TEXT NOT NULL,
     state INTEGER NOT NULL DEFAULT 0,
+    rank INTEGER NOT NULL,
     not_before INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     fence INTEGER NOT NULL DEFAULT 0,
@@ -207,6 +212,7 @@ CREATE TABLE delivery (
     UNIQUE (instance, destination, role, result)
 );
 CREATE INDEX delivery_due ON delivery (destination, state, not_before, id);
+CREATE INDEX delivery_turn ON delivery (destination, state, rank, not_before, id);
 CREATE INDEX delivery_state ON delivery (state);
 
 INSERT INTO layout VALUES (3);

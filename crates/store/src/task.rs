@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::model::TaskId;
 use crate::object;
+use crate::priority_of_work::Priority;
 use crate::writer::Tx;
 
 /// A place that a result goes to, and what of it.
@@ -27,6 +28,8 @@ pub struct NewTask {
     pub model: String,
     /// Where the result goes.
     pub send: Vec<SendTo>,
+    /// What goes first.
+    pub priority: Priority,
 }
 
 /// A task as it is recorded.
@@ -53,13 +56,15 @@ pub(crate) fn open(tx: &mut Tx<'_>, task: &NewTask) -> Result<i64, StoreError> {
     tx.touched.insert(task.instance.0);
     tx.conn
         .prepare_cached(
-            "INSERT INTO task (instance, route, model, send, state, created_at) VALUES (?1, ?2, ?3, ?4, 'open', ?5)
+            "INSERT INTO task (instance, route, model, send, priority, state, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6)
              ON CONFLICT (instance, route, model) DO UPDATE
-             SET send = excluded.send, state = 'open', reason = NULL, finished_at = NULL
+             SET send = excluded.send, priority = excluded.priority, state = 'open', reason = NULL, finished_at = NULL
              RETURNING id",
         )
         .and_then(|mut insert| {
-            insert.query_row(params![task.instance.0, task.route, task.model, send, tx.now], |row| row.get(0))
+            let priority = task.priority.number();
+            insert.query_row(params![task.instance.0, task.route, task.model, send, priority, tx.now], |row| row.get(0))
         })
         .map_err(StoreError::index("record a task"))
 }
@@ -93,11 +98,12 @@ pub(crate) fn finish(tx: &mut Tx<'_>, task: TaskId, end: &TaskEnd) -> Result<(),
 
 /// The task of a number.
 pub(crate) fn find(conn: &Connection, task: TaskId) -> rusqlite::Result<Option<StoredTask>> {
-    conn.prepare_cached("SELECT instance, route, model, send FROM task WHERE id = ?1")?
+    conn.prepare_cached("SELECT instance, route, model, send, priority FROM task WHERE id = ?1")?
         .query_row([task.0], |row| {
             let send = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
             let instance = InstanceId(row.get(0)?);
-            let new = NewTask { instance, route: row.get(1)?, model: row.get(2)?, send };
+            let priority = Priority::from_number(row.get(4)?);
+            let new = NewTask { instance, route: row.get(1)?, model: row.get(2)?, send, priority };
             Ok(StoredTask { id: task, task: new })
         })
         .optional()

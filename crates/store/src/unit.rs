@@ -6,6 +6,7 @@ use rusqlite::params;
 use crate::error::StoreError;
 use crate::job;
 use crate::model::UnitId;
+use crate::priority_of_work::Priority;
 use crate::task::{self, NewTask, SendTo};
 use crate::writer::Tx;
 
@@ -42,6 +43,8 @@ pub struct NewMember {
     pub models: Vec<String>,
     /// Where the results go.
     pub send: Vec<SendTo>,
+    /// What goes first.
+    pub priority: Priority,
     /// Settled after this long without a new member.
     pub settle_after: Duration,
     /// Settled this long after the first member in any case.
@@ -57,15 +60,17 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
     let unit: i64 = tx
         .conn
         .prepare_cached(
-            "INSERT INTO unit (route, level, uid, models, send, first_at, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+            "INSERT INTO unit (route, level, uid, models, send, priority, first_at, last_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
              ON CONFLICT (route, level, uid) DO UPDATE
-             SET models = excluded.models, send = excluded.send, last_at = excluded.last_at,
+             SET models = excluded.models, send = excluded.send, priority = excluded.priority, last_at = excluded.last_at,
                  first_at = CASE WHEN EXISTS (SELECT 1 FROM member WHERE unit = unit.id AND pass IS NULL)
                                  THEN first_at ELSE excluded.first_at END
              RETURNING id",
         )
         .and_then(|mut insert| {
-            let about = params![member.route, member.level.as_str(), member.uid.as_str(), models, send, tx.now];
+            let (level, priority) = (member.level.as_str(), member.priority.number());
+            let about = params![member.route, level, member.uid.as_str(), models, send, priority, tx.now];
             insert.query_row(about, |row| row.get(0))
         })
         .map_err(failed("record a unit"))?;
@@ -91,13 +96,16 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
 /// Settles a unit: each member that waits becomes a task for each model.
 pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
     let failed = StoreError::index;
-    let (route, models, send): (String, String, String) = tx
+    let (route, models, send, priority): (String, String, String, i64) = tx
         .conn
-        .prepare_cached("UPDATE unit SET pass = pass + 1 WHERE id = ?1 RETURNING route, models, send")
-        .and_then(|mut update| update.query_row([unit.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
+        .prepare_cached("UPDATE unit SET pass = pass + 1 WHERE id = ?1 RETURNING route, models, send, priority")
+        .and_then(|mut update| {
+            update.query_row([unit.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        })
         .map_err(failed("settle a unit"))?;
     let models: Vec<String> = parse(unit, &models)?;
     let send: Vec<SendTo> = parse(unit, &send)?;
+    let priority = Priority::from_number(priority);
     let members = tx
         .conn
         .prepare_cached("SELECT instance FROM member WHERE unit = ?1 AND pass IS NULL ORDER BY joined_at, instance")
@@ -117,9 +125,10 @@ pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
                 route: route.clone(),
                 model: model.clone(),
                 send: send.clone(),
+                priority,
             };
             let id = task::open(tx, &task)?;
-            job::add_analyze(tx, instance, id, None)?;
+            job::add_analyze(tx, instance, id, priority.rank(true), None)?;
         }
     }
     Ok(())

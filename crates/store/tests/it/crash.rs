@@ -4,7 +4,9 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dokuei_store::{Changes, DeliveryEnd, JobKind, NewObject, NewResult, Store, StoreConfig, Subject, TaskEnd};
+use dokuei_store::{
+    Changes, DeliveryEnd, JobKind, NewObject, NewResult, Priority, Store, StoreConfig, Subject, TaskEnd,
+};
 use dokuei_testkit::DeadlyDisk;
 use dokuei_types::{DimseStatus, End, Uid};
 
@@ -39,7 +41,13 @@ fn child() {
 fn work(store: &Store) {
     for lease in store.lease(JobKind::Match, 10, LEASE).unwrap() {
         let instance = instance_of(&lease);
-        store.apply(Changes::complete(&lease).begin(task(instance), None).send_original(instance, "pacs")).unwrap();
+        store
+            .apply(Changes::complete(&lease).begin(task(instance), None).send_original(
+                instance,
+                "pacs",
+                Priority::Routine,
+            ))
+            .unwrap();
     }
     for lease in store.lease(JobKind::Analyze, 10, LEASE).unwrap() {
         let Subject::Task(number, instance) = lease.subject else { panic!("{lease:?}") };
@@ -57,7 +65,7 @@ fn work(store: &Store) {
         let changes = Changes::complete(&lease)
             .result(result, vec![staged])
             .finish(number, TaskEnd::Reported(Box::new(model())))
-            .send_result(instance, &model(), "sr", "pacs");
+            .send_result(instance, &model(), "sr", "pacs", Priority::Routine);
         store.apply(changes).unwrap();
     }
     for lease in store.lease_deliveries("pacs", 10, LEASE).unwrap() {

@@ -1,4 +1,4 @@
-use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, JobKind, ORIGINAL, Store, StoreError};
+use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, JobKind, ORIGINAL, Priority, Store, StoreError};
 use dokuei_types::{DimseStatus, End, InstanceId};
 
 use crate::support::{Bench, LEASE, START, one_lease, send};
@@ -6,7 +6,7 @@ use crate::support::{Bench, LEASE, START, one_lease, send};
 fn forwarded(store: &Store, sop_instance: &str) -> InstanceId {
     let instance = send(store, sop_instance, sop_instance.as_bytes()).unwrap().instance;
     let lease = one_lease(store, JobKind::Match);
-    store.apply(Changes::complete(&lease).send_original(instance, "pacs")).unwrap();
+    store.apply(Changes::complete(&lease).send_original(instance, "pacs", Priority::Routine)).unwrap();
     instance
 }
 
@@ -96,7 +96,7 @@ fn what_was_delivered_is_not_queued_again_but_replayed_on_demand() {
     store.apply(Changes::delivered(&lease(&store)[0], stored())).unwrap();
     assert_eq!(store.replay(&[instance]).unwrap().sent_again, 1);
     let again = lease(&store).remove(0);
-    store.apply(Changes::delivered(&again, stored()).send_original(instance, "pacs")).unwrap();
+    store.apply(Changes::delivered(&again, stored()).send_original(instance, "pacs", Priority::Routine)).unwrap();
     assert_eq!(lease(&store), []);
     assert_eq!(store.reader().end(instance).unwrap(), Some(End::Forwarded));
 }

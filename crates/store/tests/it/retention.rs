@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dokuei_store::{
-    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Integrity, JobKind, NewObject, NewResult, Removed,
-    Retention, Store, TaskEnd,
+    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Integrity, JobKind, NewObject, NewResult, Priority,
+    Removed, Retention, Store, TaskEnd,
 };
 use dokuei_types::{DimseStatus, InstanceId, Uid};
 
@@ -44,7 +44,7 @@ fn report(store: &Store, instance: InstanceId) {
     let changes = Changes::complete(&lease)
         .result(result, vec![store.stage(&object).unwrap()])
         .finish(number, TaskEnd::Reported(Box::new(model())))
-        .send_result(instance, &model(), "sr", "pacs");
+        .send_result(instance, &model(), "sr", "pacs", Priority::Routine);
     store.apply(changes).unwrap();
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use dokuei_store::{
-    Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewTask, SendTo, Step, Store,
+    Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewTask, Priority, SendTo, Step, Store,
     StoreConfig, StoreError, Subject,
 };
 use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
@@ -176,7 +176,7 @@ pub(crate) fn model() -> ModelIdentity {
 
 pub(crate) fn task(instance: InstanceId) -> NewTask {
     let send = vec![SendTo { destination: "pacs".into(), roles: vec!["sr".into(), "sc".into()] }];
-    NewTask { instance, route: "chest".into(), model: "lungs".into(), send }
+    NewTask { instance, route: "chest".into(), model: "lungs".into(), send, priority: Priority::Routine }
 }
 
 /// Files below `dir`, without the index.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Decision, JobKind, NewMember, NewObject, NewResult, Staged, Store, StoreConfig, StoreError, Subject,
-    TaskEnd, UnitLevel,
+    Changes, Decision, JobKind, NewMember, NewObject, NewResult, NewTask, Priority, Staged, Store, StoreConfig,
+    StoreError, Subject, TaskEnd, UnitLevel,
 };
 use dokuei_types::{DeclineReason, End, InstanceId, Uid};
 
@@ -242,6 +242,7 @@ fn member(instance: InstanceId) -> NewMember {
         uid: Uid::new("1.2.3").unwrap(),
         models: vec!["lungs".into()],
         send: task(instance).send,
+        priority: Priority::Routine,
         settle_after: Duration::from_secs(10),
         settle_at_most: Duration::from_secs(25),
     }
@@ -280,6 +281,42 @@ fn a_study_settles_after_quiet_or_at_the_cap_and_late_images_make_another_pass()
     store.apply(Changes::complete(&settle).settle(unit)).unwrap();
     let again = store.lease(JobKind::Analyze, 10, LEASE).unwrap();
     assert_eq!(again.iter().map(instance_of).collect::<Vec<_>>(), instances[3..]);
+}
+
+#[test]
+fn the_urgent_goes_first_and_one_image_before_a_study() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let arrive = |number: u32, plan: fn(Changes, InstanceId) -> Changes| {
+        let instance = send(&store, &format!("1.2.3.4.{number}"), &number.to_le_bytes()).unwrap().instance;
+        let lease = one_lease(&store, JobKind::Match);
+        store.apply(plan(Changes::complete(&lease), instance)).unwrap();
+        instance
+    };
+    let research = arrive(1, |changes, id| {
+        changes.begin(NewTask { priority: Priority::Research, ..task(id) }, None).send_original(
+            id,
+            "pacs",
+            Priority::Research,
+        )
+    });
+    let study = arrive(2, |changes, id| changes.join(member(id)).send_original(id, "pacs", Priority::Routine));
+    bench.clock.advance_ms(25_000);
+    let settle = one_lease(&store, JobKind::Settle);
+    let Subject::Unit(unit) = settle.subject else { panic!("{settle:?}") };
+    store.apply(Changes::complete(&settle).settle(unit)).unwrap();
+    let image = arrive(3, |changes, id| changes.begin(task(id), None));
+    let urgent = arrive(4, |changes, id| {
+        changes.begin(NewTask { priority: Priority::Urgent, ..task(id) }, None).send_original(
+            id,
+            "pacs",
+            Priority::Urgent,
+        )
+    });
+    let turns: Vec<_> = (0..4).map(|_| instance_of(&store.lease(JobKind::Analyze, 1, LEASE).unwrap()[0])).collect();
+    assert_eq!(turns, [urgent, image, study, research]);
+    let sent: Vec<_> = store.lease_deliveries("pacs", 10, LEASE).unwrap().iter().map(|lease| lease.instance).collect();
+    assert_eq!(sent, [urgent, study, research]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use dokuei_types::{AeTitle, Interval};
 
 use crate::config::{Address, DestinationTls, MinimumVersion};
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Failed(Inspect),
     /// Take up again what was given up, or everything about these instances.
     Replay(Replay),
+    /// Take results back: a rejection note goes to every destination that got them.
+    Withdraw(Withdraw),
     /// Which routes match files and, condition by condition, why not.
     Match(Match),
     /// Model packages: list, verify.
@@ -244,8 +246,40 @@ pub(crate) struct Replay {
     /// Everything `failed` lists.
     #[arg(long)]
     pub(crate) all_failed: bool,
+    /// Ask routes and models again, also where something was reported: a model of another version makes a revision.
+    #[arg(long, conflicts_with = "all_failed")]
+    pub(crate) analyze: bool,
     #[command(flatten)]
     pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Withdraw {
+    /// Numbers or SOP Instance UIDs of the instances whose results are withdrawn.
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Why, as the title of the note.
+    #[arg(long, value_enum)]
+    pub(crate) reason: Reason,
+    /// Why, in words for those who read the note; without patient attributes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Only what this model said.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// Why a result is withdrawn.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Reason {
+    /// (113001, DCM, "Rejected for Quality Reasons").
+    Quality,
+    /// (113037, DCM, "Rejected for Patient Safety Reasons").
+    PatientSafety,
+    /// (113038, DCM, "Incorrect Modality Worklist Entry").
+    Worklist,
 }
 
 #[derive(Debug, Args)]

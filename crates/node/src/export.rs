@@ -35,7 +35,7 @@ fn one(reader: &StoreReader, id: InstanceId, arguments: &Export) -> Result<usize
     let mut files = vec![(&shown.file, shown.sop_instance.as_str(), folder.join(format!("{id}.dcm")))];
     if arguments.results {
         let objects = shown.results.iter().flat_map(|result| &result.objects).enumerate();
-        files.extend(objects.map(|(number, object)| {
+        files.extend(objects.filter(|(_, object)| object.removed_at.is_none()).map(|(number, object)| {
             let name = format!("{id}-{}-{}.dcm", object.role, number.saturating_add(1));
             (&object.file, object.sop_instance.as_str(), folder.join(name))
         }));

@@ -147,14 +147,18 @@ fn show_one(shown: &ShownInstance) {
     }
     for result in &shown.results {
         line(format!(
-            "  result     {} {} at {}: {}",
+            "  result     {} {} at {}: {}{}",
             result.model,
             result.version,
             time(result.made_at),
-            findings(&result.findings)
+            findings(&result.findings),
+            if result.withdrawn { "; withdrawn" } else { "" }
         ));
         for object in &result.objects {
-            line(format!("             {} {}", object.role, object.file.path.display()));
+            match object.removed_at {
+                Some(at) => line(format!("             {} removed at {}", object.role, time(at))),
+                None => line(format!("             {} {}", object.role, object.file.path.display())),
+            }
         }
     }
     for delivery in &shown.deliveries {
@@ -238,7 +242,8 @@ pub(crate) fn replay(arguments: &Replay) -> Result<(), Failure> {
     }
     instances.sort_unstable();
     instances.dedup();
-    let replayed: Replayed = reader.replay(&instances).map_err(|error| Failure::because("replay", &error))?;
+    let replay = if arguments.analyze { StoreReader::match_again } else { StoreReader::replay };
+    let replayed: Replayed = replay(&reader, &instances).map_err(|error| Failure::because("replay", &error))?;
     if arguments.place.json {
         outcome::json(&replayed, true);
         return Ok(());

@@ -24,6 +24,7 @@ mod serve;
 mod site;
 mod users;
 mod verify;
+mod withdraw;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -76,6 +77,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Failed(arguments) => inspect::failed(arguments),
         Command::Replay(arguments) => inspect::replay(arguments),
+        Command::Withdraw(arguments) => withdraw::run(arguments),
         Command::Models(arguments) => packages::run(arguments),
         Command::User(arguments) => users::run(arguments),
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dokuei_dataset::{Header, ReadAt};
 use dokuei_inference::{EngineFault, InferError, Inference};
 use dokuei_pixels::{Geometry, Image, PixelError, prepare};
-use dokuei_results::{CaptureStyle, Object, ResultError, Role};
+use dokuei_results::{CaptureStyle, Object, ObjectReference, ResultError, Role};
 use dokuei_types::{DeclineReason, Finding, NodeIdentity};
 use jiff::Zoned;
 use ndarray::Array2;
@@ -48,6 +48,8 @@ pub struct AnalysisInput<'a> {
     pub style: &'a CaptureStyle,
     /// When the analysis began; written into the result objects.
     pub made_at: &'a Zoned,
+    /// The objects of an earlier result of the model that this one revises.
+    pub revises: &'a [ObjectReference],
     /// Which result objects are made.
     pub roles: &'a [Role],
     /// What it may use.

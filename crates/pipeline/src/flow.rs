@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Beginning, Dataset, FileSection, Header, ReadAt, read_header};
-use dokuei_results::{Role, made_by_algorithm, written_by_us};
+use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
-    Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredTask,
-    Subject, TaskEnd, TaskId, UnitLevel,
+    Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredObject,
+    StoredTask, Subject, TaskEnd, TaskId, UnitLevel,
 };
-use dokuei_types::{DeclineReason, InstanceId, Uid};
+use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -139,6 +139,18 @@ impl Stages<'_> {
         route.config.send_results.iter().map(to).collect()
     }
 
+    /// The result of the model's version before, which this one revises.
+    fn revised(&self, instance: InstanceId, model: &ModelIdentity) -> Result<Vec<ObjectReference>, FlowError> {
+        let reference = |object: &StoredObject| {
+            Some(ObjectReference {
+                sop_class: Uid::new(&object.sop_class).ok()?,
+                sop_instance: Uid::new(&object.sop_instance).ok()?,
+                series_instance: Uid::new(object.series.as_deref()?).ok()?,
+            })
+        };
+        Ok(self.store.reader().earlier_objects(instance, model)?.iter().filter_map(reference).collect())
+    }
+
     /// The objects to be made: report and picture always, the others where some destination wants them, since a
     /// result is made once and another route may send it later.
     fn roles(&self, planned: &[SendTo]) -> Vec<Role> {
@@ -191,6 +203,7 @@ impl Stages<'_> {
             node: &self.setup.node,
             style: &self.setup.style,
             made_at: &began,
+            revises: &self.revised(instance, &model)?,
             roles: &self.roles(&planned.send),
             limits: &self.config.limits,
         };
@@ -289,7 +302,7 @@ impl Analysts {
 }
 
 /// Outbox: each destination gets the objects it wants.
-fn outbox(mut changes: Changes, planned: &NewTask, model: &dokuei_types::ModelIdentity) -> Changes {
+fn outbox(mut changes: Changes, planned: &NewTask, model: &ModelIdentity) -> Changes {
     for to in &planned.send {
         for role in &to.roles {
             changes = changes.send_result(planned.instance, model, role, &to.destination, planned.priority);

@@ -19,6 +19,9 @@ pub struct ReportInput<'a> {
     /// Further Algorithm Parameters (111002, DCM), `key=value`: bands, calibration, what a site changed.
     /// The hash of the weights and the marking thresholds are written without being listed here.
     pub parameters: &'a [String],
+    /// The objects of the result that this one revises; none for a first one. Each report names the one of its own
+    /// SOP class among them.
+    pub revises: &'a [ObjectReference],
 }
 
 /// One frame and what came of it.
@@ -121,6 +124,17 @@ impl SrClass {
     pub fn from_uid(uid: &str) -> Option<Self> {
         Self::PREFERENCE.into_iter().find(|class| class.uid() == uid)
     }
+}
+
+/// A result object that was made before, in the study of its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectReference {
+    /// SOP Class UID.
+    pub sop_class: Uid,
+    /// SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Series Instance UID.
+    pub series_instance: Uid,
 }
 
 /// A result object, ready to be kept and sent.

@@ -10,7 +10,7 @@ use crate::codes::{self, Concept};
 use crate::header::{Basis, Envelope, Evidence, Reference, request};
 use crate::templates::{key_object_selection, percent};
 use crate::tree::{Item, Value};
-use crate::{Object, ReportInput, ResultError, Role};
+use crate::{Object, ObjectReference, ReportInput, ResultError, Role};
 
 const CLASS: &str = uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE;
 
@@ -95,7 +95,7 @@ pub struct Withdrawal<'a> {
     /// Header of one of its objects, which patient, study and request are copied from.
     pub object: &'a Dataset,
     /// All its objects, alternatives of one role included: nobody knows which copies went where.
-    pub objects: &'a [WithdrawnObject],
+    pub objects: &'a [ObjectReference],
     /// The node that says so.
     pub node: &'a NodeIdentity,
     /// When.
@@ -104,17 +104,6 @@ pub struct Withdrawal<'a> {
     pub reason: RejectReason,
     /// Why, in words; may be empty.
     pub comment: &'a str,
-}
-
-/// An object of a withdrawn result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WithdrawnObject {
-    /// SOP Class UID.
-    pub sop_class: Uid,
-    /// SOP Instance UID.
-    pub sop_instance: Uid,
-    /// Series Instance UID.
-    pub series_instance: Uid,
 }
 
 /// The rejection note that withdraws a result (IHE Imaging Object Change Management, on PS3.16 TID 2010).
@@ -148,14 +137,8 @@ pub fn rejection_note(withdrawal: &Withdrawal<'_>) -> Result<Object, ResultError
     Ok(envelope.object(data, CLASS, series, instance))
 }
 
-fn reference(object: &WithdrawnObject, study: &Uid) -> Value {
-    let reference = Reference {
-        study: study.clone(),
-        series: object.series_instance.clone(),
-        sop_class: object.sop_class.clone(),
-        sop_instance: object.sop_instance.clone(),
-        frame: None,
-    };
+fn reference(object: &ObjectReference, study: &Uid) -> Value {
+    let reference = Reference::of_earlier(object, study);
     const IMAGES: [&str; 2] = [uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::SEGMENTATION_STORAGE];
     if IMAGES.contains(&reference.sop_class.as_str()) { Value::Image(reference) } else { Value::Composite(reference) }
 }

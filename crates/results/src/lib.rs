@@ -35,8 +35,8 @@ mod tree;
 
 pub use capture::{CaptureStyle, ColourScale, Language, RgbPicture, SourcePicture, capture_picture, secondary_capture};
 pub use error::ResultError;
-pub use input::{Explanation, Object, Outcome, ReportInput, SourceImage, SrClass};
-pub use key_objects::{RejectReason, Withdrawal, WithdrawnObject, key_object_note, rejection_note};
+pub use input::{Explanation, Object, ObjectReference, Outcome, ReportInput, SourceImage, SrClass};
+pub use key_objects::{RejectReason, Withdrawal, key_object_note, rejection_note};
 pub use loop_guard::{made_by_algorithm, written_by_us};
 pub use page::{PagePicture, result_page};
 pub use presentation::presentation_state;

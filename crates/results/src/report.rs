@@ -1,10 +1,11 @@
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
+use dokuei_types::Uid;
 
 use crate::header::{Basis, Evidence, Reference, request};
 use crate::templates::imaging_measurement_report;
-use crate::{Object, Outcome, ReportInput, ResultError, Role, SrClass};
+use crate::{Object, ObjectReference, Outcome, ReportInput, ResultError, Role, SrClass};
 
 /// The Structured Report (PS3.3 A.35.13, A.35.3, A.35.2): the same tree in each class, with a SOP Instance UID
 /// of its own.
@@ -31,6 +32,7 @@ pub fn structured_report(
     let instance = basis.uid(&basis.references, &[Role::Sr.as_str(), class.uid()]);
     let mut data = basis.data_set(class.uid(), Role::Sr, &series, &instance);
     document(&mut data, &basis);
+    predecessor(&mut data, input, class, study);
 
     let mut evidence = Evidence::default();
     for reference in basis.references.iter().chain(tree.references()).chain(heat_maps.iter().flatten()) {
@@ -40,6 +42,17 @@ pub fn structured_report(
 
     tree.put(&mut data, basis.envelope.text);
     Ok(basis.object(data, class.uid(), series, instance))
+}
+
+/// Predecessor Documents Sequence (PS3.3 C.17.2): the report that this one revises, in the same SOP class, since what
+/// a destination takes now it took then.
+fn predecessor(data: &mut Dataset, input: &ReportInput<'_>, class: SrClass, study: &Uid) {
+    let same_class = |object: &&ObjectReference| object.sop_class.as_str() == class.uid();
+    if let Some(revised) = input.revises.iter().find(same_class) {
+        let mut documents = Evidence::default();
+        documents.add(&Reference::of_earlier(revised, study));
+        data.put_items(tags::PREDECESSOR_DOCUMENTS_SEQUENCE, documents.by_study());
+    }
 }
 
 /// SR Document Series and SR Document General (PS3.3 C.17.1, C.17.2). What an algorithm writes is never final

@@ -9,6 +9,7 @@
 //! incoming/<random>       larger ones while they arrive; nothing in here was ever acknowledged
 //! objects/<number>/<random>.dcm   larger ones, Part 10, data set bytes as received
 //! results/<number>/<random>.dcm   what was written about them
+//! results/withdrawals/<random>.dcm   notes that withdraw some of it
 //! ```
 //!
 //! An arrival is acknowledged when its record is durable. The record holds all the index will be told, so
@@ -56,6 +57,7 @@ mod store;
 mod stored_file;
 mod task;
 mod unit;
+mod withdraw;
 mod writer;
 
 pub use arrive::{ArrivalKind, Committed, Decide, Indexed};
@@ -68,7 +70,7 @@ pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
 pub use model::{DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
-pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL};
+pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
 pub use priority::receive_first;
 pub use priority_of_work::Priority;
 pub use read::{StoreReader, StoredInstance};
@@ -82,3 +84,4 @@ pub use store::Store;
 pub use stored_file::StoredFile;
 pub use task::{NewTask, SendTo, StoredTask, TaskEnd};
 pub use unit::{NewMember, UnitLevel};
+pub use withdraw::Withdrawn;

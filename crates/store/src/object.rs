@@ -88,6 +88,10 @@ pub struct StoredObject {
     pub sop_instance: String,
     /// Transfer Syntax UID.
     pub transfer_syntax: String,
+    /// Series Instance UID; an original may lack it.
+    pub series: Option<String>,
+    /// When its bytes were given up, milliseconds since 1970.
+    pub removed_at: Option<i64>,
 }
 
 /// A kept result.
@@ -193,6 +197,21 @@ pub(crate) fn find_id(conn: &Connection, instance: InstanceId, model: &ModelIden
         .optional()
 }
 
+/// The objects of the latest result that another version of `model` gave for `instance`.
+pub(crate) fn earlier(
+    conn: &Connection,
+    data_dir: &Path,
+    instance: InstanceId,
+    model: &ModelIdentity,
+) -> rusqlite::Result<Vec<StoredObject>> {
+    let id: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(id) FROM result WHERE instance = ?1 AND model = ?2 AND NOT (version = ?3 AND weights = ?4)",
+        )?
+        .query_row(params![instance.0, model.name, model.version, model.weights_sha256], |row| row.get(0))?;
+    id.map_or_else(|| Ok(Vec::new()), |id| objects(conn, data_dir, id, None))
+}
+
 /// The result that `model` gave for `instance`, with its objects.
 pub(crate) fn find(
     conn: &Connection,
@@ -209,7 +228,7 @@ pub(crate) fn find(
     Ok(Some(StoredResult { id: ResultId(id), findings, made_at, objects }))
 }
 
-/// The objects of a result that are kept, of one role or of all, in the order of the alternatives.
+/// The objects of a result, those no longer kept too, of one role or of all, in the order of the alternatives.
 pub(crate) fn objects(
     conn: &Connection,
     data_dir: &Path,
@@ -217,14 +236,14 @@ pub(crate) fn objects(
     role: Option<&str>,
 ) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
-        "SELECT path, 0, size_bytes, role, sop_class, sop_instance, transfer_syntax FROM object
-         WHERE result = ?1 AND role = coalesce(?2, role) AND removed_at IS NULL ORDER BY alternative",
+        "SELECT path, 0, size_bytes, role, sop_class, sop_instance, transfer_syntax, series, removed_at FROM object
+         WHERE result = ?1 AND role = coalesce(?2, role) ORDER BY alternative",
     )?
     .query_map(params![result, role], |row| object_row(row, data_dir))?
     .collect()
 }
 
-/// A row of path, first byte, bytes, role, SOP class, SOP instance and transfer syntax.
+/// A row of path, first byte, bytes, role, SOP class, SOP instance, transfer syntax, series and time of removal.
 pub(crate) fn object_row(row: &rusqlite::Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredObject> {
     Ok(StoredObject {
         file: StoredFile::of_row(row, data_dir)?,
@@ -232,5 +251,7 @@ pub(crate) fn object_row(row: &rusqlite::Row<'_>, data_dir: &Path) -> rusqlite::
         sop_class: row.get(4)?,
         sop_instance: row.get(5)?,
         transfer_syntax: row.get(6)?,
+        series: row.get(7)?,
+        removed_at: row.get(8)?,
     })
 }

@@ -8,10 +8,13 @@ use crate::model::DeliveryId;
 use crate::object::{self, StoredObject, object_row};
 use crate::priority_of_work::Priority;
 use crate::schema::state;
+use crate::withdraw::is_withdrawn;
 use crate::writer::Tx;
 
 /// The role of an instance sent on untouched.
 pub const ORIGINAL: &str = "original";
+/// The role of the note that withdraws a result; the result is withdrawn when it has one.
+pub const REJECTION: &str = "rejection";
 
 /// The right to deliver one object to one destination until `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +83,8 @@ pub(crate) fn add_original(
     add(tx, instance, destination, (ORIGINAL, 0), priority.rank(true))
 }
 
-/// Queues the objects of `role` of a result; nothing happens when it has none of that role, or when
-/// they are queued or delivered already.
+/// Queues the objects of `role` of a result; nothing happens when it has none of that role, when it is
+/// withdrawn, or when they are queued or delivered already.
 pub(crate) fn add_result(
     tx: &mut Tx<'_>,
     instance: InstanceId,
@@ -94,12 +97,20 @@ pub(crate) fn add_result(
     let Some(result) = object::find_id(tx.conn, instance, model).map_err(failed("find a result"))? else {
         return Err(StoreError::Broken { what: format!("nothing to send: no result for instance {instance}") });
     };
+    if is_withdrawn(tx.conn, result).map_err(failed("look for a withdrawal"))? {
+        return Ok(());
+    }
     let present: bool = tx
         .conn
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE result = ?1 AND role = ?2)")
         .and_then(|mut find| find.query_row(params![result, role], |row| row.get(0)))
         .map_err(failed("look for objects of a role"))?;
     if present { add(tx, instance, destination, (role, result), priority.rank(false)) } else { Ok(()) }
+}
+
+/// Queues the note that withdraws a result, before everything else.
+pub(crate) fn add_note(tx: &mut Tx<'_>, instance: i64, result: i64, destination: &str) -> Result<(), StoreError> {
+    add(tx, InstanceId(instance), destination, (REJECTION, result), Priority::Urgent.rank(false))
 }
 
 fn add(
@@ -203,7 +214,8 @@ fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
 /// The original of an instance, as the only alternative.
 pub(crate) fn original(conn: &Connection, data_dir: &Path, instance: i64) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
-        "SELECT path, begins_at, data_set_offset + size_bytes, 'original', sop_class, sop_instance, transfer_syntax
+        "SELECT path, begins_at, data_set_offset + size_bytes, 'original', sop_class, sop_instance, transfer_syntax,
+                series, removed_at
          FROM instance WHERE id = ?1",
     )?
     .query_map([instance], |row| object_row(row, data_dir))?
@@ -272,7 +284,23 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
             )
             .and_then(|mut u| u.execute(params![id.0, state::WAITING])),
     };
-    result.map(|_| ()).map_err(failed("record a delivery"))
+    result.map(|_| ()).map_err(failed("record a delivery"))?;
+    match end {
+        DeliveryEnd::Stored { .. } => Ok(()),
+        _ => stop_if_withdrawn(tx, id),
+    }
+}
+
+/// Ends a delivery that did not succeed and whose result was withdrawn while it was tried.
+fn stop_if_withdrawn(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM delivery WHERE id = ?1 AND role <> ?2
+             AND EXISTS (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?2)",
+        )
+        .and_then(|mut delete| delete.execute(params![id.0, REJECTION]))
+        .map(drop)
+        .map_err(StoreError::index("stop a delivery"))
 }
 
 /// When the next delivery to `destination` is due, or its lease runs out.

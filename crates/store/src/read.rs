@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use crate::config::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::model::TaskId;
-use crate::object::{self, StoredResult};
+use crate::object::{self, StoredObject, StoredResult};
 use crate::replay::{self, Replayed};
 use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
@@ -160,6 +160,15 @@ impl StoreReader {
         self.with("read a result", |conn| object::find(conn, self.data_dir(), id, model))
     }
 
+    /// The objects of the latest result that the model of this name gave of an instance in another version; none
+    /// when there is none.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn earlier_objects(&self, id: InstanceId, model: &ModelIdentity) -> Result<Vec<StoredObject>, StoreError> {
+        self.with("look for an earlier result", |conn| object::earlier(conn, self.data_dir(), id, model))
+    }
+
     /// Whether a model of this name, version and weights has a result for another version of the same SOP
     /// instance: the objects of both would carry the same UIDs.
     ///
@@ -185,14 +194,29 @@ impl StoreReader {
     /// # Errors
     /// What the index says.
     pub fn replay(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        self.change(|tx| replay::replay(tx, instances))
+    }
+
+    /// Asks rules and models again about `instances`, also where something was reported: a model that has changed
+    /// since makes a revision, one that has not says what it said, and nothing is sent twice. Those in work are
+    /// left alone.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn match_again(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        self.change(|tx| replay::match_again(tx, instances))
+    }
+
+    /// Changes the index beside the node that owns it.
+    fn change<T>(&self, change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let failed = StoreError::index;
         let mut conn = schema::open_beside(self.data_dir())?;
         let outer = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("begin a replay"))?;
         let mut tx = Tx::new(&outer, SystemClock.now_ms());
-        let replayed = replay::replay(&mut tx, instances)?;
+        let changed = change(&mut tx)?;
         ends::refresh(&mut tx)?;
         outer.commit().map_err(failed("commit a replay"))?;
-        Ok(replayed)
+        Ok(changed)
     }
 
     /// Runs a read on a connection of its own.

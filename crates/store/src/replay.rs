@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::job;
+use crate::outbox::REJECTION;
 use crate::schema::state;
 use crate::writer::Tx;
 
@@ -35,14 +36,34 @@ pub(crate) fn replay(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replay
     Ok(replayed)
 }
 
-fn one(tx: &mut Tx<'_>, instance: i64, replayed: &mut Replayed) -> Result<(), StoreError> {
-    let failed = StoreError::index;
-    let end: Option<String> = tx
-        .conn
+/// Asks the rules again for `instances` that are not in work, whatever came of them before.
+pub(crate) fn match_again(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+    let mut replayed = Replayed::default();
+    for instance in instances {
+        let count = match end_of(tx, instance.0)?.as_deref() {
+            None => &mut replayed.unknown,
+            Some("open") => &mut replayed.in_work,
+            Some(_) => {
+                job::add_match(tx, instance.0)?;
+                &mut replayed.matched_again
+            }
+        };
+        *count = count.saturating_add(1);
+    }
+    tx.ring = true;
+    Ok(replayed)
+}
+
+/// The word for how an instance has ended, or `open`; `None` when there is none of this number.
+fn end_of(tx: &Tx<'_>, instance: i64) -> Result<Option<String>, StoreError> {
+    tx.conn
         .prepare_cached("SELECT end_kind FROM instance WHERE id = ?1")
         .and_then(|mut find| find.query_row([instance], |row| row.get(0)).optional())
-        .map_err(failed("find an instance"))?;
-    let Some(end) = end else {
+        .map_err(StoreError::index("find an instance"))
+}
+
+fn one(tx: &mut Tx<'_>, instance: i64, replayed: &mut Replayed) -> Result<(), StoreError> {
+    let Some(end) = end_of(tx, instance)? else {
         replayed.unknown = replayed.unknown.saturating_add(1);
         return Ok(());
     };
@@ -88,14 +109,16 @@ fn revive_jobs(tx: &mut Tx<'_>, instance: i64) -> Result<usize, StoreError> {
     Ok(jobs)
 }
 
-/// Puts deliveries of one state back into the queue, as if they were new.
+/// Puts deliveries of one state back into the queue, as if they were new; of a withdrawn result the note alone.
 fn requeue(tx: &Tx<'_>, instance: i64, from: i64) -> Result<usize, StoreError> {
     tx.conn
         .prepare_cached(
             "UPDATE delivery SET state = ?3, attempts = 0, not_before = ?4, queued_at = ?4, first_tried_at = NULL,
                     stored_at = NULL
-             WHERE instance = ?1 AND +state = ?2",
+             WHERE instance = ?1 AND +state = ?2
+               AND (role = ?5 OR NOT EXISTS
+                    (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?5))",
         )
-        .and_then(|mut update| update.execute(params![instance, from, state::WAITING, tx.now]))
+        .and_then(|mut update| update.execute(params![instance, from, state::WAITING, tx.now, REJECTION]))
         .map_err(StoreError::index("queue deliveries again"))
 }

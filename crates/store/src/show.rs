@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::job::JobKind;
+use crate::model::ResultId;
 use crate::object::{self, StoredObject};
+use crate::outbox::REJECTION;
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
@@ -127,6 +129,10 @@ pub struct ShownTask {
 /// What one model version said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownResult {
+    /// Its number.
+    pub id: ResultId,
+    /// Whether it was withdrawn; the note that says so is among the objects.
+    pub withdrawn: bool,
     /// Name of the model.
     pub model: String,
     /// Its version.
@@ -382,18 +388,21 @@ fn results(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Resu
         .prepare_cached("SELECT id, model, version, findings, made_at FROM result WHERE instance = ?1 ORDER BY id")?;
     let rows = find.query_map([id.0], |row| {
         let result = ShownResult {
+            id: ResultId(row.get(0)?),
+            withdrawn: false,
             model: row.get(1)?,
             version: row.get(2)?,
             findings: json(row, 3)?,
             made_at: row.get(4)?,
             objects: Vec::new(),
         };
-        Ok((row.get::<_, i64>(0)?, result))
+        Ok(result)
     })?;
     let mut all = Vec::new();
     for row in rows {
-        let (number, mut result) = row?;
-        result.objects = object::objects(conn, data_dir, number, None)?;
+        let mut result = row?;
+        result.objects = object::objects(conn, data_dir, result.id.0, None)?;
+        result.withdrawn = result.objects.iter().any(|object| object.role == REJECTION);
         all.push(result);
     }
     Ok(all)

@@ -70,6 +70,18 @@ impl PlayedModel {
         })
     }
 
+    /// The same model in another version.
+    pub(crate) fn version(self: &Arc<Self>, version: &str, play: Play) -> Arc<Self> {
+        let identity = ModelIdentity { version: version.into(), ..self.identity.clone() };
+        Arc::new(Self {
+            identity,
+            accepts: self.accepts.clone(),
+            input: self.input.clone(),
+            play: Mutex::new(play),
+            runs: AtomicU32::new(0),
+        })
+    }
+
     pub(crate) fn runs(&self) -> u32 {
         self.runs.load(Ordering::SeqCst)
     }

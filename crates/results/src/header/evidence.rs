@@ -3,7 +3,7 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 use dokuei_types::Uid;
 
-use crate::{Object, ResultError, SourceImage};
+use crate::{Object, ObjectReference, ResultError, SourceImage};
 
 /// What it takes to point at an instance, or at one frame of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,16 @@ impl Reference {
 
     /// A result object of this study.
     pub(crate) fn of_object(object: &Object, study: &Uid) -> Self {
+        let reference = ObjectReference {
+            sop_class: object.sop_class.clone(),
+            sop_instance: object.sop_instance.clone(),
+            series_instance: object.series_instance.clone(),
+        };
+        Self::of_earlier(&reference, study)
+    }
+
+    /// A result object of this study that was made before.
+    pub(crate) fn of_earlier(object: &ObjectReference, study: &Uid) -> Self {
         Self {
             study: study.clone(),
             series: object.series_instance.clone(),

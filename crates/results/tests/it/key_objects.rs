@@ -3,7 +3,7 @@
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, VR};
 use dokuei_results::{
-    Object, RejectReason, ResultError, SourceImage, SrClass, Withdrawal, WithdrawnObject, key_object_note,
+    Object, ObjectReference, RejectReason, ResultError, SourceImage, SrClass, Withdrawal, key_object_note,
     presentation_state, rejection_note, structured_report,
 };
 
@@ -95,8 +95,8 @@ fn result(setup: &Setup, header: &Dataset) -> Vec<Object> {
     objects
 }
 
-fn named(objects: &[Object]) -> Vec<WithdrawnObject> {
-    let named = |object: &Object| WithdrawnObject {
+fn named(objects: &[Object]) -> Vec<ObjectReference> {
+    let named = |object: &Object| ObjectReference {
         sop_class: object.sop_class.clone(),
         sop_instance: object.sop_instance.clone(),
         series_instance: object.series_instance.clone(),

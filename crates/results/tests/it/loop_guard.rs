@@ -3,7 +3,7 @@
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::VR;
 use dokuei_results::{
-    CaptureStyle, PagePicture, RejectReason, SourceImage, SourcePicture, SrClass, Withdrawal, WithdrawnObject,
+    CaptureStyle, ObjectReference, PagePicture, RejectReason, SourceImage, SourcePicture, SrClass, Withdrawal,
     key_object_note, made_by_algorithm, presentation_state, rejection_note, result_page, secondary_capture,
     structured_report, written_by_us,
 };
@@ -36,7 +36,7 @@ fn own_results_are_known_and_sources_are_not() {
             key_object_note(&input).unwrap().unwrap(),
             result_page(&input, Some(shown), "").unwrap(),
         ];
-        let withdrawn = WithdrawnObject {
+        let withdrawn = ObjectReference {
             sop_class: report.sop_class.clone(),
             sop_instance: report.sop_instance.clone(),
             series_instance: report.series_instance.clone(),

@@ -3,8 +3,8 @@
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, VR};
 use dokuei_results::{
-    CaptureStyle, Object, ResultError, SourceImage, SourcePicture, SrClass, report_text, secondary_capture,
-    structured_report,
+    CaptureStyle, Object, ObjectReference, ReportInput, ResultError, SourceImage, SourcePicture, SrClass, report_text,
+    secondary_capture, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding};
 
@@ -203,6 +203,34 @@ fn the_same_again_gives_the_same_bytes_and_another_model_another_object() {
     let setup = Setup::new();
     let object = structured_report(&setup.input(&sources), SrClass::Comprehensive, &[]).unwrap();
     assert_ne!(object.sop_instance, first[0].sop_instance);
+}
+
+#[test]
+fn a_revision_names_the_report_of_its_class_that_it_revises() {
+    let header = fixtures::cr("revision");
+    let findings = [finding("pneumonia", 0.9, 1)];
+    let sources = [SourceImage::analysed(&header, None, &findings)];
+    let (first, mut second) = (Setup::new(), Setup::new());
+    second.model.version = "1.5.0".into();
+    let earlier = SrClass::PREFERENCE.map(|class| {
+        let object = structured_report(&first.input(&sources), class, &[]).unwrap();
+        assert!(!read(&object).contains(tags::PREDECESSOR_DOCUMENTS_SEQUENCE));
+        let Object { sop_class, sop_instance, series_instance, .. } = object;
+        ObjectReference { sop_class, sop_instance, series_instance }
+    });
+    for (class, before) in SrClass::PREFERENCE.into_iter().zip(&earlier) {
+        let input = ReportInput { revises: &earlier, ..second.input(&sources) };
+        let object = structured_report(&input, class, &[]).unwrap();
+        assert!(object.sop_instance != before.sop_instance && object.series_instance != before.series_instance);
+        let data = read(&object);
+        let [study] = data.items(tags::PREDECESSOR_DOCUMENTS_SEQUENCE) else { panic!("one study") };
+        assert_eq!(study.uid(tags::STUDY_INSTANCE_UID), header.uid(tags::STUDY_INSTANCE_UID));
+        let [series] = study.items(tags::REFERENCED_SERIES_SEQUENCE) else { panic!("one series") };
+        assert_eq!(series.uid(tags::SERIES_INSTANCE_UID).as_ref(), Some(&before.series_instance));
+        let [report] = series.items(tags::REFERENCED_SOP_SEQUENCE) else { panic!("one report") };
+        assert_eq!(report.uid(tags::REFERENCED_SOP_INSTANCE_UID).as_ref(), Some(&before.sop_instance));
+        assert_eq!(report.uid(tags::REFERENCED_SOP_CLASS_UID).as_ref(), Some(&before.sop_class));
+    }
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod power;
 mod receive;
 mod retention;
 mod support;
+mod withdraw;
 mod work;

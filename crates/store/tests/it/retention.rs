@@ -105,9 +105,11 @@ fn nothing_goes_before_everything_of_it_has_arrived() {
     assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default(), "just now");
     days(&bench, 1);
     assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed { images: 1, objects: 0 });
-    assert_eq!(store.reader().show(instance).unwrap().unwrap().results[0].objects.len(), 1);
+    let removed_at = || store.reader().show(instance).unwrap().unwrap().results[0].objects[0].removed_at;
+    assert_eq!(removed_at(), None);
     days(&bench, 2);
     assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed { images: 0, objects: 1 });
+    assert_eq!(removed_at(), Some(START + 23 * 86_400_000));
     assert!(files(bench.dir.path()).is_empty());
     assert_eq!(store.remove_old(&policy, 10).unwrap(), Removed::default());
 }

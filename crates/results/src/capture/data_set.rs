@@ -14,13 +14,14 @@ const CLASS: &str = uids::SECONDARY_CAPTURE_IMAGE_STORAGE;
 /// Color, because that is accepted everywhere.
 pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPicture) -> Result<Object, ResultError> {
     let reference = basis.references.get(source).ok_or(ResultError::NoSource)?;
-    let header = basis.input.sources.get(source).map(|s| s.header).ok_or(ResultError::NoSource)?;
+    let image = basis.input.sources.get(source).ok_or(ResultError::NoSource)?;
+    let header = image.header;
     let of_source = std::slice::from_ref(reference);
     let series = basis.uid(of_source, &[Role::Sc.as_str(), "series"]);
     let instance = basis.uid(of_source, &[Role::Sc.as_str(), CLASS]);
 
     let mut data = basis.data_set(CLASS, Role::Sc, &series, &instance);
-    anatomy::put_in_series(&mut data, header);
+    anatomy::put_in_series(&mut data, header, image.findings());
     anatomy::put_in_image(&mut data, header);
     copy_sequence(header, &mut data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
     equipment(&mut data, basis);

@@ -8,7 +8,7 @@ pub(crate) fn copy(from: &Dataset, to: &mut Dataset, tag: Tag, vr: VR) {
     if let Some(bytes) = from.bytes(tag)
         && !blank(bytes)
     {
-        to.put_bytes(tag, vr, bytes);
+        to.put_bytes(tag, vr, unpadded(bytes, vr));
     }
 }
 
@@ -20,10 +20,31 @@ pub(crate) fn copy_if_valid(from: &Dataset, to: &mut Dataset, tag: Tag, vr: VR) 
     }
 }
 
-/// Copies an attribute of type 2: empty where the source has none.
+/// Copies an attribute of type 2: empty where the source has none. Dates and times in the form of ACR-NEMA 300
+/// (`1994.11.05`, `11:20:00`), which old senders use, are written in today's (PS3.5 § 6.2, DA and TM).
 pub(crate) fn copy_or_empty(from: &Dataset, to: &mut Dataset, tag: Tag, vr: VR) {
-    let bytes = from.bytes(tag).filter(|bytes| !blank(bytes)).unwrap_or_default();
+    let bytes = unpadded(from.bytes(tag).filter(|bytes| !blank(bytes)).unwrap_or_default(), vr);
+    let separator = match vr {
+        VR::DA if has_form(bytes, b"nnnn.nn.nn") => b'.',
+        VR::TM if has_form(bytes, b"nn:nn:nn") => b':',
+        _ => return to.put_bytes(tag, vr, bytes),
+    };
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != separator).collect();
     to.put_bytes(tag, vr, bytes);
+}
+
+/// Whether a value begins with a form in which `n` is a digit, and then has at most a fraction.
+fn has_form(bytes: &[u8], form: &[u8]) -> bool {
+    let Some((value, rest)) = bytes.split_at_checked(form.len()) else { return false };
+    let begins = value.iter().zip(form).all(|(byte, n)| if *n == b'n' { byte.is_ascii_digit() } else { byte == n });
+    begins && rest.iter().all(|byte| byte.is_ascii_digit() || b". ".contains(byte))
+}
+
+/// Copies a measure of the body, which is never 0.
+pub(crate) fn copy_measure(from: &Dataset, to: &mut Dataset, tag: Tag) {
+    if from.float(tag).is_some_and(|value| value > 0.0) {
+        copy_if_valid(from, to, tag, VR::DS);
+    }
 }
 
 /// Copies a code sequence: those of its items that are whole codes (PS3.3 § 8.2).
@@ -54,8 +75,8 @@ pub(crate) fn copy_sequence(from: &Dataset, to: &mut Dataset, tag: Tag) {
     }
 }
 
-/// The items without private elements, group lengths, values that were never read, and without items that
-/// are empty then.
+/// The items without private elements, group lengths, values that were never read, and without sequences and
+/// items that are empty then.
 pub(crate) fn public(items: &[Dataset]) -> Vec<Dataset> {
     items.iter().map(public_item).filter(|item| !item.is_empty()).collect()
 }
@@ -69,8 +90,11 @@ fn public_item(item: &Dataset) -> Dataset {
             continue;
         }
         let value = match &element.value {
-            Value::Bytes(bytes) => Value::Bytes(bytes.clone()),
-            Value::Items(items) => Value::Items(public(items)),
+            Value::Bytes(bytes) => Value::Bytes(unpadded(bytes, element.vr).to_vec()),
+            Value::Items(items) => match public(items) {
+                items if items.is_empty() => continue,
+                items => Value::Items(items),
+            },
             Value::Omitted { .. } => continue,
         };
         copy.put(Element { tag: element.tag, vr: element.vr, value });
@@ -100,6 +124,30 @@ fn is_valid(bytes: &[u8], vr: VR) -> bool {
             _ => true,
         }
     })
+}
+
+/// A text without the zeros that some senders pad with; the writer pads with what the VR asks for (PS3.5 § 6.2).
+fn unpadded(bytes: &[u8], vr: VR) -> &[u8] {
+    let is_text = matches!(
+        vr,
+        VR::AE
+            | VR::AS
+            | VR::CS
+            | VR::DA
+            | VR::DS
+            | VR::DT
+            | VR::IS
+            | VR::LO
+            | VR::LT
+            | VR::PN
+            | VR::SH
+            | VR::ST
+            | VR::TM
+            | VR::UC
+            | VR::UT
+    );
+    let zeros = if is_text { bytes.iter().rev().take_while(|byte| **byte == 0).count() } else { 0 };
+    bytes.get(..bytes.len() - zeros).unwrap_or(bytes)
 }
 
 fn blank(bytes: &[u8]) -> bool {
@@ -139,6 +187,52 @@ mod tests {
         check("tall", VR::DS, false);
         check("101530.25", VR::TM, true);
         check("10:15", VR::TM, false);
+    }
+
+    #[test]
+    fn dates_and_times_of_old_are_written_in_todays_form() {
+        let check = |vr, value: &str, expected: &str| {
+            let mut from = Dataset::new();
+            from.put_text(tags::STUDY_DATE, vr, value);
+            let mut to = Dataset::new();
+            copy_or_empty(&from, &mut to, tags::STUDY_DATE, vr);
+            assert_eq!(to.text(tags::STUDY_DATE).unwrap_or_default(), expected);
+        };
+        check(VR::DA, "1994.11.05", "19941105");
+        check(VR::TM, "11:20:00.25", "112000.25");
+        check(VR::DA, "19941105", "19941105");
+        check(VR::DA, "5.11.1994", "5.11.1994");
+        check(VR::TM, "11:20", "11:20");
+        check(VR::PN, "1994.11.05", "1994.11.05");
+    }
+
+    #[test]
+    fn zeros_behind_a_text_and_sequences_without_items_are_not_copied() {
+        let mut item = Dataset::new();
+        item.put_bytes(tags::PATIENT_ID, VR::LO, *b"OTHER\0");
+        item.put_items(tags::SCHEDULED_PROTOCOL_CODE_SEQUENCE, Vec::new());
+        let mut from = Dataset::new();
+        from.put_bytes(tags::PATIENT_ID, VR::LO, *b"A 1\0\0\0");
+        from.put_items(tags::OTHER_PATIENT_I_DS_SEQUENCE, vec![item]);
+        let mut to = Dataset::new();
+        copy_or_empty(&from, &mut to, tags::PATIENT_ID, VR::LO);
+        copy_sequence(&from, &mut to, tags::OTHER_PATIENT_I_DS_SEQUENCE);
+        assert_eq!(to.bytes(tags::PATIENT_ID), Some(&b"A 1"[..]));
+        let item = &to.items(tags::OTHER_PATIENT_I_DS_SEQUENCE)[0];
+        assert_eq!((item.bytes(tags::PATIENT_ID), item.len()), (Some(&b"OTHER"[..]), 1));
+    }
+
+    #[test]
+    fn nobody_weighs_nothing() {
+        let copied = |value: &str| {
+            let mut from = Dataset::new();
+            from.put_text(tags::PATIENT_WEIGHT, VR::DS, value);
+            let mut to = Dataset::new();
+            copy_measure(&from, &mut to, tags::PATIENT_WEIGHT);
+            to.text(tags::PATIENT_WEIGHT)
+        };
+        assert_eq!(copied("62.5").as_deref(), Some("62.5"));
+        assert_eq!([copied("0"), copied("0.000 "), copied("-1"), copied("heavy")], [None, None, None, None]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use dokuei_types::Uid;
 
 use dicom_dictionary_std::tags;
 
-pub(crate) use copy::{copy, copy_codes, copy_if_valid, copy_or_empty, copy_sequence};
+pub(crate) use copy::{copy, copy_codes, copy_if_valid, copy_measure, copy_or_empty, copy_sequence};
 pub(crate) use envelope::Envelope;
 pub(crate) use evidence::{Evidence, Reference, reference_item};
 pub(crate) use text::OwnText;

@@ -65,6 +65,8 @@ pub(super) fn put(data: &mut Dataset, source: &Dataset) {
     for tag in CODES {
         copy_codes(source, data, tag);
     }
+    animal(data);
+    removed_identity(data);
     other_ids(data, source);
     if source.contains(tags::CLINICAL_TRIAL_SPONSOR_NAME) {
         for (tag, vr) in CLINICAL_TRIAL {
@@ -72,6 +74,37 @@ pub(super) fn put(data: &mut Dataset, source: &Dataset) {
                 copy_or_empty(source, data, tag, vr);
             }
         }
+    }
+}
+
+/// Of type 2C for animals, which are told by their species (PS3.3 C.7.1.1).
+fn animal(data: &mut Dataset) {
+    if !data.contains(tags::PATIENT_SPECIES_DESCRIPTION) && !data.contains(tags::PATIENT_SPECIES_CODE_SEQUENCE) {
+        return;
+    }
+    for tag in [tags::PATIENT_BREED_CODE_SEQUENCE, tags::BREED_REGISTRATION_SEQUENCE] {
+        if !data.contains(tag) {
+            data.put_items(tag, Vec::new());
+        }
+    }
+    for (tag, vr) in [
+        (tags::PATIENT_BREED_DESCRIPTION, VR::LO),
+        (tags::RESPONSIBLE_PERSON, VR::PN),
+        (tags::RESPONSIBLE_ORGANIZATION, VR::LO),
+    ] {
+        if !data.contains(tag) {
+            data.put_bytes(tag, vr, []);
+        }
+    }
+}
+
+/// Who removed an identity has to say how (type 1C): what a sender left out is said to be left out.
+fn removed_identity(data: &mut Dataset) {
+    let is_removed = data.text(tags::PATIENT_IDENTITY_REMOVED).as_deref() == Some("YES");
+    let is_said =
+        data.contains(tags::DEIDENTIFICATION_METHOD) || data.contains(tags::DEIDENTIFICATION_METHOD_CODE_SEQUENCE);
+    if is_removed && !is_said {
+        data.put_text(tags::DEIDENTIFICATION_METHOD, VR::LO, "Not stated by the source");
     }
 }
 
@@ -103,6 +136,36 @@ fn other_ids(data: &mut Dataset, source: &Dataset) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removed_identity_says_how_or_that_nobody_said() {
+        let method = |source: &Dataset| {
+            let mut data = Dataset::new();
+            put(&mut data, source);
+            data.text(tags::DEIDENTIFICATION_METHOD)
+        };
+        let mut source = Dataset::new();
+        assert_eq!(method(&source), None);
+        source.put_text(tags::PATIENT_IDENTITY_REMOVED, VR::CS, "YES");
+        assert_eq!(method(&source).as_deref(), Some("Not stated by the source"));
+        source.put_text(tags::DEIDENTIFICATION_METHOD, VR::LO, "Profile X");
+        assert_eq!(method(&source).as_deref(), Some("Profile X"));
+    }
+
+    #[test]
+    fn what_animals_need_is_empty_rather_than_absent() {
+        let mut source = Dataset::new();
+        let mut person = Dataset::new();
+        put(&mut person, &source);
+        assert!(!person.contains(tags::PATIENT_BREED_CODE_SEQUENCE));
+        source.put_text(tags::PATIENT_SPECIES_DESCRIPTION, VR::LO, "Canine");
+        source.put_text(tags::RESPONSIBLE_PERSON, VR::PN, "Owner^Olga");
+        let mut dog = Dataset::new();
+        put(&mut dog, &source);
+        assert_eq!(dog.bytes(tags::PATIENT_BREED_DESCRIPTION), Some(&b""[..]));
+        assert_eq!(dog.text(tags::RESPONSIBLE_PERSON).as_deref(), Some("Owner^Olga"));
+        assert!(dog.contains(tags::PATIENT_BREED_CODE_SEQUENCE) && dog.contains(tags::BREED_REGISTRATION_SEQUENCE));
+    }
 
     #[test]
     #[expect(deprecated, reason = "retired in the standard, and modalities still send it")]

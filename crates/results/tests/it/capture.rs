@@ -57,12 +57,29 @@ fn attributes_say_what_it_is() {
 fn what_the_source_admits_stays_admitted() {
     let mut header = fixtures::published("lossy");
     header.put_text(tags::BURNED_IN_ANNOTATION, VR::CS, "YES");
-    header.remove(tags::BODY_PART_EXAMINED);
     let data = read(&made(&header, &CaptureStyle::default()).0);
     assert_eq!(data.text(tags::LOSSY_IMAGE_COMPRESSION).as_deref(), Some("01"));
     assert_eq!(data.text(tags::LOSSY_IMAGE_COMPRESSION_METHOD).as_deref(), Some("ISO_10918_1"));
     assert_eq!(data.float(tags::LOSSY_IMAGE_COMPRESSION_RATIO), Some(12.5));
     assert_eq!(data.text(tags::BURNED_IN_ANNOTATION).as_deref(), Some("YES"));
+}
+
+#[test]
+fn the_body_part_is_the_sources_or_follows_from_the_finding() {
+    let mut header = fixtures::published("body part");
+    header.remove(tags::BODY_PART_EXAMINED);
+    let data = read(&made(&header, &CaptureStyle::default()).0);
+    assert_eq!(data.text(tags::BODY_PART_EXAMINED).as_deref(), Some("CHEST"), "the finding is in the lung");
+    assert!(!data.contains(tags::LATERALITY));
+
+    let setup = Setup::new();
+    let findings = [dokuei_types::Finding { site: None, ..finding("pneumonia", 0.9, 1) }];
+    let sources = [SourceImage::analysed(&header, None, &findings)];
+    let (data, _) = picture_and_map();
+    let picture = SourcePicture::Gray { rows: ROWS.into(), columns: COLUMNS.into(), data: &data };
+    let object = secondary_capture(&setup.input(&sources), 0, &picture, &[None], &CaptureStyle::default()).unwrap();
+    let data = read(&object.unwrap());
+    assert!(!data.contains(tags::BODY_PART_EXAMINED));
     assert_eq!(data.bytes(tags::LATERALITY), Some(&b""[..]), "without a body part it is asked for");
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Check(Check),
     /// How much was received, how it ended, and what waits.
     Status(Inspect),
-    /// Everything known of one instance.
+    /// Everything known of one instance, with the reports on it; or the report in a file.
     Show(Show),
     /// Write what is stored as plain DICOM files.
     Export(Export),
@@ -206,7 +206,9 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The number `status` and the log give an instance, or its SOP Instance UID.
+    /// The number `status` and the log give an instance, or its SOP Instance, Series or Study Instance UID; or the
+    /// path of a Structured Report.
+    #[arg(value_name = "ID|FILE")]
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) place: Where,

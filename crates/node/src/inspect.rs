@@ -1,6 +1,6 @@
 //! `dokuei status`, `show`, `failed` and `replay`: what a node's data folder holds, while the node runs or not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::args::{Inspect, Replay, Show, Where};
 use crate::config;
 use crate::outcome::{self, Failure, line, table};
+use crate::reports;
 
 /// Instances listed at a time.
 const PAGE: usize = 1_000;
@@ -74,6 +75,11 @@ fn status_json(counts: &Counts, received: u64, pending: u64) -> Value {
 }
 
 pub(crate) fn show(arguments: &Show) -> Result<(), Failure> {
+    // A file that is named like an instance is called ./1.
+    let is_id = arguments.id.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !is_id {
+        return reports::show_file(Path::new(&arguments.id), arguments.place.json);
+    }
     let reader = attach(&arguments.place)?;
     let mut shown = Vec::new();
     for id in find(&reader, &arguments.id)? {
@@ -82,7 +88,10 @@ pub(crate) fn show(arguments: &Show) -> Result<(), Failure> {
     if arguments.place.json {
         outcome::json(&shown, true);
     } else {
-        shown.iter().for_each(show_one);
+        for instance in &shown {
+            show_one(instance);
+            reports::show_of(instance);
+        }
     }
     Ok(())
 }

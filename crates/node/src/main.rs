@@ -17,6 +17,7 @@ mod packages;
 mod peers;
 mod picture;
 mod receiver;
+mod reports;
 mod requestor;
 mod route_match;
 mod send;

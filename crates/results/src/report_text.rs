@@ -46,7 +46,7 @@ impl Reader {
             |date, time| format!("{} {}", spaced(&text(date), '-', [4, 2, 2]), spaced(&text(time), ':', [2, 2, 2]));
         let lines = [
             format!("{title} ({class}; {})", flags.join(", ").to_lowercase()),
-            format!("Patient    {}, ID {}", text(tags::PATIENT_NAME).replace('^', " ").trim(), text(tags::PATIENT_ID)),
+            format!("Patient    {}, ID {}", person(&text(tags::PATIENT_NAME)), text(tags::PATIENT_ID)),
             format!(
                 "Study      {}, {}, accession {}",
                 when(tags::STUDY_DATE, tags::STUDY_TIME),
@@ -75,9 +75,14 @@ impl Reader {
         }
         for child in item.items(tags::CONTENT_SEQUENCE) {
             let value = self.value(child);
-            let colon = if value.is_empty() { "" } else { ": " };
+            let mut lines = value.lines().map(str::trim_end);
+            let first = lines.next().unwrap_or_default();
+            let colon = if first.is_empty() { "" } else { ": " };
             // Writing to a String cannot fail.
-            writeln!(out, "{:indent$}{}{colon}{value}", "", self.name(child), indent = depth * 2).ok();
+            writeln!(out, "{:indent$}{}{colon}{first}", "", self.name(child), indent = depth * 2).ok();
+            for line in lines {
+                writeln!(out, "{:indent$}{line}", "", indent = depth * 2 + 4).ok();
+            }
             self.children(child, depth + 1, out);
         }
     }
@@ -100,17 +105,17 @@ impl Reader {
         let kind = text(tags::VALUE_TYPE);
         match kind.as_str() {
             "CONTAINER" => String::new(),
-            "TEXT" => text(tags::TEXT_VALUE).replace("\r\n", " "),
+            "TEXT" => text(tags::TEXT_VALUE),
             "CODE" => item.items(tags::CONCEPT_CODE_SEQUENCE).first().map(|c| self.code(c)).unwrap_or_default(),
             "NUM" => self.number(item),
             "UIDREF" => text(tags::UID),
-            "PNAME" => text(tags::PERSON_NAME).replace('^', " "),
-            "DATE" => text(tags::DATE),
-            "TIME" => text(tags::TIME),
+            "PNAME" => person(&text(tags::PERSON_NAME)),
+            "DATE" => spaced(&text(tags::DATE), '-', [4, 2, 2]),
+            "TIME" => spaced(&text(tags::TIME), ':', [2, 2, 2]),
             "DATETIME" => text(tags::DATE_TIME),
             "IMAGE" | "COMPOSITE" | "WAVEFORM" => self.reference(item),
             "SCOORD" | "SCOORD3D" => self.coordinates(item),
-            "" => "(reference to another item)".to_owned(),
+            "" => reference_within(item),
             other => format!("({other})"),
         }
     }
@@ -156,9 +161,24 @@ impl Reader {
         format!("{shape} of {} points, columns {left:.0} to {right:.0}, rows {top:.0} to {bottom:.0}", points.len())
     }
 
+    /// A value without what would command a terminal; lines stay.
     fn text(&self, item: &Dataset, tag: Tag) -> Option<String> {
-        item.text_in(tag, &self.sets)
+        let text = item.text_in(tag, &self.sets)?.replace("\r\n", "\n").replace('\r', "\n");
+        Some(text.replace(|character: char| character.is_control() && character != '\n', " "))
     }
+}
+
+/// A person's name with spaces between the components it has.
+fn person(name: &str) -> String {
+    let group = |group: &str| group.split('^').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    name.split('=').map(group).collect::<Vec<_>>().join("=")
+}
+
+/// An item given by reference: where it stands in the tree, counted from 1 at each level (PS3.3 C.17.3.2.5).
+fn reference_within(item: &Dataset) -> String {
+    let place: Vec<String> =
+        item.ints(tags::REFERENCED_CONTENT_ITEM_IDENTIFIER).iter().map(ToString::to_string).collect();
+    format!("(see item {})", place.join("."))
 }
 
 /// DA or TM with separators; anything else, a part of a time included, as it is.

@@ -72,6 +72,26 @@ fn analyze_writes_report_heat_map_and_objects() {
 }
 
 #[test]
+fn show_prints_reports_of_files_and_of_what_the_node_holds() {
+    let folder = tempdir().unwrap();
+    let image = write(&folder.path().join("images"), 1)[0].to_str().unwrap().to_owned();
+    let out = folder.path().join("out");
+    let said = dokuei(&["analyze", &image, "--out", out.to_str().unwrap()]);
+    let of_file = dokuei(&["show", out.join("000.cxr-pneumonia.sr.dcm").to_str().unwrap()]);
+    assert!(of_file.starts_with("Imaging Measurement Report (Comprehensive 3D SR; "), "{said}{of_file}");
+    let (code, stderr) = dokuei_failing(&["show", &image]);
+    assert!(code == 1 && stderr.contains("is not a report"), "{stderr}");
+
+    let mut node = Node::start(&folder.path().join("node"), "");
+    let sent = dokuei(&["send", &format!("127.0.0.1:{}", node.port), &image]);
+    node.wait_until_settled(1);
+    let of_node = dokuei(&["show", "1", "--data-dir", node.data_dir().to_str().unwrap()]);
+    let certainty =
+        |text: &str| text.lines().find(|line| line.contains("Certainty of Finding")).unwrap().trim().to_owned();
+    assert_eq!(certainty(&of_node), certainty(&of_file), "{sent}{of_node}");
+}
+
+#[test]
 fn models_list_and_verify_the_bundled_one() {
     let list: serde_json::Value = serde_json::from_str(&dokuei(&["models", "list", "--json"])).unwrap();
     assert_eq!(list[0]["name"], "cxr-pneumonia");

@@ -39,7 +39,8 @@ pub fn presentation_state(input: &ReportInput<'_>) -> Result<Option<Object>, Res
     let series = basis.uid(&basis.references, &[Role::Pr.as_str(), "series"]);
     let instance = basis.uid(&basis.references, &[Role::Pr.as_str(), CLASS]);
     let mut data = basis.data_set(CLASS, Role::Pr, &series, &instance);
-    anatomy::put_in_series(&mut data, first.header, first.findings());
+    let findings = input.sources.get(first.index).map(|source| source.findings()).unwrap_or_default();
+    anatomy::put_in_series(&mut data, first.header, findings);
     identification(&mut data, &basis);
     data.put_items(tags::REFERENCED_SERIES_SEQUENCE, referenced_series(&marked));
     display::put(&mut data, &marked);

@@ -365,3 +365,52 @@ fn text_for_people_names_what_matters() {
     }
     assert!(report_text(&Dataset::new()).contains("(unnamed)"), "any data set is readable");
 }
+
+#[test]
+fn text_of_other_peoples_reports_stays_readable() {
+    let code = |value: &str, meaning: &str| {
+        let mut code = Dataset::new();
+        code.put_text(tags::CODE_VALUE, VR::SH, value);
+        code.put_text(tags::CODE_MEANING, VR::LO, meaning);
+        code
+    };
+    let item = |kind: &str, name: &str| {
+        let mut item = Dataset::new();
+        item.put_text(tags::VALUE_TYPE, VR::CS, kind);
+        item.put_items(tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code("1", name)]);
+        item
+    };
+    let mut prose = item("TEXT", "History");
+    prose.put_bytes(tags::TEXT_VALUE, VR::UT, *b"first line\r\nsecond \x1b[31mline\x07");
+    let mut date = item("DATE", "Study Date");
+    date.put_text(tags::DATE, VR::DA, "20261121");
+    let mut time = item("TIME", "Study Time");
+    time.put_text(tags::TIME, VR::TM, "101530.25");
+    let mut by_reference = Dataset::new();
+    by_reference.put_u32(tags::REFERENCED_CONTENT_ITEM_IDENTIFIER, &[1, 3, 2]);
+    let mut number = item("NUM", "Volume");
+    number.put_items(tags::MEASURED_VALUE_SEQUENCE, Vec::new());
+    let mut section = item("CONTAINER", "Findings");
+    let mut person = item("PNAME", "Observer");
+    person.put_text(tags::PERSON_NAME, VR::PN, "Packer^David^M.^^M. D.");
+    section.put_items(
+        tags::CONTENT_SEQUENCE,
+        vec![person, prose, date, time, by_reference, number, item("NOVEL", "Thing")],
+    );
+    let mut report = Dataset::new();
+    report.put_items(tags::CONTENT_SEQUENCE, vec![section]);
+    let text = report_text(&report);
+    let (_, tree) = text.split_once("\n\n").unwrap();
+    let expected = "Findings
+  Observer: Packer David M. M. D.
+  History: first line
+      second  [31mline
+  Study Date: 2026-11-21
+  Study Time: 10:15:30
+  (unnamed): (see item 1.3.2)
+  Volume: (no value)
+  Thing: (NOVEL)
+";
+    assert_eq!(tree, expected);
+    assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+}

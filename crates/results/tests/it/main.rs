@@ -10,5 +10,6 @@ mod objects;
 mod page;
 mod pdf;
 mod presentation;
+mod read_back;
 mod real;
 mod report;

@@ -4,12 +4,14 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod deadly_disk;
+mod generated;
 mod mutated;
 mod names;
 mod real_files;
 mod seed;
 
 pub use deadly_disk::DeadlyDisk;
+pub use generated::check_generated;
 pub use mutated::mutated;
 pub use names::{PERSON_NAMES, PersonName};
 pub use real_files::{manifest, real_dicom, real_files};

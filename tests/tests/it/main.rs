@@ -14,3 +14,4 @@ mod orthanc;
 mod pynetdicom;
 mod radiographs;
 mod tls;
+mod validated;

@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, UidDictionary, UidDictionaryEntry, VirtualVr};
 use dicom_dictionary_std::{StandardDataDictionary, StandardSopClassDictionary, tags};
 use dokuei_dataset::{Dataset, Element, Tag, VR, Value};
-use dokuei_results::{CaptureStyle, Object, SourceImage, SourcePicture, SrClass, secondary_capture, structured_report};
+use dokuei_results::{
+    CaptureStyle, Object, SourceImage, SourcePicture, SrClass, key_object_note, presentation_state, result_page,
+    secondary_capture, structured_report,
+};
 use dokuei_testkit::check_generated;
 use dokuei_types::{Finding, derived_uid};
 
@@ -22,7 +25,7 @@ struct Case {
 }
 
 /// The objects a case gives, by the names of their sections in the statement. A further kind is a further line.
-fn objects(case: &Case) -> [(&'static str, Dataset); 2] {
+fn objects(case: &Case) -> [(&'static str, Dataset); 5] {
     let sources = [SourceImage::analysed(&case.header, None, &case.findings)];
     let input = case.setup.input(&sources);
     let (data, map) = picture_and_map();
@@ -30,12 +33,22 @@ fn objects(case: &Case) -> [(&'static str, Dataset); 2] {
     let capture: Option<Object> =
         secondary_capture(&input, 0, &picture, &[Some(&map)], &CaptureStyle::default()).unwrap();
     let report = structured_report(&input, SrClass::Comprehensive3D, std::slice::from_ref(&capture)).unwrap();
-    [("structured-report", read(&report)), ("secondary-capture", read(&capture.unwrap()))]
+    let state = presentation_state(&input).unwrap().unwrap();
+    let note = key_object_note(&input).unwrap().unwrap();
+    let page = result_page(&input, None, "Research.").unwrap();
+    [
+        ("structured-report", read(&report)),
+        ("secondary-capture", read(&capture.unwrap())),
+        ("presentation-state", read(&state)),
+        ("key-object-note", read(&note)),
+        ("encapsulated-pdf", read(&page)),
+    ]
 }
 
 /// Attributes that are left as they are when a source is filled: the picture's form, and what decides how others
 /// are read.
-const KEPT: [Tag; 7] = [
+const KEPT: [Tag; 8] = [
+    tags::PHOTOMETRIC_INTERPRETATION,
     tags::ROWS,
     tags::COLUMNS,
     tags::SOP_CLASS_UID,
@@ -106,6 +119,7 @@ fn bare() -> Dataset {
         tags::SERIES_INSTANCE_UID,
         tags::ROWS,
         tags::COLUMNS,
+        tags::PHOTOMETRIC_INTERPRETATION,
     ] {
         header.put(full.get(tag).unwrap().clone());
     }
@@ -204,10 +218,10 @@ fn the_statement_lists_what_the_objects_hold() {
 
 #[test]
 fn the_statement_lists_the_sop_classes_of_the_results() {
-    let (_, capture) = &objects(&case())[1];
+    let others = objects(&case()).into_iter().skip(1).filter_map(|(_, object)| object.text(tags::SOP_CLASS_UID));
     let classes = SrClass::PREFERENCE.map(|class| class.uid().to_owned()).into_iter();
     let mut text = String::from("| SOP class | UID |\n|---|---|\n");
-    for uid in classes.chain(capture.text(tags::SOP_CLASS_UID)) {
+    for uid in classes.chain(others) {
         let name = StandardSopClassDictionary.by_uid(&uid).unwrap().name();
         writeln!(text, "| {name} | {uid} |").unwrap();
     }

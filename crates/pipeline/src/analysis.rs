@@ -81,13 +81,22 @@ pub struct Analysis {
 pub struct FrameFindings {
     /// Number of the frame, from 1; `None` for a single-frame image.
     pub frame: Option<u32>,
-    /// What it says; empty when the frame was declined.
+    /// What it says; empty when the frame was declined or the model failed on it.
     pub findings: Vec<Finding>,
     /// One per finding: its map in pixels of the source, `[rows, columns]`, 0 to 1. Only of marked findings
     /// of the frame that the secondary capture shows.
     pub maps: Vec<Option<Array2<f32>>>,
     /// Why the model did not look at this frame.
     pub declined: Option<DeclineReason>,
+    /// What went wrong when the model looked at this frame.
+    pub failed: Option<String>,
+}
+
+impl FrameFindings {
+    /// A frame that the model has said nothing of.
+    fn without(frame: Option<u32>, declined: Option<DeclineReason>, failed: Option<String>) -> Self {
+        Self { frame, findings: Vec::new(), maps: Vec::new(), declined, failed }
+    }
 }
 
 /// A result object and what it is for.
@@ -201,14 +210,40 @@ impl Analyst {
         let mut timings = Timings::default();
         let mut looks = Vec::new();
         for index in 0..image.frames() {
-            looks.push(self.look(&image, index, &mut timings)?);
+            looks.push(match self.look(&image, index, &mut timings) {
+                Ok(look) => look,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    // The other frames are looked at all the same, in buffers that the failure has not touched.
+                    self.session = self.model.stage().session().map_err(AnalyzeError::Session)?;
+                    Look::Failed(error)
+                }
+            });
         }
-        if let [Look::Declined(reason), rest @ ..] = looks.as_slice()
-            && rest.iter().all(|look| matches!(look, Look::Declined(_)))
-        {
-            return Ok(Verdict::Declined(reason.clone()));
+        if looks.iter().any(|look| matches!(look, Look::Seen { .. })) {
+            return self.report(input, &image, looks, timings);
         }
-        self.report(input, &image, looks, timings)
+        let failed = looks.iter().position(|look| matches!(look, Look::Failed(_))).unwrap_or_default();
+        match looks.into_iter().nth(failed) {
+            Some(Look::Failed(error)) => Err(error),
+            Some(Look::Declined(reason)) => Ok(Verdict::Declined(reason)),
+            Some(Look::Seen { .. }) | None => Ok(Verdict::Declined(DeclineReason::NoPixels("no frame".to_owned()))),
+        }
+    }
+
+    /// The report that the model did not look at an image, and why: in each SOP class a destination may want, and as
+    /// a page where that is asked for.
+    ///
+    /// # Errors
+    /// [`AnalyzeError::Report`]: the image lacks what a report needs.
+    pub fn declined(
+        &self,
+        input: &AnalysisInput<'_>,
+        reason: &DeclineReason,
+    ) -> Result<Vec<AnalysisObject>, AnalyzeError> {
+        let frame = FrameFindings::without(None, Some(reason.clone()), None);
+        let stage = self.model.stage();
+        unwinding("the report", || report::objects(stage, input, &[frame], None))?.map_err(AnalyzeError::Report)
     }
 
     /// Limits of the model and of ours that are known before anything is decoded.
@@ -292,14 +327,14 @@ impl Analyst {
 enum Look {
     Seen { inference: Inference, geometry: Box<Geometry> },
     Declined(DeclineReason),
+    Failed(AnalyzeError),
 }
 
 impl Look {
     fn explain(self, frame: Option<u32>, shown: bool) -> FrameFindings {
         match self {
-            Self::Declined(reason) => {
-                FrameFindings { frame, findings: Vec::new(), maps: Vec::new(), declined: Some(reason) }
-            }
+            Self::Declined(reason) => FrameFindings::without(frame, Some(reason), None),
+            Self::Failed(error) => FrameFindings::without(frame, None, Some(error.reason())),
             Self::Seen { inference, geometry } => {
                 let maps = inference.findings.iter().zip(&inference.maps).map(|(finding, map)| {
                     let map = map.as_ref().filter(|_| shown && finding.is_marked())?;
@@ -307,7 +342,7 @@ impl Look {
                     Some(geometry.map_to_source(map).as_standard_layout().into_owned())
                 });
                 let maps = maps.collect();
-                FrameFindings { frame, findings: inference.findings, maps, declined: None }
+                FrameFindings { frame, findings: inference.findings, maps, declined: None, failed: None }
             }
         }
     }
@@ -315,7 +350,7 @@ impl Look {
     /// The highest probability among the marked findings.
     fn marked(&self) -> Option<f32> {
         match self {
-            Self::Declined(_) => None,
+            Self::Declined(_) | Self::Failed(_) => None,
             Self::Seen { inference, .. } => {
                 let marked = inference.findings.iter().filter(|finding| finding.is_marked());
                 marked.map(|finding| finding.probability).max_by(f32::total_cmp)
@@ -326,7 +361,7 @@ impl Look {
 
 /// The first frame that the model looked at.
 fn first_seen(frames: &[FrameFindings]) -> Option<usize> {
-    frames.iter().position(|frame| frame.declined.is_none())
+    frames.iter().position(|frame| frame.declined.is_none() && frame.failed.is_none())
 }
 
 /// The frame with the most certain marked finding; the first of equals.

@@ -22,7 +22,7 @@ use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::analysis::{Analysis, AnalysisInput, Analyst, Verdict};
+use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFindings, Verdict};
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::pipeline::Setup;
@@ -214,22 +214,63 @@ impl Stages<'_> {
         match verdict {
             Verdict::Declined(reason) => {
                 tracing::info!(%instance, model = model.name, "declined");
+                let changes = match self.is_reported(&planned.route, &reason) {
+                    true => self.report_declined(changes, &planned, analyst, &input, &reason)?,
+                    false => changes,
+                };
                 Ok(changes.finish(task, TaskEnd::Declined(reason)))
             }
             Verdict::Reported(analysis) => {
                 log(instance, &model.name, &analysis);
                 let findings = findings(&analysis);
                 let result = NewResult { instance, model: model.clone(), findings, made_at };
-                let staged = self.keep(&analysis)?;
+                let staged = self.keep(&analysis.objects)?;
                 let changes = changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
                 Ok(outbox(changes, &planned, &model))
             }
         }
     }
 
+    /// Whether a route wants a report of an image that was declined for this reason.
+    fn is_reported(&self, route: &str, reason: &DeclineReason) -> bool {
+        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
+        route.is_some_and(|route| route.config.report_declined.covers(reason))
+    }
+
+    /// The report that a model did not look at an image. It is kept under weights of its own, so that the model may
+    /// look at the image later: what it then says revises this.
+    fn report_declined(
+        &self,
+        changes: Changes,
+        planned: &NewTask,
+        analyst: &Analyst,
+        input: &AnalysisInput<'_>,
+        reason: &DeclineReason,
+    ) -> Result<Changes, FlowError> {
+        let instance = planned.instance;
+        let model = analyst.model().identity().clone();
+        let model = ModelIdentity { weights_sha256: format!("{} (declined)", model.weights_sha256), ..model };
+        let reader = self.store.reader();
+        if reader.reported_otherwise(instance, &model)? {
+            return Ok(changes);
+        }
+        if reader.result(instance, &model)?.is_some() {
+            return Ok(outbox(changes, planned, &model));
+        }
+        let Ok(objects) = analyst.declined(input, reason) else {
+            // An image without study and series has no place for a report.
+            return Ok(changes);
+        };
+        let findings = serde_json::json!([{ "frame": null, "findings": [], "declined": reason, "failed": null }]);
+        let made_at = input.made_at.timestamp().as_millisecond();
+        let result = NewResult { instance, model: model.clone(), findings, made_at };
+        let staged = self.keep(&objects)?;
+        Ok(outbox(changes.result(result, staged), planned, &model))
+    }
+
     /// Writes the result objects durably; the changes that follow name them.
-    fn keep(&self, analysis: &Analysis) -> Result<Vec<dokuei_store::Staged>, FlowError> {
-        let objects = analysis.objects.iter().map(|made| {
+    fn keep(&self, objects: &[AnalysisObject]) -> Result<Vec<dokuei_store::Staged>, FlowError> {
+        let objects = objects.iter().map(|made| {
             let new = NewObject {
                 role: made.role.as_str(),
                 sop_class: &made.object.sop_class,
@@ -355,9 +396,10 @@ fn json(traces: &[RouteTrace]) -> serde_json::Value {
 
 /// What the store keeps of an analysis for lists and programs.
 fn findings(analysis: &Analysis) -> serde_json::Value {
-    let frames = analysis.frames.iter().map(
-        |frame| serde_json::json!({ "frame": frame.frame, "findings": frame.findings, "declined": frame.declined }),
-    );
+    let frames = analysis.frames.iter().map(|frame| {
+        let FrameFindings { frame, findings, declined, failed, .. } = frame;
+        serde_json::json!({ "frame": frame, "findings": findings, "declined": declined, "failed": failed })
+    });
     frames.collect()
 }
 

@@ -36,5 +36,5 @@ pub use delivery::{BoxFuture, DeliveryOutcome, Destination, Parcel, RetryPolicy}
 pub use error::PipelineError;
 pub use model::{ModelSession, ModelStage, ReadyModel};
 pub use pipeline::{DestinationSetup, Pipeline, Setup};
-pub use rules::{ConditionTrace, RouteConfig, RouteTrace, RuleError, Rules, Trigger};
+pub use rules::{ConditionTrace, ReportDeclined, RouteConfig, RouteTrace, RuleError, Rules, Trigger};
 pub use variables::{Attributes, rule_variables};

@@ -60,9 +60,10 @@ pub(crate) fn objects(
 
 fn sources<'a>(input: &AnalysisInput<'a>, frames: &'a [FrameFindings]) -> Vec<SourceImage<'a>> {
     let header = &input.header.dataset;
-    let source = |frame: &'a FrameFindings| match &frame.declined {
-        Some(reason) => SourceImage::declined(header, frame.frame, reason),
-        None => SourceImage::analysed(header, frame.frame, &frame.findings),
+    let source = |frame: &'a FrameFindings| match (&frame.declined, &frame.failed) {
+        (Some(reason), _) => SourceImage::declined(header, frame.frame, reason),
+        (None, Some(reason)) => SourceImage::failed(header, frame.frame, reason),
+        (None, None) => SourceImage::analysed(header, frame.frame, &frame.findings),
     };
     frames.iter().map(source).collect()
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dokuei_store::Priority;
-use dokuei_types::Interval;
+use dokuei_types::{DeclineReason, Interval};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, ConditionError};
@@ -20,6 +20,30 @@ pub enum Trigger {
     Series,
     /// A study, once it has settled.
     Study,
+}
+
+/// Which declined images a route has reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportDeclined {
+    /// None.
+    Never,
+    /// Those the model is for and that could not be read, or were beyond a limit: without a word, silence would be
+    /// taken for a negative.
+    #[default]
+    Unreadable,
+    /// Also those the model is not for, such as lateral views; never what an algorithm has made.
+    Always,
+}
+
+impl ReportDeclined {
+    pub(crate) fn covers(self, reason: &DeclineReason) -> bool {
+        match reason {
+            DeclineReason::Codec(_) | DeclineReason::Malformed(_) | DeclineReason::Limit(_) => self != Self::Never,
+            DeclineReason::Criteria(_) => self == Self::Always,
+            DeclineReason::NoPixels(_) | DeclineReason::Derived(_) => false,
+        }
+    }
 }
 
 /// A route as it is configured.
@@ -55,6 +79,9 @@ pub struct RouteConfig {
     /// Whether objects that this node or another algorithm made are analysed too.
     #[serde(default)]
     pub analyze_derived: bool,
+    /// Which declined images are reported, with the reason.
+    #[serde(default)]
+    pub report_declined: ReportDeclined,
 }
 
 fn settle_after() -> Interval {
@@ -258,6 +285,7 @@ mod tests {
             send_results: vec!["pacs".into()],
             send_images: Vec::new(),
             analyze_derived: false,
+            report_declined: ReportDeclined::default(),
         }
     }
 

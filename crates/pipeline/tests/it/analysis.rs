@@ -7,7 +7,7 @@ use dokuei_pipeline::{AnalysisInput, AnalysisLimits, Analyst, Attributes, Verdic
 use dokuei_results::{CaptureStyle, Role};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::support::{Play, PlayedModel, radiograph, setup};
+use crate::support::{Play, PlayedModel, radiograph, reread, setup};
 
 fn look(data: &Dataset, play: Play, limits: &AnalysisLimits) -> Verdict {
     let bytes = write_dataset(data, Encoding::ExplicitLittle);
@@ -71,6 +71,23 @@ fn every_frame_is_looked_at_and_one_is_shown() {
     let shown: Vec<bool> = analysis.frames.iter().map(|frame| frame.maps[0].is_some()).collect();
     assert_eq!(shown, [true, false, false]);
     assert_eq!(analysis.objects.iter().filter(|object| object.role == Role::Sc).count(), 1);
+}
+
+#[test]
+fn a_frame_the_model_fails_on_leaves_the_others_their_report() {
+    let Verdict::Reported(analysis) = look(&radiograph(1, frames), Play::PanicsIn(2), &AnalysisLimits::default())
+    else {
+        panic!("declined");
+    };
+    let said: Vec<(usize, bool)> =
+        analysis.frames.iter().map(|frame| (frame.findings.len(), frame.failed.is_some())).collect();
+    assert_eq!(said, [(1, false), (0, true), (1, false)]);
+    let report = reread(&analysis.objects[0].object.bytes);
+    assert_eq!(report.text(tags::COMPLETION_FLAG).as_deref(), Some("PARTIAL"));
+    assert_eq!(report.text(tags::COMPLETION_FLAG_DESCRIPTION).as_deref(), Some("No result for 1 of 3 images"));
+    let text = dokuei_results::report_text(&report);
+    assert!(text.contains("Not all algorithms succeeded; with findings"), "{text}");
+    assert!(text.contains("The algorithm failed: the model panicked: the played model panics"), "{text}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_inference::Accepts;
-use dokuei_pipeline::{RouteConfig, Setup};
-use dokuei_results::Role;
+use dokuei_pipeline::{ReportDeclined, RouteConfig, Setup};
+use dokuei_results::{Role, report_text};
 use dokuei_store::{ArrivalKind, ManualClock, Retention};
 use dokuei_types::{DeclineReason, End};
 
@@ -152,27 +152,36 @@ async fn results_that_come_back_make_no_loop() {
 async fn what_a_model_cannot_take_is_declined_and_still_forwarded() {
     let criteria = Accepts { when: vec!["view_position == 'PA'".into()], ..Accepts::default() };
     let small = Accepts { min_rows: Some(1_000), ..Accepts::default() };
-    for (name, accepts, data, reason) in [
-        ("criteria", criteria, radiograph(1, |_| {}), "view_position"),
-        ("limits", small, radiograph(1, |_| {}), "64 rows"),
-        ("no pixels", Accepts::default(), radiograph(1, |data| drop(data.remove(tags::PIXEL_DATA))), "no pixel data"),
+    for (name, accepts, data, reason, reports) in [
+        ("criteria", criteria, radiograph(1, |_| {}), "view_position", 0),
+        ("limits", small, radiograph(1, |_| {}), "64 rows", 0),
+        (
+            "no pixels",
+            Accepts::default(),
+            radiograph(1, |data| drop(data.remove(tags::PIXEL_DATA))),
+            "no pixel data",
+            0,
+        ),
         (
             "short pixels",
             Accepts::default(),
             radiograph(1, |data| data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![0; 10])),
             "",
+            1,
         ),
         (
             "lying attributes",
             Accepts::default(),
             radiograph(1, |data| data.put_u16(tags::BITS_ALLOCATED, &[1_000])),
             "",
+            1,
         ),
         (
             "no study",
             Accepts::default(),
             radiograph(1, |data| drop(data.remove(tags::STUDY_INSTANCE_UID))),
             "StudyInstanceUID",
+            0,
         ),
     ] {
         let site = Site::new();
@@ -182,9 +191,54 @@ async fn what_a_model_cannot_take_is_declined_and_still_forwarded() {
         let End::Declined { reason: said } = site.end(instance) else { panic!("{name}: {:?}", site.end(instance)) };
         assert!(said.to_string().contains(reason), "{name}: {said}");
         assert_eq!(site.pacs.taken("original").len(), 1, "{name}");
-        assert_eq!(site.pacs.taken("sr").len(), 0, "{name}");
+        assert_eq!(site.pacs.taken("sr").len(), reports, "{name}");
         pipeline.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_says_that_nothing_was_looked_at_and_a_later_look_revises_it() {
+    let site = Site::new();
+    let small = Accepts { min_rows: Some(1_000), ..Accepts::default() };
+    let model = PlayedModel::accepting("lungs", Play::Says(0.8), small);
+    let always = RouteConfig { report_declined: ReportDeclined::Always, ..chest(&["lungs"]) };
+    let pipeline = site.start_wanting_all(std::slice::from_ref(&always), &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert!(matches!(site.end(instance), End::Declined { reason: DeclineReason::Criteria(_) }));
+    let counts = ["sr", "sc", "pr", "ko", "pdf"].map(|role| site.pacs.taken(role).len());
+    assert_eq!(counts, [1, 0, 0, 0, 1]);
+    let declined = reread(&site.pacs.taken("sr")[0].3);
+    assert_eq!(declined.text(tags::COMPLETION_FLAG).as_deref(), Some("PARTIAL"));
+    let text = report_text(&declined);
+    assert!(text.contains("No algorithms succeeded") && text.contains("64 rows"), "{text}");
+
+    // Asked again it says the same, once.
+    let beside = dokuei_store::Store::attach(site.dir.path()).unwrap();
+    assert_eq!(beside.match_again(&[instance]).unwrap().matched_again, 1);
+    assert!(matches!(site.end(instance), End::Declined { .. }));
+    assert_eq!(site.pacs.taken("sr").len(), 1);
+
+    // The same model, taking smaller images.
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    pipeline.reload(site.setup(&[always], &[&model])).unwrap();
+    assert_eq!(beside.match_again(&[instance]).unwrap().matched_again, 1);
+    assert_eq!(site.end(instance), End::Reported);
+    let [_, report] = site.pacs.taken("sr").try_into().unwrap();
+    let report = reread(&report.3);
+    let predecessor = &report.items(tags::PREDECESSOR_DOCUMENTS_SEQUENCE)[0];
+    let series = &predecessor.items(tags::REFERENCED_SERIES_SEQUENCE)[0];
+    let revised = series.items(tags::REFERENCED_SOP_SEQUENCE)[0].uid(tags::REFERENCED_SOP_INSTANCE_UID);
+    assert_eq!(revised, declined.uid(tags::SOP_INSTANCE_UID));
+    pipeline.shutdown().await;
+
+    let site = Site::new();
+    let never = RouteConfig { report_declined: ReportDeclined::Never, ..everything() };
+    let pipeline = site.start(&[never], &[&PlayedModel::new("lungs", Play::Says(0.8))]);
+    let short = radiograph(1, |data| data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![0; 10]));
+    let instance = send(&site.store, &short).instance;
+    assert!(matches!(site.end(instance), End::Declined { .. }));
+    assert_eq!(site.pacs.taken("sr").len(), 0);
+    pipeline.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,8 @@ pub(crate) enum Play {
     Says(f32),
     /// Panics.
     Panics,
+    /// Panics in this run, from 1, and says 0.8 in the others.
+    PanicsIn(u32),
     /// Refuses as many times, then says 0.7.
     Refuses(u32),
 }
@@ -127,11 +129,12 @@ impl ModelStage for PlayedStage {
 
 impl ModelSession for PlayedSession {
     fn run(&mut self, input: &Prepared) -> Result<Inference, InferError> {
-        self.0.runs.fetch_add(1, Ordering::SeqCst);
+        let run = self.0.runs.fetch_add(1, Ordering::SeqCst) + 1;
         let mut play = self.0.play.lock().unwrap();
         let probability = match &mut *play {
             Play::Says(probability) => *probability,
-            Play::Panics => {
+            Play::PanicsIn(number) if *number != run => 0.8,
+            Play::Panics | Play::PanicsIn(_) => {
                 drop(play);
                 panic!("the played model panics")
             }

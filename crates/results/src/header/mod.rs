@@ -25,7 +25,7 @@ pub(crate) use evidence::{Evidence, Reference, reference_item};
 pub(crate) use text::OwnText;
 pub(crate) use time::OwnTime;
 
-use crate::{Object, ReportInput, ResultError, Role};
+use crate::{Object, Outcome, ReportInput, ResultError, Role};
 
 /// The input, checked, with what every module asks for again and again.
 pub(crate) struct Basis<'a> {
@@ -59,6 +59,10 @@ impl<'a> Basis<'a> {
             parts.extend([source.sop_instance.as_str(), frame]);
         }
         parts.extend(role);
+        if !self.input.sources.iter().any(|source| matches!(source.outcome, Outcome::Analysed(_))) {
+            // The model may look at the image yet.
+            parts.push("not analysed");
+        }
         dokuei_types::derived_uid(&parts)
     }
 

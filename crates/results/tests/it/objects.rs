@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
 use dokuei_results::{
-    CaptureStyle, ColourScale, Object, PagePicture, ReportInput, RgbPicture, SourceImage, SourcePicture, SrClass,
-    capture_picture, key_object_note, presentation_state, result_page, secondary_capture, structured_report,
+    CaptureStyle, ColourScale, Object, ObjectReference, PagePicture, RejectReason, ReportInput, RgbPicture,
+    SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note, presentation_state,
+    rejection_note, result_page, secondary_capture, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
@@ -85,6 +86,7 @@ fn results(folder: &Path, name: &str, input: &ReportInput<'_>, picture: &SourceP
         let report = structured_report(input, class, &captures).unwrap();
         write(folder, &format!("{name}-sr-{class:?}"), &report);
     }
+    amended(folder, name, input, &captures);
     let shown = Some(PagePicture { source: 0, picture: *picture });
     let others = [
         ("pr", presentation_state(input).unwrap()),
@@ -96,6 +98,35 @@ fn results(folder: &Path, name: &str, input: &ReportInput<'_>, picture: &SourceP
             write(folder, &format!("{name}-{role}"), &object);
         }
     }
+}
+
+/// What comes after a report: its revision by another version, and the note that withdraws it.
+fn amended(folder: &Path, name: &str, input: &ReportInput<'_>, captures: &[Option<Object>]) {
+    let earlier: Vec<Object> =
+        SrClass::PREFERENCE.iter().map(|class| structured_report(input, *class, captures).unwrap()).collect();
+    let named: Vec<ObjectReference> = earlier
+        .iter()
+        .chain(captures.iter().flatten())
+        .map(|object| ObjectReference {
+            sop_class: object.sop_class.clone(),
+            sop_instance: object.sop_instance.clone(),
+            series_instance: object.series_instance.clone(),
+        })
+        .collect();
+    let mut setup = Setup::new();
+    setup.model.version = "2.0.0".into();
+    let revision = ReportInput { model: &setup.model, revises: &named, ..*input };
+    let revision = structured_report(&revision, SrClass::Comprehensive3D, captures).unwrap();
+    write(folder, &format!("{name}-revision"), &revision);
+    let note = rejection_note(&Withdrawal {
+        object: &fixtures::read(&earlier[0]),
+        objects: &named,
+        node: &setup.node,
+        made_at: &setup.made_at,
+        reason: RejectReason::PatientSafety,
+        comment: "the wrong patient",
+    });
+    write(folder, &format!("{name}-rejection"), &note.unwrap());
 }
 
 #[test]

@@ -277,6 +277,11 @@ fn what_did_not_run_says_so_and_why() {
     assert_eq!(sr.text(tags::COMPLETION_FLAG).as_deref(), Some("PARTIAL"));
     assert!(items(&sr).iter().all(|item| name_of(item) != CERTAINTY));
     assert_eq!(children(groups(&sr)[0], "111003").len(), 1, "algorithm version");
+    let later = [finding("pneumonia", 0.1, 0)];
+    let later = report(&setup, &[SourceImage::analysed(&header, None, &later)], &[]);
+    for tag in [tags::SOP_INSTANCE_UID, tags::SERIES_INSTANCE_UID] {
+        assert_ne!(later.uid(tag), sr.uid(tag), "it may be looked at yet");
+    }
 
     let findings = [finding("pneumonia", 0.9, 1)];
     let sources =

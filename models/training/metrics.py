@@ -16,22 +16,42 @@ def auroc(scores, positive) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def with_interval(scores, positive, patients, draws=2000, seed=7) -> dict:
-    """AUROC with a 95 % bootstrap interval that draws whole patients."""
-    scores, positive = np.asarray(scores, float), np.asarray(positive, bool)
-    _, who = np.unique(np.asarray(patients), return_inverse=True)
-    count = who.max() + 1 if len(who) else 0
+def redrawn(patients, draws, seed=7) -> np.ndarray:
+    """How often each case is drawn when whole patients are, with replacement: [draws, cases]."""
+    names, who = np.unique(np.asarray(patients), return_inverse=True)
     random = np.random.default_rng(seed)
-    members = [np.flatnonzero(who == i) for i in range(count)]
-    values = []
-    for _ in range(draws if positive.any() and not positive.all() else 0):
-        take = np.concatenate([members[i] for i in random.integers(0, count, count)])
-        value = auroc(scores[take], positive[take])
-        if np.isfinite(value):
-            values.append(value)
-    low, high = np.percentile(values, [2.5, 97.5]) if values else (float("nan"),) * 2
+    counts = np.zeros((draws, len(names)), np.float32)
+    for row in counts:
+        row += np.bincount(random.integers(0, len(names), len(names)), minlength=len(names))
+    return counts[:, who]
+
+
+def weighted_auroc(scores, positive, weight) -> np.ndarray:
+    """AUROC for each row of `weight` [draws, cases]; NaN where a class is missing."""
+    order = np.argsort(scores)
+    positive, weight = positive[order], weight[:, order]
+    above, below = weight * positive, np.cumsum(weight * ~positive, axis=1)
+    pairs = above.sum(axis=1) * below[:, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (above * below).sum(axis=1) / pairs
+
+
+def with_interval(scores, positive, patients, strata=None, draws=2000) -> dict:
+    """AUROC with a 95 % bootstrap interval that draws whole patients.
+
+    With `strata`, the mean of the AUROC within each.
+    """
+    scores, positive = np.asarray(scores, float), np.asarray(positive, bool)
+    strata = np.zeros(len(scores), int) if strata is None else np.asarray(strata)
+    parts = [strata == name for name in np.unique(strata)]
+    value = np.mean([auroc(scores[of], positive[of]) for of in parts]) if parts else float("nan")
+    low = high = float("nan")
+    if draws and np.isfinite(value):
+        weight = redrawn(patients, draws)
+        values = [weighted_auroc(scores[of], positive[of], weight[:, of]) for of in parts]
+        low, high = np.nanpercentile(np.mean(values, axis=0), [2.5, 97.5])
     return {
-        "auroc": rounded(auroc(scores, positive)),
+        "auroc": rounded(value),
         "interval95": [rounded(low), rounded(high)],
         "positives": int(positive.sum()),
         "negatives": int((~positive).sum()),
@@ -64,3 +84,11 @@ def platt(logits, positive, prevalence: float) -> tuple[float, float]:
         if np.abs(step).max() < 1e-10:
             break
     return float(a), float(b)
+
+
+def paired(first, second, patients, draws=2000) -> dict:
+    """Mean of `first` - `second` over cases, with a 95 % bootstrap interval that draws whole patients."""
+    gap = np.asarray(first, float) - np.asarray(second, float)
+    weight = redrawn(patients, draws)
+    low, high = np.percentile((weight @ gap) / weight.sum(axis=1), [2.5, 97.5])
+    return {"difference": rounded(gap.mean()), "interval95": [rounded(low), rounded(high)]}

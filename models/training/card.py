@@ -1,0 +1,140 @@
+"""The model card's text from the figures; nothing in it is typed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+
+import evaluate
+
+HERE = Path(__file__).parent
+VALIDATION = "validation patients"
+HELD = "calibration patients"
+PAEDIATRIC = "paediatric validation (proves little)"
+PHANTOMS = "demonstration (phantoms, no figure)"
+
+
+def auroc_rows(figures, prefix=""):
+    """Rows (name, figure) of nested AUROC figures."""
+    for key, value in figures.items():
+        if isinstance(value, dict) and "auroc" in value:
+            yield prefix + key, value
+        elif isinstance(value, dict):
+            yield from auroc_rows(value, f"{key}: ")
+
+
+def table(heads, rows) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def cell(row) -> str:
+    low, high = row["interval95"]
+    return f"{row['auroc']} ({low} to {high})"
+
+
+def comparison_table(first, second) -> str:
+    rows = [
+        (
+            name,
+            cell(a),
+            f"{a['positives']} / {a['negatives']}",
+            cell(b),
+            f"{b['positives']} / {b['negatives']}",
+        )
+        for (name, a), (_, b) in zip(auroc_rows(first), auroc_rows(second), strict=True)
+    ]
+    return table(["comparison", f"{VALIDATION}: AUROC", "cases", f"{HELD}: AUROC", "cases"], rows)
+
+
+def glance_table(figures) -> str:
+    """The package's score and the floors, the same columns for each."""
+    rows = [
+        (f"this package, {name}", *evaluate.headline(figures[name]).values()) for name in (VALIDATION, HELD)
+    ]
+    rows += [(f"floor: {name}", *of.values()) for name, of in figures["floors"].items()]
+    heads = ["score", "against everything else", "against other findings", "against normals, PA"]
+    heads += ["leak: toned normals", "leak: view, positives", "leak: view, other findings"]
+    return table(heads, rows)
+
+
+def leaks(figures) -> str:
+    """Which leak probes lie outside the range that is taken as clean, in words."""
+    found = [
+        f"{name} ({row['auroc']} on the {patients})"
+        for patients in (VALIDATION, HELD)
+        for name, row in figures[patients][evaluate.LEAKS].items()
+        if abs(row["auroc"] - 0.5) > (0.15 if "toned" in name else 0.10)
+    ]
+    return f"Outside that lie: {'; '.join(found)}." if found else "All lie within."
+
+
+def band_table(calibration) -> str:
+    heads = ["band", "images", "share of all positives"]
+    first = next(iter(calibration["bands"].values()))
+    heads += [f"positive at {p} prevalence" for p in first["positive share at"]]
+    rows = [
+        (name, of["images"], of["share of all positives"], *of["positive share at"].values())
+        for name, of in calibration["bands"].items()
+    ]
+    return table(heads, rows)
+
+
+def threshold_table(calibration) -> str:
+    first = next(iter(calibration["thresholds"].values()))
+    heads = ["from", "sensitivity", "specificity"]
+    heads += [f"{kind} {p}" for kind in ("PPV at", "NPV at") for p in first[kind]]
+    rows = [
+        (name, of["sensitivity"], of["specificity"], *of["PPV at"].values(), *of["NPV at"].values())
+        for name, of in calibration["thresholds"].items()
+    ]
+    return table(heads, rows)
+
+
+def pointing_table(pointing) -> str:
+    rows = []
+    for name, of in pointing.items():
+        low, high = of["map less dot"]["interval95"]
+        gap = f"{of['map less dot']['difference']} ({low} to {high})"
+        rows.append(
+            (
+                name,
+                of["images"],
+                of["map's peak in the opacity"],
+                of["fixed dot in the opacity"],
+                gap,
+                of["overlap of the marked region (intersection over union)"],
+                of["share of the map in the opacity"],
+            )
+        )
+    heads = [
+        "images",
+        "number",
+        "map's peak inside",
+        "fixed dot inside",
+        "map less dot",
+        "overlap of the marked region",
+        "share of the map inside",
+    ]
+    return table(heads, rows)
+
+
+def text(figures) -> str:
+    calibration = figures["calibration"]
+    names = [name for name in calibration[VALIDATION] if "error" in name or "perfect" in name]
+    errors = [(name, calibration[VALIDATION][name], calibration[HELD][name]) for name in names]
+    fields = {
+        "pooled": cell(figures[VALIDATION][evaluate.POOLED]),
+        "others": cell(figures[VALIDATION][evaluate.CLEAN][evaluate.OTHERS]),
+        "glance": glance_table(figures),
+        "leaks": leaks(figures),
+        "table": comparison_table(figures[VALIDATION], figures[HELD]),
+        "kermany": cell(figures[PAEDIATRIC]) if PAEDIATRIC in figures else "not measured",
+        "errors": table(["expected calibration error", VALIDATION, HELD], errors),
+        "bands": band_table(calibration[VALIDATION]),
+        "thresholds": threshold_table(calibration[VALIDATION]),
+        "pointing": pointing_table(figures["pointing"]),
+        "phantoms": "; ".join(f"{key}: {value}" for key, value in figures.get(PHANTOMS, {}).items()),
+        **{key.replace(" ", "_"): value for key, value in figures["images"].items()},
+    }
+    return Template((HERE / "MODEL_CARD.md.in").read_text()).substitute(fields)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dokuei_types::{AeTitle, Uid};
 use ipnet::IpNet;
 
+use crate::commitment::CommitmentService;
 use crate::tls::{ClientTls, ServerTls};
 
 /// How this product names itself in A-ASSOCIATE (PS3.7 § D.3.3.2).
@@ -42,6 +43,8 @@ pub struct ListenerConfig {
     pub implementation: Implementation,
     /// What the TLS port works with; without it that port answers nobody.
     pub tls: Option<ServerTls>,
+    /// Answers requests for storage commitment; without it their contexts are refused.
+    pub commitment: Option<Arc<dyn CommitmentService>>,
 }
 
 impl ListenerConfig {
@@ -59,6 +62,7 @@ impl ListenerConfig {
             timeouts: Timeouts::default(),
             implementation,
             tls: None,
+            commitment: None,
         }
     }
 }
@@ -129,6 +133,9 @@ pub struct Limits {
     pub operations_window: u16,
     /// Length of a command set, in bytes.
     pub command_set_bytes: usize,
+    /// Length of the information of an N-ACTION or N-EVENT-REPORT, in bytes: it is held in memory. An instance
+    /// takes about 150 bytes.
+    pub information_bytes: usize,
     /// Size of a data set, in bytes.
     pub instance_size: u64,
     /// Bytes a second below which a message in progress is given up, measured over
@@ -146,6 +153,7 @@ impl Default for Limits {
             pdu_length: 128 * 1024,
             operations_window: 16,
             command_set_bytes: 64 * 1024,
+            information_bytes: 4 * 1024 * 1024,
             instance_size: 4 * 1024 * 1024 * 1024,
             bytes_per_second_min: 256,
         }
@@ -196,6 +204,8 @@ pub struct RequestorConfig {
     /// Length of a P-DATA-TF we receive, in bytes, told to the peer; 0 means no limit, and costs no
     /// memory, since PDUs are not collected.
     pub pdu_length: u32,
+    /// SOP classes for which we are the provider of an association that we request (PS3.7 § D.3.3.4).
+    pub provides: Vec<Uid>,
     /// Speaks TLS with the peer.
     pub tls: Option<ClientTls>,
     /// For the connection, name resolution and TLS handshake included.
@@ -225,6 +235,7 @@ impl RequestorConfig {
             calling_ae,
             implementation,
             pdu_length: 128 * 1024,
+            provides: Vec::new(),
             tls: None,
             connect_timeout: Duration::from_secs(10),
             associate_timeout: Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE; never files, studies or models.
+//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE, storage commitment; never files, studies or models.
 //!
 //! | module | is | sections |
 //! |---|---|---|
@@ -7,7 +7,8 @@
 //! | [`message`] | command sets, messages, requests and responses; no sockets | PS3.7 § 6.3, § 9.3, Annexes C and E |
 //! | [`sop_class`] | what can be stored | PS3.4 Annex B, PS3.6 Annex A |
 //! | [`serve`] | the listener: negotiation, admission, one task for each association | PS3.7 Annex D |
-//! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5 |
+//! | [`CommitmentService`] | who commits to keep instances | PS3.4 Annex J |
+//! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5, § 10.1.1 |
 //! | [`ServerTls`], [`ClientTls`] | TLS below both | PS3.15 § B.12 |
 //!
 //! What always holds:
@@ -23,6 +24,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod acceptor;
+mod commitment;
 mod config;
 mod counters;
 pub mod message;
@@ -35,6 +37,10 @@ mod tls;
 mod wire;
 
 pub use acceptor::{AcceptedContext, Listeners, Negotiated, negotiate, serve};
+pub use commitment::{
+    ALL_COMMITTED, COMMITMENT_INSTANCE, CommitmentResult, CommitmentService, Information, Notice, Pending,
+    REQUEST_COMMITMENT, SOME_FAILED, Ticket,
+};
 pub use config::{
     AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice, Users,
 };
@@ -42,8 +48,8 @@ pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;
 pub use pdu::{Abort, ProtocolError, Rejection};
 pub use sender::{
-    AssociateError, Association, CONTEXTS_MAX, ContextPlan, EchoError, EchoReport, Examination, Fault, PeerInfo,
-    ProposedContext, SendError, Speaks, Steps, StoreItem, StoreOutcome, echo, examine, plan_contexts,
+    AssociateError, Association, CONTEXTS_MAX, CommitmentReport, ContextPlan, EchoError, EchoReport, Examination,
+    Fault, PeerInfo, ProposedContext, SendError, Speaks, Steps, StoreItem, StoreOutcome, echo, examine, plan_contexts,
 };
 pub use service::{IncomingInstance, StorageService, StoreRequest};
 pub use tls::{

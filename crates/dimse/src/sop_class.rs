@@ -17,6 +17,8 @@ const TRANSFER_SYNTAX_ROOT: &str = "1.2.840.10008.1.2";
 pub enum AbstractSyntax {
     /// Verification: C-ECHO.
     Verification,
+    /// Storage Commitment Push Model: N-ACTION and N-EVENT-REPORT (PS3.4 Annex J).
+    StorageCommitment,
     /// A storage SOP class of the dictionary, retired ones included.
     Storage,
     /// Private, or a storage class newer than the dictionary: C-STORE may be meant.
@@ -31,6 +33,9 @@ impl AbstractSyntax {
     pub fn of(uid: &str) -> Self {
         if uid == uids::VERIFICATION {
             return Self::Verification;
+        }
+        if uid == uids::STORAGE_COMMITMENT_PUSH_MODEL {
+            return Self::StorageCommitment;
         }
         match StandardSopClassDictionary.by_uid(uid) {
             Some(entry) if is_storage(entry.uid(), entry.name()) => Self::Storage,
@@ -122,7 +127,6 @@ mod tests {
             assert_eq!(AbstractSyntax::of(uid), AbstractSyntax::Storage, "{}", Named(uid));
         }
         for uid in [
-            uids::STORAGE_COMMITMENT_PUSH_MODEL,
             uids::MEDIA_STORAGE_DIRECTORY_STORAGE,
             uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
             uids::MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -135,6 +139,8 @@ mod tests {
             assert_eq!(AbstractSyntax::of(uid), AbstractSyntax::Unknown, "{uid}");
         }
         assert_eq!(AbstractSyntax::of(uids::VERIFICATION), AbstractSyntax::Verification);
+        let commitment = AbstractSyntax::of(uids::STORAGE_COMMITMENT_PUSH_MODEL);
+        assert_eq!(commitment, AbstractSyntax::StorageCommitment);
     }
 
     #[test]

@@ -14,16 +14,30 @@ impl DimseStatus {
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// 0111: duplicate SOP instance (PS3.7 Annex C).
     pub const DUPLICATE_SOP_INSTANCE: Self = Self(0x0111);
+    /// 0112: no such SOP instance (PS3.7 Annex C).
+    pub const NO_SUCH_SOP_INSTANCE: Self = Self(0x0112);
+    /// 0113: no such event type (PS3.7 Annex C).
+    pub const NO_SUCH_EVENT_TYPE: Self = Self(0x0113);
+    /// 0115: invalid argument value (PS3.7 Annex C).
+    pub const INVALID_ARGUMENT_VALUE: Self = Self(0x0115);
     /// 0117: invalid SOP Instance UID (PS3.7 Annex C).
     pub const INVALID_SOP_INSTANCE: Self = Self(0x0117);
+    /// 0118: no such SOP class (PS3.7 Annex C).
+    pub const NO_SUCH_SOP_CLASS: Self = Self(0x0118);
+    /// 0119: class-instance conflict (PS3.7 Annex C).
+    pub const CLASS_INSTANCE_CONFLICT: Self = Self(0x0119);
     /// 0122: SOP class not supported (PS3.7 Annex C).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// 0123: no such action (PS3.7 Annex C).
+    pub const NO_SUCH_ACTION: Self = Self(0x0123);
     /// 0124: not authorized (PS3.7 Annex C).
     pub const NOT_AUTHORIZED: Self = Self(0x0124);
     /// 0211: unrecognized operation (PS3.7 Annex C).
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
     /// 0212: mistyped argument (PS3.7 Annex C).
     pub const MISTYPED_ARGUMENT: Self = Self(0x0212);
+    /// 0213: resource limitation (PS3.7 Annex C).
+    pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     /// A700: out of resources (PS3.4 § B.2.3).
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     /// A900: data set does not match SOP class (PS3.4 § B.2.3).

@@ -11,10 +11,12 @@ use super::inbound::{Arrival, Inbound, Operation, Work};
 use super::negotiation::Negotiated;
 use super::outstanding::Outstanding;
 use super::pace::Pace;
+use super::reports::Reports;
 use super::session::{Shared, unblocked};
+use crate::commitment::{Notice, Untold};
 use crate::config::ListenerConfig;
 use crate::counters::add;
-use crate::message::{CommandSet, StoreFault, response};
+use crate::message::{CommandSet, Field, Refusal, StoreFault, response};
 use crate::pdu::{Abort, RELEASE_RESPONSE, write_fragments};
 use crate::service::{IncomingInstance, StorageService};
 use crate::wire::{BUFFER_KEPT, Wire, WireError};
@@ -37,6 +39,17 @@ struct Done {
     bytes: u64,
 }
 
+/// An operation whose answer is known.
+enum Finished<C> {
+    Store(Settled<C>),
+    /// An N-ACTION or N-EVENT-REPORT; with the ticket of a request for commitment that was taken in.
+    Notice {
+        context: u8,
+        command: CommandSet,
+        outcome: Result<Option<Untold>, Refusal>,
+    },
+}
+
 /// A C-STORE whose instance was handed to the storage, and what came of it.
 struct Settled<C> {
     context: u8,
@@ -50,7 +63,8 @@ type Committed<S> = <<S as StorageService>::Incoming as IncomingInstance>::Commi
 pub(super) struct Established<'a, S: StorageService> {
     wire: Wire,
     inbound: Inbound<S>,
-    outstanding: Outstanding<Settled<Committed<S>>>,
+    outstanding: Outstanding<Finished<Committed<S>>>,
+    reports: Reports,
     negotiated: Arc<Negotiated>,
     config: &'a ListenerConfig,
     shared: &'a Shared<S>,
@@ -67,7 +81,8 @@ impl<'a, S: StorageService> Established<'a, S> {
         shared: &'a Shared<S>,
     ) -> Self {
         let (outstanding, out, done) = (Outstanding::default(), Vec::new(), Done::default());
-        Self { wire, inbound, outstanding, negotiated, config, shared, out, done }
+        let reports = Reports::default();
+        Self { wire, inbound, outstanding, reports, negotiated, config, shared, out, done }
     }
 
     /// Serves until the association ends; gives back the connection and the PDU that is to end it.
@@ -167,7 +182,7 @@ impl<'a, S: StorageService> Established<'a, S> {
             self.wire.expect_data();
         }
         let waits = self.outstanding.waiting() > 0;
-        let (wire, outstanding) = (&mut self.wire, &mut self.outstanding);
+        let (wire, outstanding, reports) = (&mut self.wire, &mut self.outstanding, &mut self.reports);
         let filled = async {
             if idle {
                 wire.fill_idle(BUFFER_KEPT, timeouts.between_messages).await
@@ -179,6 +194,7 @@ impl<'a, S: StorageService> Established<'a, S> {
             biased;
             () = self.shared.shutdown.cancelled(), if idle => Ok(0),
             () = outstanding.some_ready(), if waits => Ok(0),
+            () = reports.due() => Ok(0),
             filled = filled => filled,
         }
     }
@@ -196,6 +212,8 @@ impl<'a, S: StorageService> Established<'a, S> {
                 // PS3.7 Annex C: 0211
                 self.answer(context, &command, DimseStatus::UNRECOGNIZED_OPERATION, "operation not supported");
             }
+            Work::Notice(notice) => self.notice(context, command, notice).await,
+            Work::EventReported => self.reports.answered(&command)?,
             Work::Store { received, outcome } => {
                 add(&self.shared.counters.bytes, received);
                 self.done.bytes = self.done.bytes.saturating_add(received);
@@ -216,15 +234,41 @@ impl<'a, S: StorageService> Established<'a, S> {
             let outcome = commit(incoming, limit).await;
             return self.settle(Settled { context, command, outcome });
         }
-        let settled = async move { Settled { context, command, outcome: commit(incoming, limit).await } };
-        self.outstanding.push(settled).await;
+        let finished =
+            async move { Finished::Store(Settled { context, command, outcome: commit(incoming, limit).await }) };
+        self.outstanding.push(finished).await;
+    }
+
+    /// Has what is asked or said about storage commitment taken in; it is answered when that is done.
+    async fn notice(&mut self, context: u8, command: CommandSet, notice: Result<Notice, Refusal>) {
+        let is_request = Field::of(command.field()) == Field::ActionRequest;
+        let service = self.config.commitment.clone();
+        let limit = self.config.timeouts.commit;
+        let taken = async move {
+            let none = Refusal::new(DimseStatus::PROCESSING_FAILURE, "storage commitment is switched off");
+            let service = service.ok_or(none)?;
+            let notice = notice?;
+            let slow = |_elapsed| Refusal::new(DimseStatus::PROCESSING_FAILURE, "not taken in within the time for it");
+            if is_request {
+                let ticket = timeout(limit, service.request(notice)).await.map_err(slow)??;
+                Ok(Some(Untold::new(service, ticket)))
+            } else {
+                timeout(limit, service.reported(notice)).await.map_err(slow)?.map(|()| None)
+            }
+        };
+        let finished = async move { Finished::Notice { context, command, outcome: taken.await } };
+        self.outstanding.push(finished).await;
     }
 
     /// Answers what is durable, in one write.
     async fn answer_ready(&mut self) -> Result<(), WireError> {
-        for settled in self.outstanding.take_ready() {
-            self.settle(settled);
+        for finished in self.outstanding.take_ready() {
+            match finished {
+                Finished::Store(settled) => self.settle(settled),
+                Finished::Notice { context, command, outcome } => self.noticed(context, &command, outcome).await,
+            }
         }
+        self.reports.write(&mut self.out, &self.negotiated);
         if !self.out.is_empty() {
             self.wire.send(&self.out, self.config.timeouts.within_message).await?;
             self.out.clear();
@@ -253,6 +297,21 @@ impl<'a, S: StorageService> Established<'a, S> {
                 let status = self.failure(&fault);
                 self.answer(context, &command, status, &fault.to_string());
             }
+        }
+    }
+
+    /// Answers an N-ACTION or N-EVENT-REPORT; the result of a request follows its response.
+    async fn noticed(&mut self, context: u8, command: &CommandSet, outcome: Result<Option<Untold>, Refusal>) {
+        let untold = match outcome {
+            Ok(untold) => untold,
+            Err(Refusal { status, comment }) => {
+                warn!(%status, comment, "storage commitment message refused");
+                return self.answer(context, command, status, &comment);
+            }
+        };
+        self.answer(context, command, DimseStatus::SUCCESS, "");
+        if let Some(untold) = untold {
+            self.reports.await_result(context, untold).await;
         }
     }
 

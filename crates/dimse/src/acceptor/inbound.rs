@@ -8,7 +8,8 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_types::{DimseStatus, Uid};
 
 use super::negotiation::Negotiated;
-use crate::message::{Assembler, CommandSet, Field, Piece, StoreFault};
+use crate::commitment::{ALL_COMMITTED, Notice, REQUEST_COMMITMENT, SOME_FAILED, subject};
+use crate::message::{Assembler, CommandSet, Field, Piece, Refusal, StoreFault};
 use crate::pdu::{Abort, Event, Framer, ProtocolError};
 use crate::service::{IncomingInstance, StorageService, StoreRequest};
 use crate::state::{self, Action, State};
@@ -35,6 +36,10 @@ pub(crate) enum Work<I> {
     Store { received: u64, outcome: Result<I, StoreFault> },
     /// C-ECHO, to be answered with this status.
     Echo(DimseStatus),
+    /// N-ACTION or N-EVENT-REPORT with its information, or how it is to be refused.
+    Notice(Result<Notice, Refusal>),
+    /// The response to our N-EVENT-REPORT.
+    EventReported,
     /// A request we do not know.
     Unrecognized,
     /// C-CANCEL, which has no response.
@@ -46,6 +51,8 @@ enum Receiving<I> {
         received: u64,
         outcome: Result<I, StoreFault>,
     },
+    /// The information of an N-ACTION or N-EVENT-REPORT; `None` once it is too long.
+    Information(Option<Vec<u8>>),
     /// The data set of an operation we do not know.
     Ignored,
 }
@@ -56,6 +63,7 @@ pub(crate) struct Inbound<S: StorageService> {
     association: u64,
     peer: SocketAddr,
     instance_size: u64,
+    information_bytes: usize,
     assembler: Assembler,
     current: Option<(u8, CommandSet, Receiving<S::Incoming>)>,
 }
@@ -69,7 +77,8 @@ impl<S: StorageService> Inbound<S> {
         limits: &crate::config::Limits,
     ) -> Self {
         let assembler = Assembler::new(negotiated.ids(), limits.command_set_bytes);
-        Self { service, negotiated, association, peer, instance_size: limits.instance_size, assembler, current: None }
+        let (instance_size, information_bytes) = (limits.instance_size, limits.information_bytes);
+        Self { service, negotiated, association, peer, instance_size, information_bytes, assembler, current: None }
     }
 
     /// Whether no message has begun.
@@ -86,7 +95,10 @@ impl<S: StorageService> Inbound<S> {
     pub(crate) fn may_block(&self, count: usize) -> bool {
         match &self.current {
             Some((_, _, Receiving::Store { outcome: Ok(incoming), .. })) => count > 0 && incoming.may_block(count),
-            None | Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Ignored)) => false,
+            None
+            | Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Information(_) | Receiving::Ignored)) => {
+                false
+            }
         }
     }
 
@@ -132,8 +144,16 @@ impl<S: StorageService> Inbound<S> {
                     if has_data_set { self.begin_store(context, &command) } else { Err(StoreFault::NoDataSet) };
                 Receiving::Store { received: 0, outcome }
             }
-            Field::EchoRequest | Field::CancelRequest | Field::OtherRequest(_) => Receiving::Ignored,
-            Field::StoreResponse | Field::EchoResponse | Field::OtherResponse(_) => {
+            Field::ActionRequest | Field::EventReportRequest if self.is_about_commitment(context) => {
+                Receiving::Information(Some(Vec::new()))
+            }
+            Field::EchoRequest
+            | Field::CancelRequest
+            | Field::ActionRequest
+            | Field::EventReportRequest
+            | Field::OtherRequest(_)
+            | Field::EventReportResponse => Receiving::Ignored,
+            Field::StoreResponse | Field::EchoResponse | Field::ActionResponse | Field::OtherResponse(_) => {
                 return Err(ProtocolError::UnexpectedMessage(command.field()));
             }
         };
@@ -146,7 +166,10 @@ impl<S: StorageService> Inbound<S> {
         let context = self
             .negotiated
             .context(id)
-            .filter(|context| context.abstract_syntax == sop_class && sop_class.as_str() != uids::VERIFICATION)
+            .filter(|context| {
+                let others = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
+                context.abstract_syntax == sop_class && !others.contains(&sop_class.as_str())
+            })
             .ok_or(StoreFault::SopClassOfOtherContext)?;
         let sop_instance: Uid = command.uid(tags::AFFECTED_SOP_INSTANCE_UID).ok_or(StoreFault::SopInstanceInvalid)?;
         Ok(self.service.begin(StoreRequest {
@@ -160,7 +183,19 @@ impl<S: StorageService> Inbound<S> {
         })?)
     }
 
+    fn is_about_commitment(&self, id: u8) -> bool {
+        let context = self.negotiated.context(id);
+        context.is_some_and(|context| context.abstract_syntax.as_str() == uids::STORAGE_COMMITMENT_PUSH_MODEL)
+    }
+
     fn data(&mut self, bytes: &[u8]) {
+        if let Some((_, _, Receiving::Information(information))) = &mut self.current {
+            let limit = self.information_bytes;
+            return match information {
+                Some(held) if held.len().saturating_add(bytes.len()) <= limit => held.extend_from_slice(bytes),
+                _ => *information = None,
+            };
+        }
         let Some((_, _, Receiving::Store { received, outcome })) = &mut self.current else { return };
         *received = received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let Ok(incoming) = outcome else { return };
@@ -180,11 +215,50 @@ impl<S: StorageService> Inbound<S> {
                 Work::Store { received: 0, outcome: Err(StoreFault::EmptyDataSet) }
             }
             (Receiving::Store { received, outcome }, _) => Work::Store { received, outcome },
+            (Receiving::Information(information), _) => Work::Notice(self.notice(context, &command, information)),
+            (Receiving::Ignored, Field::EventReportResponse) => Work::EventReported,
             (Receiving::Ignored, Field::EchoRequest) => Work::Echo(self.echo_status(context, &command)),
             (Receiving::Ignored, Field::CancelRequest) => Work::Cancel,
             (Receiving::Ignored, _) => Work::Unrecognized,
         };
         Some(Operation { context, command, work })
+    }
+
+    /// What an N-ACTION asks or an N-EVENT-REPORT says, where it is storage commitment (PS3.4 § J.3, PS3.7 Annex C).
+    fn notice(&self, id: u8, command: &CommandSet, information: Option<Vec<u8>>) -> Result<Notice, Refusal> {
+        let is_action = Field::of(command.field()) == Field::ActionRequest;
+        let named = |affected, requested| command.uid(if is_action { requested } else { affected });
+        let (class, instance) = subject();
+        if named(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID) != Some(class) {
+            return Err(Refusal::new(DimseStatus::NO_SUCH_SOP_CLASS, "not the class of the presentation context"));
+        }
+        if named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID) != Some(instance) {
+            return Err(Refusal::new(DimseStatus::NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"));
+        }
+        match is_action {
+            true if command.number(tags::ACTION_TYPE_ID) != Some(REQUEST_COMMITMENT) => {
+                return Err(Refusal::new(DimseStatus::NO_SUCH_ACTION, "the action type is not 1"));
+            }
+            false if !matches!(command.number(tags::EVENT_TYPE_ID), Some(ALL_COMMITTED | SOME_FAILED)) => {
+                return Err(Refusal::new(DimseStatus::NO_SUCH_EVENT_TYPE, "the event type is neither 1 nor 2"));
+            }
+            _ => {}
+        }
+        let Some(information) = information else {
+            let limit = self.information_bytes;
+            let comment = format!("information exceeds the limit of {limit} bytes");
+            return Err(Refusal::new(DimseStatus::RESOURCE_LIMITATION, comment));
+        };
+        let Some(context) = self.negotiated.context(id) else {
+            return Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "no such presentation context"));
+        };
+        Ok(Notice {
+            calling_ae: self.negotiated.calling_ae.clone(),
+            called_ae: self.negotiated.called_ae.clone(),
+            peer: self.peer,
+            information,
+            transfer_syntax: context.transfer_syntax.clone(),
+        })
     }
 
     /// PS3.7 § 9.1.5.1: the SOP class of C-ECHO is Verification, in a context of its own.

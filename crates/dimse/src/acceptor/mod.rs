@@ -7,6 +7,7 @@ mod listener;
 mod negotiation;
 mod outstanding;
 mod pace;
+mod reports;
 mod securing;
 mod session;
 mod user_information;

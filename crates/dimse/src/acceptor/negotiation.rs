@@ -58,9 +58,10 @@ impl Negotiated {
         self.contexts.iter().find(|context| context.id == id)
     }
 
-    /// Whether instances may be sent, rather than C-ECHO at the most.
+    /// Whether instances may be sent, rather than C-ECHO and storage commitment at the most.
     pub(crate) fn is_for_storage(&self) -> bool {
-        self.contexts.iter().any(|context| context.abstract_syntax.as_str() != uids::VERIFICATION)
+        let other = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
+        self.contexts.iter().any(|context| !other.contains(&context.abstract_syntax.as_str()))
     }
 
     pub(crate) fn ids(&self) -> ContextSet {
@@ -154,6 +155,7 @@ fn choose(
 ) -> Result<(Uid, Uid), Reason> {
     let supported = match AbstractSyntax::of(&context.abstract_syntax) {
         AbstractSyntax::Verification | AbstractSyntax::Storage => true,
+        AbstractSyntax::StorageCommitment => config.commitment.is_some(),
         AbstractSyntax::Unknown => {
             config.store_private_sop_classes || said_to_be_storage(&context.abstract_syntax, request)
         }
@@ -161,10 +163,14 @@ fn choose(
     };
     let abstract_syntax =
         Uid::new(&context.abstract_syntax).ok().filter(|_uid| supported).ok_or(Reason::AbstractSyntaxNotSupported)?;
+    // What is read here has to be in a syntax that is.
+    let is_read = |uid: &str| [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&uid);
+    let only_read = abstract_syntax.as_str() == uids::STORAGE_COMMITMENT_PUSH_MODEL;
     let storable: Vec<Uid> = context
         .transfer_syntaxes
         .iter()
         .filter(|uid| match TransferSyntax::of(uid) {
+            _ if only_read => is_read(uid),
             TransferSyntax::Storable => true,
             TransferSyntax::Private => config.store_private_transfer_syntaxes,
             TransferSyntax::Other => false,
@@ -333,6 +339,32 @@ mod tests {
         config.transfer_syntaxes = TransferSyntaxChoice::Prefer(vec![Uid::new(IMPLICIT).unwrap()]);
         check_context(&config, context(1, ct, &[EXPLICIT, IMPLICIT]), Ok(IMPLICIT));
         check_context(&config, context(1, ct, &[EXPLICIT]), Ok(EXPLICIT));
+    }
+
+    #[test]
+    fn storage_commitment_is_accepted_where_somebody_commits_in_a_syntax_that_is_read() {
+        let commitment = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let mut config = config();
+        check_context(&config, context(1, commitment, &[EXPLICIT]), Err(Reason::AbstractSyntaxNotSupported));
+        config.commitment = Some(std::sync::Arc::new(Committing));
+        check_context(&config, context(1, commitment, &[uids::JPEG2000, IMPLICIT, EXPLICIT]), Ok(IMPLICIT));
+        check_context(&config, context(1, commitment, &[uids::JPEG2000]), Err(Reason::TransferSyntaxesNotSupported));
+    }
+
+    #[derive(Debug)]
+    struct Committing;
+
+    impl crate::CommitmentService for Committing {
+        fn request(&self, _: crate::Notice) -> crate::Pending<Result<crate::Ticket, crate::Refusal>> {
+            Box::pin(std::future::ready(Ok(crate::Ticket(1))))
+        }
+        fn result(&self, _: crate::Ticket) -> crate::Pending<Option<crate::CommitmentResult>> {
+            Box::pin(std::future::ready(None))
+        }
+        fn told(&self, _: crate::Ticket, _: bool) {}
+        fn reported(&self, _: crate::Notice) -> crate::Pending<Result<(), crate::Refusal>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
     }
 
     #[test]

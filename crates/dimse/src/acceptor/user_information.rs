@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 51, 52, 55 | maximum length, implementation | our own |
 //! | 53 | operations outstanding at a time | at most as many as our limit; 1 performed, since we invoke none |
-//! | 54 | roles | SCU as proposed, never SCP, since we only receive |
+//! | 54 | roles | SCU as proposed; SCP as proposed for storage commitment, whose results come from the provider (PS3.4 § J.3.3), else never |
 //! | 56 | extended negotiation | for storage: level 2, signature level 3, no coercion (PS3.4 § B.3.1) |
 //! | 57 | common extended negotiation | none (§ D.3.3.6); says which unknown classes are storage |
 //! | 58 | user identity | item 59, where it is asked for and the user is known |
@@ -121,11 +121,13 @@ pub(super) fn class_answers(variables: &[UserVariableItem], contexts: &[Accepted
     for variable in variables {
         let answer = match variable {
             UserVariableItem::ScuScpRoleSelectionSubItem(sop_class, proposed) if accepted(sop_class) => {
-                let roles = RequestorRoles { scu: proposed.scu, scp: false };
+                let scp = proposed.scp && sop_class == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+                let roles = RequestorRoles { scu: proposed.scu, scp };
                 UserVariableItem::ScuScpRoleSelectionSubItem(sop_class.clone(), roles)
             }
             UserVariableItem::SopClassExtendedNegotiationSubItem(sop_class, _)
-                if accepted(sop_class) && sop_class != uids::VERIFICATION =>
+                if accepted(sop_class)
+                    && ![uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL].contains(&sop_class.as_str()) =>
             {
                 UserVariableItem::SopClassExtendedNegotiationSubItem(sop_class.clone(), STORAGE_SUPPORT.to_vec())
             }
@@ -209,13 +211,15 @@ mod tests {
             abstract_syntax: Uid::new(uid).unwrap(),
             transfer_syntax: Uid::new(uids::IMPLICIT_VR_LITTLE_ENDIAN).unwrap(),
         };
-        let contexts = [context(1, CT), context(3, uids::VERIFICATION)];
+        let commitment = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let contexts = [context(1, CT), context(3, uids::VERIFICATION), context(5, commitment)];
         let roles = |uid: &str, scu, scp| Roles(uid.into(), RequestorRoles { scu, scp });
         let asked = [
             roles(CT, true, true),
             roles(CT, true, true),
             roles(uids::MR_IMAGE_STORAGE, true, false),
             roles(uids::VERIFICATION, false, true),
+            roles(commitment, false, true),
             Extended(CT.into(), vec![3, 0, 0, 0, 2, 0]),
             Extended(CT.into(), vec![]),
             Extended(uids::MR_IMAGE_STORAGE.into(), vec![3, 0, 0, 0, 2, 0]),
@@ -224,6 +228,7 @@ mod tests {
         let answers = [
             roles(CT, true, false),
             roles(uids::VERIFICATION, false, false),
+            roles(commitment, false, true),
             Extended(CT.into(), STORAGE_SUPPORT.to_vec()),
         ];
         assert_eq!(class_answers(&asked, &contexts), answers);

@@ -8,5 +8,5 @@ mod refusal;
 
 pub use assembler::{Assembler, ContextSet, Piece};
 pub use command::{CommandError, CommandSet, CommandWriter, NO_DATA_SET};
-pub use operation::{Field, echo_request, response, store_request};
+pub use operation::{Field, action_request, echo_request, event_report_request, response, store_request};
 pub use refusal::{Refusal, StoreFault};

@@ -21,12 +21,20 @@ pub enum Field {
     EchoRequest,
     /// 0FFF: C-CANCEL-RQ, which has no response.
     CancelRequest,
+    /// 0100: N-EVENT-REPORT-RQ.
+    EventReportRequest,
+    /// 0130: N-ACTION-RQ.
+    ActionRequest,
     /// Another request.
     OtherRequest(u16),
     /// 8001: C-STORE-RSP.
     StoreResponse,
     /// 8030: C-ECHO-RSP.
     EchoResponse,
+    /// 8100: N-EVENT-REPORT-RSP.
+    EventReportResponse,
+    /// 8130: N-ACTION-RSP.
+    ActionResponse,
     /// Another response.
     OtherResponse(u16),
 }
@@ -38,9 +46,13 @@ impl Field {
         match field {
             0x0001 => Self::StoreRequest,
             0x0030 => Self::EchoRequest,
+            0x0100 => Self::EventReportRequest,
+            0x0130 => Self::ActionRequest,
             0x0FFF => Self::CancelRequest,
             0x8001 => Self::StoreResponse,
             0x8030 => Self::EchoResponse,
+            0x8100 => Self::EventReportResponse,
+            0x8130 => Self::ActionResponse,
             other if other & RESPONSE != 0 => Self::OtherResponse(other),
             other => Self::OtherRequest(other),
         }
@@ -75,12 +87,40 @@ pub fn store_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Ve
         .finish()
 }
 
+/// N-ACTION-RQ (PS3.7 § 10.3.5.1); its action information follows.
+#[must_use]
+pub fn action_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid, action_type: u16) -> Vec<u8> {
+    CommandWriter::default()
+        .uid(tags::REQUESTED_SOP_CLASS_UID, sop_class)
+        .number(tags::COMMAND_FIELD, 0x0130)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET)
+        .uid(tags::REQUESTED_SOP_INSTANCE_UID, sop_instance)
+        .number(tags::ACTION_TYPE_ID, action_type)
+        .finish()
+}
+
+/// N-EVENT-REPORT-RQ (PS3.7 § 10.3.1.1); its event information follows.
+#[must_use]
+pub fn event_report_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid, event_type: u16) -> Vec<u8> {
+    CommandWriter::default()
+        .uid(tags::AFFECTED_SOP_CLASS_UID, sop_class)
+        .number(tags::COMMAND_FIELD, 0x0100)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET)
+        .uid(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance)
+        .number(tags::EVENT_TYPE_ID, event_type)
+        .finish()
+}
+
 /// The response to a request, without a data set. Affected SOP Class and Instance are those of the
-/// request, where it has them; the comment is left out when empty.
+/// request, where it has them (those it requested, for N-ACTION: PS3.7 § 10.3.5.2), and so are the types of an event
+/// and an action; the comment is left out when empty.
 #[must_use]
 pub fn response(request: &CommandSet, status: DimseStatus, comment: &str) -> Vec<u8> {
     let mut writer = CommandWriter::default();
-    if let Some(uid) = request.uid(tags::AFFECTED_SOP_CLASS_UID) {
+    let named = |affected, requested| request.uid(affected).or_else(|| request.uid(requested));
+    if let Some(uid) = named(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID) {
         writer = writer.uid(tags::AFFECTED_SOP_CLASS_UID, &uid);
     }
     writer = writer
@@ -91,8 +131,13 @@ pub fn response(request: &CommandSet, status: DimseStatus, comment: &str) -> Vec
     if !comment.is_empty() {
         writer = writer.text(tags::ERROR_COMMENT, comment);
     }
-    if let Some(uid) = request.uid(tags::AFFECTED_SOP_INSTANCE_UID) {
+    if let Some(uid) = named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID) {
         writer = writer.uid(tags::AFFECTED_SOP_INSTANCE_UID, &uid);
+    }
+    for tag in [tags::EVENT_TYPE_ID, tags::ACTION_TYPE_ID] {
+        if let Some(number) = request.number(tag) {
+            writer = writer.number(tag, number);
+        }
     }
     writer.finish()
 }
@@ -111,5 +156,22 @@ mod tests {
         assert_eq!((answer.responds_to(), answer.has_data_set()), (Some(77), false));
         assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(instance));
         assert_eq!(answer.text(tags::ERROR_COMMENT), "no room");
+    }
+
+    #[test]
+    fn a_response_to_an_action_or_an_event_names_its_instance_and_type() {
+        let (class, instance) = (Uid::new("1.2.3").unwrap(), Uid::new("1.2.3.4").unwrap());
+        for (request, field, kind) in [
+            (action_request(5, &class, &instance, 1), Field::ActionResponse, tags::ACTION_TYPE_ID),
+            (event_report_request(5, &class, &instance, 2), Field::EventReportResponse, tags::EVENT_TYPE_ID),
+        ] {
+            let request = CommandSet::parse(request).unwrap();
+            assert!(request.has_data_set());
+            let answer = CommandSet::parse(response(&request, DimseStatus::SUCCESS, "")).unwrap();
+            assert_eq!((Field::of(answer.field()), answer.responds_to()), (field, Some(5)));
+            assert_eq!(answer.uid(tags::AFFECTED_SOP_CLASS_UID), Some(class.clone()));
+            assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(instance.clone()));
+            assert_eq!(answer.number(kind), request.number(kind));
+        }
     }
 }

@@ -138,6 +138,12 @@ pub enum ProtocolError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// A data set that is held in memory, larger than the limit.
+    #[error("data set of a message larger than {limit} bytes")]
+    DataSetTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// A command set that cannot be read.
     #[error("command set: {0}")]
     Command(#[from] CommandError),
@@ -162,6 +168,7 @@ impl ProtocolError {
             | Self::PdvLength { .. }
             | Self::ContextNotAccepted(_)
             | Self::CommandTooLong { .. }
+            | Self::DataSetTooLong { .. }
             | Self::Command(_) => Abort::INVALID_PARAMETER,
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
-    AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem, write_pdu,
+    AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, RequestorRoles, UserVariableItem,
+    write_pdu,
 };
 use dokuei_types::{AeTitle, Uid};
 use tokio::time::{Instant, timeout};
@@ -18,6 +19,7 @@ use crate::config::RequestorConfig;
 use crate::message::{Assembler, CommandSet, Field, Piece};
 use crate::pdu::{
     Abort, Event, Framer, PduKind, ProtocolError, RELEASE_REQUEST, RELEASE_RESPONSE, Rejection, SendLimit, read_accept,
+    write_fragments,
 };
 use crate::state::{self, Action, State};
 use crate::tls::TlsInfo;
@@ -27,6 +29,8 @@ use crate::wire::{Opening, Step, Transport, Wire, WireError};
 const ACCEPT_BYTES_MAX: u32 = 1024 * 1024;
 /// The longest command set of a response, in bytes.
 const COMMAND_BYTES_MAX: usize = 64 * 1024;
+/// The longest data set of a message that is held in memory, in bytes: identifiers, event information.
+const DATA_SET_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long to look for the reason once a connection has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -55,14 +59,35 @@ pub struct Association {
     pub(super) buffer: Vec<u8>,
     contexts: Vec<AcceptedContext>,
     assembler: Assembler,
-    /// A response whose data set is still to come.
-    waiting: Option<CommandSet>,
-    /// A response that has come.
-    whole: Option<CommandSet>,
+    /// A message whose data set is still to come.
+    waiting: Option<Message>,
+    /// A message that has come.
+    whole: Option<Message>,
+    /// Whether data sets are kept.
+    pub(super) keeps_data_sets: bool,
     peer: PeerInfo,
     stage: Stage,
     message_id: u16,
     steps: Steps,
+}
+
+/// A message of the peer.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) context: u8,
+    pub(super) command: CommandSet,
+    /// Empty where there is none, or none is kept.
+    pub(super) data_set: Vec<u8>,
+}
+
+impl Message {
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        if self.data_set.len().saturating_add(bytes.len()) > DATA_SET_BYTES_MAX {
+            return Err(ProtocolError::DataSetTooLong { limit: DATA_SET_BYTES_MAX });
+        }
+        self.data_set.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +210,7 @@ impl Association {
             contexts,
             waiting: None,
             whole: None,
+            keeps_data_sets: false,
             peer: PeerInfo {
                 address,
                 implementation_class_uid: user.class_uid,
@@ -310,17 +336,22 @@ impl Association {
         }
     }
 
-    /// Waits for the response to `message_id`, its data set, if any, thrown away.
+    /// Waits for the response to `message_id`.
     pub(super) async fn response(&mut self, expected: Field, message_id: u16) -> Result<CommandSet, SendError> {
-        let limit = self.timeouts.response;
+        let Message { command, .. } = self.message(self.timeouts.response).await?;
+        if Field::of(command.field()) != expected || command.responds_to() != Some(message_id) {
+            return Err(ProtocolError::UnexpectedMessage(command.field()).into());
+        }
+        Ok(command)
+    }
+
+    /// Waits for a whole message, at most `limit`.
+    pub(super) async fn message(&mut self, limit: Duration) -> Result<Message, SendError> {
         let begin = Instant::now();
         loop {
             self.take_in()?;
-            if let Some(command) = self.whole.take() {
-                if Field::of(command.field()) != expected || command.responds_to() != Some(message_id) {
-                    return Err(ProtocolError::UnexpectedMessage(command.field()).into());
-                }
-                return Ok(command);
+            if let Some(message) = self.whole.take() {
+                return Ok(message);
             }
             // A peer that trickles must not wait longer than one that is silent.
             let left = limit.saturating_sub(begin.elapsed());
@@ -329,6 +360,35 @@ impl Association {
                 other => SendError::while_waiting(other),
             })?;
         }
+    }
+
+    /// Whether nothing of a message has come that is not whole.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.assembler.is_between_messages() && self.wire.framer.is_between_pdus()
+    }
+
+    /// Sends a command, and its data set where it has one.
+    pub(super) async fn send_message(
+        &mut self,
+        context: u8,
+        command: &[u8],
+        data_set: Option<&[u8]>,
+    ) -> Result<(), SendError> {
+        self.buffer.clear();
+        write_fragments(&mut self.buffer, context, true, command, self.send_limit);
+        if let Some(data_set) = data_set {
+            write_fragments(&mut self.buffer, context, false, data_set, self.send_limit);
+        }
+        self.wire.send(&self.buffer, self.timeouts.idle).await.map_err(SendError::while_sending)
+    }
+
+    /// The accepted context for an abstract syntax, whatever its transfer syntax.
+    pub(super) fn context_for(&self, abstract_syntax: &Uid) -> Result<AcceptedContext, SendError> {
+        let found = self.contexts.iter().find(|context| context.abstract_syntax == *abstract_syntax);
+        found.cloned().ok_or_else(|| SendError::NotAccepted {
+            sop_class: abstract_syntax.clone(),
+            transfer_syntax: Uid::new(uids::IMPLICIT_VR_LITTLE_ENDIAN).expect("a UID of the standard"),
+        })
     }
 
     /// Looks at what has arrived, up to the end of a message.
@@ -342,10 +402,20 @@ impl Association {
                 Event::Foreign(kind) => return Err(unexpected(kind, [0; 4], State::Sta6)),
             };
             match self.assembler.accept(fragment)? {
-                Piece::Command { command, .. } if command.has_data_set() => self.waiting = Some(command),
-                Piece::Command { command, .. } => self.whole = Some(command),
-                Piece::Data { last: true, .. } => self.whole = self.waiting.take(),
-                Piece::Data { last: false, .. } | Piece::Partial => {}
+                Piece::Command { context, command } => {
+                    let message = Message { context, data_set: Vec::new(), command };
+                    let place = if message.command.has_data_set() { &mut self.waiting } else { &mut self.whole };
+                    *place = Some(message);
+                }
+                Piece::Data { bytes, last } => {
+                    if let Some(waiting) = self.waiting.as_mut().filter(|_| self.keeps_data_sets) {
+                        waiting.extend(bytes)?;
+                    }
+                    if last {
+                        self.whole = self.waiting.take();
+                    }
+                }
+                Piece::Partial => {}
             }
         }
         Ok(())
@@ -420,17 +490,22 @@ fn write_request(config: &RequestorConfig, proposed: &[ProposedContext]) -> Resu
         abstract_syntax: context.abstract_syntax.to_string(),
         transfer_syntaxes: context.transfer_syntaxes.iter().map(Uid::to_string).collect(),
     });
+    let provider = RequestorRoles { scu: false, scp: true };
+    let roles =
+        config.provides.iter().map(|uid| UserVariableItem::ScuScpRoleSelectionSubItem(uid.to_string(), provider));
+    let mut user_variables = vec![
+        UserVariableItem::MaxLength(config.pdu_length),
+        UserVariableItem::ImplementationClassUID(config.implementation.class_uid.to_string()),
+    ];
+    user_variables.extend(roles);
+    user_variables.push(UserVariableItem::ImplementationVersionName(config.implementation.version_name.clone()));
     let request = Pdu::AssociationRQ(AssociationRQ {
         protocol_version: 1,
         calling_ae_title: config.calling_ae.to_string(),
         called_ae_title: config.called_ae.to_string(),
         application_context_name: uids::DICOM_APPLICATION_CONTEXT.to_owned(),
         presentation_contexts: contexts.collect(),
-        user_variables: vec![
-            UserVariableItem::MaxLength(config.pdu_length),
-            UserVariableItem::ImplementationClassUID(config.implementation.class_uid.to_string()),
-            UserVariableItem::ImplementationVersionName(config.implementation.version_name.clone()),
-        ],
+        user_variables,
     });
     let mut bytes = Vec::new();
     write_pdu(&mut bytes, &request).map_err(|error| AssociateError::Request(error.to_string()))?;

@@ -10,7 +10,6 @@ use super::error::{AssociateError, Fault, SendError};
 use super::plan::ProposedContext;
 use crate::config::RequestorConfig;
 use crate::message::{Field, echo_request};
-use crate::pdu::write_fragments;
 
 /// A C-ECHO with what was negotiated and how long each step took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,9 +104,7 @@ impl Association {
 
     async fn exchange_echo(&mut self, context: u8) -> Result<DimseStatus, SendError> {
         let message_id = self.next_message_id();
-        self.buffer.clear();
-        write_fragments(&mut self.buffer, context, true, &echo_request(message_id), self.send_limit);
-        self.wire.send(&self.buffer, self.timeouts.idle).await.map_err(SendError::while_sending)?;
+        self.send_message(context, &echo_request(message_id), None).await?;
         let response = self.response(Field::EchoResponse, message_id).await?;
         Ok(response.status().unwrap_or(DimseStatus::PROCESSING_FAILURE))
     }

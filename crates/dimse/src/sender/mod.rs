@@ -1,6 +1,7 @@
 //! The side that calls: associates, verifies, sends instances.
 
 mod association;
+mod commitment;
 mod connect;
 mod echo;
 mod error;
@@ -9,6 +10,7 @@ mod plan;
 mod store;
 
 pub use association::{Association, PeerInfo};
+pub use commitment::CommitmentReport;
 pub use connect::Steps;
 pub use echo::{EchoError, EchoReport, echo};
 pub use error::{AssociateError, Fault, SendError};

@@ -25,9 +25,19 @@ impl ProposedContext {
     /// Verification in the two uncompressed little endian syntaxes.
     #[must_use]
     pub fn verification() -> Self {
+        Self::plain(uids::VERIFICATION)
+    }
+
+    /// Storage Commitment Push Model in the two uncompressed little endian syntaxes.
+    #[must_use]
+    pub fn storage_commitment() -> Self {
+        Self::plain(uids::STORAGE_COMMITMENT_PUSH_MODEL)
+    }
+
+    fn plain(abstract_syntax: &str) -> Self {
         let known = |uid| Uid::new(uid).expect("a UID of the standard");
         Self {
-            abstract_syntax: known(uids::VERIFICATION),
+            abstract_syntax: known(abstract_syntax),
             transfer_syntaxes: vec![known(uids::IMPLICIT_VR_LITTLE_ENDIAN), known(uids::EXPLICIT_VR_LITTLE_ENDIAN)],
         }
     }

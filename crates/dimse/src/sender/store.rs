@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::association::Association;
 use super::error::SendError;
 use crate::message::{Field, store_request};
-use crate::pdu::{PDU_HEADER, PDV_OVERHEAD, data_headers, write_fragments};
+use crate::pdu::{PDU_HEADER, PDV_OVERHEAD, data_headers};
 
 /// An instance to be sent, its data set in the very bytes that are to arrive.
 #[derive(Debug)]
@@ -60,9 +60,7 @@ impl Association {
         let message_id = self.next_message_id();
         let command = store_request(message_id, item.sop_class, item.sop_instance);
         // The command goes in PDUs of its own: some receivers take no data set behind a command.
-        self.buffer.clear();
-        write_fragments(&mut self.buffer, context, true, &command, self.send_limit);
-        self.wire.send(&self.buffer, self.timeouts.idle).await.map_err(SendError::while_sending)?;
+        self.send_message(context, &command, None).await?;
         self.send_data_set(context, item.data_set, item.length).await?;
         let response = self.response(Field::StoreResponse, message_id).await?;
         Ok(StoreOutcome {

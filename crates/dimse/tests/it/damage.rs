@@ -4,7 +4,8 @@ use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, RequestorRoles, UserIdentity, UserIdentityType, UserVariableItem,
 };
-use dokuei_dimse::message::{CommandSet, echo_request, response, store_request};
+use dokuei_dimse::COMMITMENT_INSTANCE;
+use dokuei_dimse::message::{CommandSet, action_request, echo_request, event_report_request, response, store_request};
 use dokuei_testkit::mutated;
 use dokuei_types::DimseStatus;
 
@@ -14,7 +15,14 @@ use crate::support::{CT, EXPLICIT, bytes_of, data_pdu, store_pdus, uid, value};
 fn commands() -> Vec<Vec<u8>> {
     let store = store_request(7, &uid(CT), &uid("1.2.3.4"));
     let request = CommandSet::parse(store.clone()).unwrap();
-    vec![store, echo_request(1), response(&request, DimseStatus::OUT_OF_RESOURCES, "no room")]
+    let (class, instance) = (uid(uids::STORAGE_COMMITMENT_PUSH_MODEL), uid(COMMITMENT_INSTANCE));
+    vec![
+        store,
+        echo_request(1),
+        response(&request, DimseStatus::OUT_OF_RESOURCES, "no room"),
+        action_request(3, &class, &instance, 1),
+        event_report_request(4, &class, &instance, 2),
+    ]
 }
 
 fn streams() -> Vec<Vec<u8>> {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod associating;
 #[cfg(test)]
+mod committing;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod dcmtk;

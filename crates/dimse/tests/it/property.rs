@@ -114,6 +114,11 @@ pub(crate) fn command(input: &[u8]) {
         .expect("our own answer can be read");
     assert_eq!(answer.field(), set.field() | 0x8000);
     assert_eq!(answer.responds_to(), Some(set.message_id().unwrap_or(0)));
-    assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), set.uid(tags::AFFECTED_SOP_INSTANCE_UID));
+    let named = |affected, requested| set.uid(affected).or_else(|| set.uid(requested));
+    let instance = named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID);
+    assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), instance);
+    for tag in [tags::EVENT_TYPE_ID, tags::ACTION_TYPE_ID] {
+        assert_eq!(answer.number(tag), set.number(tag));
+    }
     assert!(!answer.has_data_set());
 }

@@ -33,6 +33,7 @@
 mod arrive;
 mod backlog;
 mod change;
+mod commitment;
 mod config;
 mod disk;
 mod ends;
@@ -62,13 +63,14 @@ mod writer;
 
 pub use arrive::{ArrivalKind, Committed, Decide, Indexed};
 pub use change::{Applied, Changes, Decision};
+pub use commitment::{CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, VersionPolicy};
 pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
 pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
-pub use model::{DeliveryId, JobId, ResultId, TaskId, UnitId};
+pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
 pub use priority::receive_first;
@@ -77,8 +79,8 @@ pub use read::{StoreReader, StoredInstance};
 pub use replay::Replayed;
 pub use retention::{FreeSpace, Removed, Retention};
 pub use show::{
-    Counts, DeadLetter, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject, ShownResult,
-    ShownTask,
+    CommitmentCounts, Counts, DeadLetter, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject,
+    ShownResult, ShownTask,
 };
 pub use store::Store;
 pub use stored_file::StoredFile;

@@ -28,4 +28,6 @@ numbers! {
     ResultId,
     /// The number of an entry in the outbox: one object for one destination.
     DeliveryId,
+    /// The number of a request for storage commitment.
+    CommitmentId,
 }

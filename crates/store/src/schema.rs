@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::commitment;
 use crate::config::Durability;
 use crate::error::StoreError;
 
@@ -236,6 +237,8 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     if layout(&tx)?.is_none() {
         tx.execute_batch(TABLES).map_err(failed("make the tables"))?;
     }
+    // Added without a new layout: a folder from before it has none of its rows.
+    tx.execute_batch(commitment::TABLE).map_err(failed("make the tables"))?;
     let found = layout(&tx)?.unwrap_or_default();
     tx.commit().map_err(failed("make the tables"))?;
     check(data_dir, found)?;

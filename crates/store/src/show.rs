@@ -29,10 +29,23 @@ pub struct Counts {
     pub results: u64,
     /// Destinations by name.
     pub destinations: BTreeMap<String, DestinationCounts>,
+    /// Requests for storage commitment that peers made.
+    pub commitments: CommitmentCounts,
     /// Dead letters: jobs and deliveries.
     pub dead_letters: u64,
     /// When the newest instance was received, milliseconds since 1970.
     pub last_received_at: Option<i64>,
+}
+
+/// Peers' requests for storage commitment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CommitmentCounts {
+    /// Their peers have the result.
+    pub told: u64,
+    /// Their peers are still to be told.
+    pub waiting: u64,
+    /// Given up.
+    pub dead: u64,
 }
 
 /// What there is of one destination.
@@ -252,6 +265,18 @@ impl StoreReader {
     }
 }
 
+fn commitments(conn: &Connection) -> rusqlite::Result<CommitmentCounts> {
+    // A folder that this version's node has not opened yet is without.
+    if !conn.table_exists(None, "commitment")? {
+        return Ok(CommitmentCounts::default());
+    }
+    let count = |state: i64| {
+        conn.prepare_cached("SELECT count(*) FROM commitment WHERE state = ?1")?
+            .query_row([state], |row| row.get(0).map(unsigned))
+    };
+    Ok(CommitmentCounts { told: count(state::STORED)?, waiting: count(state::WAITING)?, dead: count(state::DEAD)? })
+}
+
 fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
     let mut ends = conn.prepare_cached("SELECT end_kind, count(*) FROM instance GROUP BY end_kind")?;
@@ -291,6 +316,7 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
         }
     }
     let one = |sql| conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+    counts.commitments = commitments(conn)?;
     let dead_jobs = conn.query_row("SELECT count(*) FROM job WHERE state = ?1", [state::DEAD], |row| row.get(0))?;
     counts.dead_letters = counts.dead_letters.saturating_add(unsigned(dead_jobs));
     counts.results = unsigned(one("SELECT count(*) FROM result")?.unwrap_or_default());

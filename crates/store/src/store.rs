@@ -11,6 +11,7 @@ use dokuei_types::InstanceId;
 use crate::arrive::{self, Committed, Decider, Indexed};
 use crate::backlog::Backlog;
 use crate::change::{Applied, Applying, Changes};
+use crate::commitment::{self, CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 use crate::config::{Clock, Durability, StoreConfig};
 use crate::disk::Gauge;
 use crate::error::StoreError;
@@ -18,6 +19,7 @@ use crate::folder::{Folders, make_dir};
 use crate::incoming::{self, Arrival, Incoming};
 use crate::job::{self, JobKind, Lease};
 use crate::log::{self, Log, Pool, Writers};
+use crate::model::CommitmentId;
 use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease};
 use crate::read::{StoreReader, StoredInstance};
@@ -276,6 +278,60 @@ impl Store {
     pub fn strand(&self, destination: &str, reason: &str) -> Result<usize, StoreError> {
         let (destination, reason) = (destination.to_owned(), reason.to_owned());
         self.inner.writer.call(move |tx| outbox::strand(tx, &destination, &reason))
+    }
+
+    /// Keeps a peer's request for storage commitment, durable when this returns.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn ask_commitment(&self, request: NewCommitment) -> Result<CommitmentId, StoreError> {
+        self.inner.writer.call(move |tx| commitment::add(tx, &request))
+    }
+
+    /// A request whose peer is still to be told, with what the store holds of each instance it names; `None` when it
+    /// was told or given up. All that was received before this call counts.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn commitment(&self, id: CommitmentId) -> Result<Option<(OpenCommitment, Vec<Holding>)>, StoreError> {
+        // The writer works in order: afterwards the index has heard of all that was acknowledged.
+        self.inner.writer.call_fleeting(|_| Ok(()))?;
+        let reader = &self.inner.reader;
+        let found = reader.with("look for what is to be committed to", |conn| {
+            let Some(open) = commitment::open(conn, id)? else { return Ok(None) };
+            let places = commitment::places(conn, reader.data_dir(), &open.request.referenced)?;
+            Ok(Some((open, places)))
+        })?;
+        Ok(found.map(|(open, places)| {
+            let holdings = commitment::holdings(&open.request.referenced, &places);
+            (open, holdings)
+        }))
+    }
+
+    /// Requests for storage commitment whose peers are to be told now, oldest first.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn due_commitments(&self, limit: usize) -> Result<Vec<CommitmentId>, StoreError> {
+        let now = self.inner.config.clock.now_ms();
+        self.inner.reader.with("look for storage commitments", |conn| commitment::due(conn, now, limit))
+    }
+
+    /// When the first request for storage commitment that is due later than `after` is, both milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn next_commitment_at(&self, after: i64) -> Result<Option<i64>, StoreError> {
+        self.inner.reader.with("look for storage commitments", |conn| commitment::next_due(conn, after))
+    }
+
+    /// Records what came of telling the peer of a request, durable when this returns; nothing when it was told or given
+    /// up before.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn end_commitment(&self, id: CommitmentId, end: CommitmentEnd) -> Result<(), StoreError> {
+        self.inner.writer.call(move |tx| commitment::finish(tx, id, &end))
     }
 
     /// Writes a result object durably, to be named by [`Changes::result`].

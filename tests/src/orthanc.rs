@@ -88,6 +88,19 @@ impl Orthanc {
         self.request("POST", "/modalities/dokuei/store", instance.as_bytes()).0 == 200
     }
 
+    /// Lets it ask the node for commitment to an instance; where its result can be got.
+    ///
+    /// # Panics
+    /// When the node does not take the request.
+    #[must_use]
+    pub fn ask_commitment(&self, instance: &str) -> String {
+        let asked = json!({ "Resources": [instance], "Timeout": 20 }).to_string();
+        let (status, body) = self.request("POST", "/modalities/dokuei/storage-commitment", asked.as_bytes());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let answer: Value = serde_json::from_slice(&body).expect("Orthanc answers with JSON");
+        answer["Path"].as_str().expect("a transaction has a path").to_owned()
+    }
+
     /// The attributes of every instance it holds, by keyword.
     #[must_use]
     pub fn instances(&self) -> Vec<Value> {

@@ -55,6 +55,13 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
             destination.stored, destination.waiting, destination.sending, destination.dead
         ));
     }
+    let commitments = counts.commitments;
+    if commitments != Default::default() {
+        line(format!(
+            "committed  {} requests answered, {} to be answered, {} given up",
+            commitments.told, commitments.waiting, commitments.dead
+        ));
+    }
     if counts.dead_letters > 0 {
         line(format!("failed     {}; see dokuei failed", counts.dead_letters));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dokuei_dimse::{Counters, ListenerConfig, Listeners};
 use dokuei_pipeline::Pipeline;
-use dokuei_store::{Store, StoreReader};
+use dokuei_store::{Durability, Store, StoreReader};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
 use crate::certificates::Security;
+use crate::commitment::Commitments;
 use crate::config;
 use crate::outcome::Failure;
 use crate::receiver::Receiver;
@@ -34,6 +35,8 @@ pub(crate) struct RunningNode {
     tls_address: Option<SocketAddr>,
     store: Store,
     pipeline: Pipeline,
+    commitments: Commitments,
+    telling: JoinHandle<()>,
     listener: watch::Sender<Arc<ListenerConfig>>,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
@@ -53,13 +56,15 @@ impl RunningNode {
         let pipeline = Pipeline::start(store.clone(), setup, site.pipeline())
             .map_err(|error| Failure::because("start the pipeline", &error))?;
         let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
-        let (listener, config) = watch::channel(Arc::new(site.listener()));
         let shutdown = CancellationToken::new();
+        let commitments = Commitments::new(store.clone(), site.committed_peers());
+        let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
+        let (listener, config) = watch::channel(Arc::new(listening(site, &commitments)));
         let counters = Arc::new(Counters::default());
         let listeners = Listeners { plain: Some(plain), tls };
         let serving =
             tokio::spawn(dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone()));
-        Ok(Self { address, tls_address, store, pipeline, listener, counters, shutdown, serving })
+        Ok(Self { address, tls_address, store, pipeline, commitments, telling, listener, counters, shutdown, serving })
     }
 
     /// What reads its store.
@@ -72,7 +77,8 @@ impl RunningNode {
     fn reload(&self, site: &Site) -> Result<(), String> {
         let setup = site.setup().map_err(|errors| format!("{errors:?}"))?;
         self.pipeline.reload(setup).map_err(|error| words(&error))?;
-        self.listener.send_replace(Arc::new(site.listener()));
+        self.commitments.reload(site.committed_peers());
+        self.listener.send_replace(Arc::new(listening(site, &self.commitments)));
         if site.security.server.is_some() && self.tls_address.is_none() {
             tracing::warn!("the TLS port is opened at the next start");
         }
@@ -83,10 +89,20 @@ impl RunningNode {
     pub(crate) async fn drain(self) {
         self.shutdown.cancel();
         drop(self.serving.await);
+        drop(self.telling.await);
         tracing::info!(counters = ?self.counters.snapshot(), "no longer listening");
         self.pipeline.shutdown().await;
         tokio::task::block_in_place(|| self.store.close());
     }
+}
+
+/// What the listener is told. Only who writes to stable storage can commit to keep anything.
+fn listening(site: &Site, commitments: &Commitments) -> ListenerConfig {
+    let mut listener = site.listener();
+    if site.file.config.node.durability == Durability::Fsync {
+        listener.commitment = Some(Arc::new(commitments.clone()));
+    }
+    listener
 }
 
 pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {

@@ -11,7 +11,10 @@ use dokuei_store::StoreConfig;
 use dokuei_types::{NodeIdentity, derived_uid};
 
 use crate::certificates::Security;
-use crate::config::{Accept, Config, ConfigError, ConfigFile, Destination, Node, Problem, ResultObject};
+use crate::commitment::Peers;
+use crate::config::{
+    Accept, Config, ConfigError, ConfigFile, Destination, Node, Problem, ResultObject, thirty_seconds,
+};
 use crate::destination::DicomDestination;
 use crate::packages;
 use crate::requestor::{self, implementation};
@@ -112,6 +115,18 @@ impl Site {
             let destination = entry.as_ref();
             (destination, requestor::to_destination(destination, own, tls.clone()))
         })
+    }
+
+    /// How the peers are called that asked for storage commitment: where they say, else as the destination they are.
+    pub(crate) fn committed_peers(&self) -> Peers {
+        let own = &self.file.config.node.ae_title;
+        let destinations = self.destinations().map(|(destination, config)| (destination.ae_title.clone(), config));
+        let peers = self.file.config.peers.iter().map(toml::Spanned::as_ref).filter_map(|peer| {
+            let config =
+                requestor::with(peer.report_to.as_ref()?, peer.ae_title.clone(), own.clone(), thirty_seconds());
+            Some((peer.ae_title.clone(), config))
+        });
+        destinations.chain(peers).collect()
     }
 
     /// What the listener is told.

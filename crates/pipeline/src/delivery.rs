@@ -95,7 +95,8 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The wait after `attempts` failures, longer or shorter by up to an eighth so that what failed
     /// together does not come back together; `number` decides by how much.
-    pub(crate) fn wait(&self, attempts: u32, number: i64) -> Duration {
+    #[must_use]
+    pub fn wait(&self, attempts: u32, number: i64) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(attempts.min(20)).unwrap_or(u32::MAX));
         let wait = doubled.min(self.max);
         // Fibonacci hashing spreads neighbours evenly over 0..=15.

@@ -5,6 +5,7 @@
 mod bad_input;
 mod character_sets;
 mod command_line;
+mod commitment;
 mod crash;
 mod dcmtk;
 mod doctor;

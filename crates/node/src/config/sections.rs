@@ -191,6 +191,8 @@ pub(crate) struct Peer {
     pub(crate) ae_title: AeTitle,
     /// The address or network it calls from; any when left out.
     pub(crate) address: Option<Network>,
+    /// Host and port where it is told the results of its storage commitment requests.
+    pub(crate) report_to: Option<Address>,
 }
 
 /// `[[user]]`: one whose name lets a peer associate; with any, no peer may without.
@@ -290,7 +292,7 @@ fn report_and_picture() -> Vec<ResultObject> {
     vec![ResultObject::Sr, ResultObject::Sc]
 }
 
-fn thirty_seconds() -> Interval {
+pub(crate) fn thirty_seconds() -> Interval {
     Interval(Duration::from_secs(30))
 }
 

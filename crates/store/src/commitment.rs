@@ -176,7 +176,8 @@ pub(crate) fn places(
     referenced: &[(Uid, Uid)],
 ) -> rusqlite::Result<HashMap<Uid, Places>> {
     let mut find = conn.prepare_cached(
-        "SELECT path, begins_at, data_set_offset + size_bytes, sop_class FROM instance WHERE sop_instance = ?1",
+        "SELECT path, begins_at, data_set_offset + size_bytes, sop_class FROM instance
+         WHERE sop_instance = ?1 AND removed_at IS NULL",
     )?;
     let mut places = HashMap::new();
     for (_, sop_instance) in referenced {

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dokuei_store::{
-    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Integrity, JobKind, NewObject, NewResult, Priority,
-    Removed, Retention, Store, TaskEnd,
+    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Holding, Integrity, JobKind, NewCommitment, NewObject,
+    NewResult, Priority, Removed, Retention, Store, TaskEnd,
 };
 use dokuei_types::{DimseStatus, InstanceId, Uid};
 
@@ -169,9 +169,18 @@ fn what_comes_again_is_kept_again() {
     end(&store);
     days(&bench, 7);
     store.remove_old(&WEEK, 10).unwrap();
+    let request = NewCommitment {
+        transaction_uid: Uid::new("1.9").unwrap(),
+        peer_ae: "CR_ROOM_1".into(),
+        called_ae: "DOKUEI".into(),
+        referenced: vec![(Uid::new("1.2.840.10008.5.1.4.1.1.1").unwrap(), Uid::new("1.2.3.4").unwrap())],
+    };
+    let asked = store.ask_commitment(request).unwrap();
+    assert_eq!(store.commitment(asked).unwrap().unwrap().1, [Holding::Absent]);
     let again = send(&store, "1.2.3.4", b"an image").unwrap();
     assert_eq!((again.instance, again.kind), (first.instance, ArrivalKind::Restored));
     assert_eq!(data_set(&store, first.instance), b"an image");
+    assert_eq!(store.commitment(asked).unwrap().unwrap().1, [Holding::Held]);
     assert!(store.lease(JobKind::Match, 10, LEASE).unwrap().is_empty(), "what was found out still holds");
     assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed::default(), "its time begins anew");
     drop(store);

@@ -83,7 +83,7 @@ fn a_modality_is_told_what_is_committed_to_on_its_association_or_after_the_node_
     let mut node = Node::start(&folder.path().join("node"), &config);
     let files = write(&folder.path().join("images"), 2);
     let images = folder.path().join("images");
-    dokuei(&["send", &format!("127.0.0.1:{}", node.port), images.to_str().unwrap()]);
+    drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), images.to_str().unwrap()]));
     check(&ask(&python, node.port, "stays", "1.9.1", &files), "1.9.1", 2);
 
     // Nobody listens where the next result has to go, and then the node is no more.

@@ -6,17 +6,19 @@ use super::copy::{codes, public};
 use super::{copy, copy_or_empty, copy_sequence};
 
 /// Referenced Request Sequence (PS3.3 C.17.2): an item for each request the source names, or one for its
-/// accession number; absent where there is neither. An object made here has the sequence itself, which is kept.
+/// accession number; absent where there is neither.
 pub(crate) fn put(data: &mut Dataset, source: &Dataset) {
-    copy_sequence(source, data, tags::REFERENCED_REQUEST_SEQUENCE);
     let requests = items(source);
-    if !requests.is_empty() && !data.contains(tags::REFERENCED_REQUEST_SEQUENCE) {
+    if !requests.is_empty() {
         data.put_items(tags::REFERENCED_REQUEST_SEQUENCE, requests);
     }
 }
 
 fn items(source: &Dataset) -> Vec<Dataset> {
-    let requests = source.items(tags::REQUEST_ATTRIBUTES_SEQUENCE);
+    // Documents, such as our own, have the first, images the second.
+    let sequences = [tags::REFERENCED_REQUEST_SEQUENCE, tags::REQUEST_ATTRIBUTES_SEQUENCE];
+    let requests =
+        sequences.into_iter().map(|tag| source.items(tag)).find(|items| !items.is_empty()).unwrap_or_default();
     if requests.is_empty() {
         if source.text(tags::ACCESSION_NUMBER).is_none() {
             return Vec::new();

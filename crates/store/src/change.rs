@@ -10,7 +10,7 @@ use crate::job::{self, Fate, Lease};
 use crate::model::{DeliveryId, JobId, TaskId, UnitId};
 use crate::object::{self, NewResult, Staged};
 use crate::outbox::{self, DeliveryEnd, DeliveryLease};
-use crate::priority_of_work::Priority;
+use crate::priority::Priority;
 use crate::task::{self, NewTask, TaskEnd};
 use crate::unit::{self, NewMember, millis};
 use crate::writer::{Request, Tx};

@@ -31,6 +31,7 @@
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
 mod arrive;
+mod background;
 mod backlog;
 mod change;
 mod commitment;
@@ -47,7 +48,6 @@ mod model;
 mod object;
 mod outbox;
 mod priority;
-mod priority_of_work;
 mod read;
 mod recovery;
 mod replay;
@@ -62,6 +62,7 @@ mod withdraw;
 mod writer;
 
 pub use arrive::{ArrivalKind, Committed, Decide, Indexed};
+pub use background::receive_first;
 pub use change::{Applied, Changes, Decision};
 pub use commitment::{CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, VersionPolicy};
@@ -73,8 +74,7 @@ pub use job::{JobKind, Lease, Subject};
 pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
-pub use priority::receive_first;
-pub use priority_of_work::Priority;
+pub use priority::Priority;
 pub use read::{StoreReader, StoredInstance};
 pub use replay::Replayed;
 pub use retention::{FreeSpace, Removed, Retention};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::StoreError;
 use crate::model::DeliveryId;
 use crate::object::{self, StoredObject, object_row};
-use crate::priority_of_work::Priority;
+use crate::priority::Priority;
 use crate::schema::state;
 use crate::withdraw::is_withdrawn;
 use crate::writer::Tx;

@@ -1,14 +1,35 @@
-/// Lets threads that receive go before the calling thread, for as long as it lives: what waits here is durable
-/// already, and a modality that waits for its response shows it to someone. Does nothing but on Linux, where
-/// priorities belong to threads.
-pub fn receive_first() {
-    #[cfg(target_os = "linux")]
-    {
-        /// A tenth of the weight of a thread at 0, when both want a core; all of it when nobody else does.
-        const NICE: i32 = 10;
-        let this = rustix::thread::gettid();
-        if let Err(error) = rustix::process::setpriority_process(Some(this), NICE) {
-            tracing::debug!(%error, "this thread keeps its priority");
+use serde::{Deserialize, Serialize};
+
+/// What goes first when more waits than can be done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before everything else.
+    Urgent,
+    /// Clinical work.
+    #[default]
+    Routine,
+    /// When nothing else waits.
+    Research,
+}
+
+impl Priority {
+    /// As the index holds it.
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Urgent => 0,
+            Self::Routine => 1,
+            Self::Research => 2,
         }
+    }
+
+    pub(crate) fn from_number(number: i64) -> Self {
+        [Self::Urgent, Self::Routine].into_iter().find(|known| known.number() == number).unwrap_or(Self::Research)
+    }
+
+    /// Place in a queue, the lowest first. Of the same priority, what is `bulk` goes later: one radiograph must not wait
+    /// for the two thousand slices of a study.
+    pub(crate) fn rank(self, bulk: bool) -> i64 {
+        self.number().saturating_mul(2).saturating_add(i64::from(bulk))
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::model::TaskId;
 use crate::object;
-use crate::priority_of_work::Priority;
+use crate::priority::Priority;
 use crate::writer::Tx;
 
 /// A place that a result goes to, and what of it.

@@ -6,7 +6,7 @@ use rusqlite::params;
 use crate::error::StoreError;
 use crate::job;
 use crate::model::UnitId;
-use crate::priority_of_work::Priority;
+use crate::priority::Priority;
 use crate::task::{self, NewTask, SendTo};
 use crate::writer::Tx;
 

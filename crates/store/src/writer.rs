@@ -9,13 +9,13 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::arrive::Decider;
+use crate::background::receive_first;
 use crate::backlog::Backlog;
 use crate::config::{Clock, Durability};
 use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 use crate::folder::{Folder, remove};
 use crate::log::Log;
-use crate::priority::receive_first;
 use crate::{ends, job, recovery};
 
 /// Requests that share one transaction at most.

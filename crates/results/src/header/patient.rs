@@ -13,13 +13,14 @@ const REQUIRED: [(Tag, VR); 4] = [
 ];
 
 /// What else tells one patient from another, or says that the patient must not be known.
-const OPTIONAL: [(Tag, VR); 12] = [
+const OPTIONAL: [(Tag, VR); 13] = [
     (tags::ISSUER_OF_PATIENT_ID, VR::LO),
     (tags::TYPE_OF_PATIENT_ID, VR::CS),
     (tags::PATIENT_BIRTH_TIME, VR::TM),
     (tags::OTHER_PATIENT_NAMES, VR::PN),
     (tags::QUALITY_CONTROL_SUBJECT, VR::CS),
     (tags::PATIENT_SPECIES_DESCRIPTION, VR::LO),
+    (tags::PATIENT_SEX_NEUTERED, VR::CS),
     (tags::PATIENT_BREED_DESCRIPTION, VR::LO),
     (tags::RESPONSIBLE_PERSON, VR::PN),
     (tags::RESPONSIBLE_PERSON_ROLE, VR::CS),
@@ -77,7 +78,7 @@ pub(super) fn put(data: &mut Dataset, source: &Dataset) {
     }
 }
 
-/// Of type 2C for animals, which are told by their species (PS3.3 C.7.1.1).
+/// Of type 2C for animals, which are told by their species (PS3.3 C.7.1.1, C.7.2.2).
 fn animal(data: &mut Dataset) {
     if !data.contains(tags::PATIENT_SPECIES_DESCRIPTION) && !data.contains(tags::PATIENT_SPECIES_CODE_SEQUENCE) {
         return;
@@ -88,6 +89,7 @@ fn animal(data: &mut Dataset) {
         }
     }
     for (tag, vr) in [
+        (tags::PATIENT_SEX_NEUTERED, VR::CS),
         (tags::PATIENT_BREED_DESCRIPTION, VR::LO),
         (tags::RESPONSIBLE_PERSON, VR::PN),
         (tags::RESPONSIBLE_ORGANIZATION, VR::LO),
@@ -162,7 +164,9 @@ mod tests {
         source.put_text(tags::RESPONSIBLE_PERSON, VR::PN, "Owner^Olga");
         let mut dog = Dataset::new();
         put(&mut dog, &source);
-        assert_eq!(dog.bytes(tags::PATIENT_BREED_DESCRIPTION), Some(&b""[..]));
+        for tag in [tags::PATIENT_BREED_DESCRIPTION, tags::PATIENT_SEX_NEUTERED] {
+            assert_eq!((dog.bytes(tag), person.contains(tag)), (Some(&b""[..]), false));
+        }
         assert_eq!(dog.text(tags::RESPONSIBLE_PERSON).as_deref(), Some("Owner^Olga"));
         assert!(dog.contains(tags::PATIENT_BREED_CODE_SEQUENCE) && dog.contains(tags::BREED_REGISTRATION_SEQUENCE));
     }

@@ -4,7 +4,7 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Limits, read_file};
 use dokuei_results::{ObjectReference, RejectReason, Withdrawal, rejection_note};
 use dokuei_store::{NewObject, ShownResult, StoreReader, Withdrawn};
-use dokuei_types::{NodeIdentity, Uid};
+use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 use serde_json::json;
 
@@ -46,11 +46,7 @@ fn one(reader: &StoreReader, result: &ShownResult, arguments: &Withdraw) -> Resu
     let bytes = first.file.read().map_err(|error| failed(&error))?;
     let (_, header) = read_file(&bytes, &Limits::default()).map_err(|error| failed(&error))?;
     let object = |object: &dokuei_store::StoredObject| {
-        Some(ObjectReference {
-            sop_class: Uid::new(&object.sop_class).ok()?,
-            sop_instance: Uid::new(&object.sop_instance).ok()?,
-            series_instance: Uid::new(object.series.as_deref()?).ok()?,
-        })
+        ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
     };
     let objects: Vec<ObjectReference> = result.objects.iter().filter_map(object).collect();
     let note = rejection_note(&Withdrawal {

@@ -142,11 +142,7 @@ impl Stages<'_> {
     /// The result of the model's version before, which this one revises.
     fn revised(&self, instance: InstanceId, model: &ModelIdentity) -> Result<Vec<ObjectReference>, FlowError> {
         let reference = |object: &StoredObject| {
-            Some(ObjectReference {
-                sop_class: Uid::new(&object.sop_class).ok()?,
-                sop_instance: Uid::new(&object.sop_instance).ok()?,
-                series_instance: Uid::new(object.series.as_deref()?).ok()?,
-            })
+            ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
         };
         Ok(self.store.reader().earlier_objects(instance, model)?.iter().filter_map(reference).collect())
     }

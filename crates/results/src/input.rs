@@ -137,6 +137,18 @@ pub struct ObjectReference {
     pub series_instance: Uid,
 }
 
+impl ObjectReference {
+    /// The object with these UIDs, if all of them are some.
+    #[must_use]
+    pub fn parse(sop_class: &str, sop_instance: &str, series_instance: &str) -> Option<Self> {
+        Some(Self {
+            sop_class: Uid::new(sop_class).ok()?,
+            sop_instance: Uid::new(sop_instance).ok()?,
+            series_instance: Uid::new(series_instance).ok()?,
+        })
+    }
+}
+
 /// A result object, ready to be kept and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {

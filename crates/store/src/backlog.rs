@@ -1,9 +1,9 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Arrivals that may wait for the index before senders wait too: seconds of the fastest network, and a few
-/// megabytes of memory.
-const MAX: usize = 16_384;
+/// Arrivals that may wait for the index before senders wait too: a burst of a fast network. Each holds what the
+/// index is told, about a kilobyte, beside its header (`BEGINNINGS_BYTES`).
+const MAX: usize = 8_192;
 
 /// Counts the arrivals that are durable but not in the index yet.
 pub(crate) struct Backlog {

@@ -32,7 +32,7 @@ const QUICK_BYTES: u64 = 64 << 10;
 /// Longest header that is kept for the decision on an instance.
 const BEGINNING_BYTES: usize = 8 << 10;
 /// Bytes of such headers at a time, if all that wait were as long.
-const BEGINNINGS_BYTES: usize = 16 << 20;
+const BEGINNINGS_BYTES: usize = 8 << 20;
 
 /// What is known of an instance before its first byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 2
+//! # Layout of the data folder, version 3
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
@@ -26,6 +26,7 @@
 //! | transaction of the index | record, row and first job | kept, work resumes |
 //! | a job leased | the lease of a dead owner | cleared, the job waits again |
 //! | result files written, transaction not durable | files without a row | removed; the job runs again and writes the same |
+//! | bytes given up, their space not given back | rows that say so | the space is given back |
 //!
 //! Three threads write the log, each taking what waits with one flush. Everything that changes the index goes through
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.

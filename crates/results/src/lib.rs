@@ -17,6 +17,7 @@
 
 mod capture;
 mod codes;
+mod decimal;
 mod error;
 mod header;
 mod input;

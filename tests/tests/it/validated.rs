@@ -1,6 +1,6 @@
 //! Every decodable image of the real files through a model that takes everything, judged by every validator.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dokuei_tests::{dokuei_ending, real_files, run, validators};
@@ -19,8 +19,9 @@ const OF_THE_SOURCE: [&str; 16] = [
     "(0040,1001)",
     // The body part is unknown, or paired and the side is not said.
     "only permitted to be empty when actually unknown",
-    "Conditional Element=<L",
     "Conditional Element=<PatientSexNeutered>",
+    // An animal for which nobody is named as responsible has no one whose role could be said.
+    "(0010,2298) (Responsible Person Role)",
     "value 1 of attribute <Body Part Examined>",
     // Several frames in a class of single-frame images: a frame has to be named all the same.
     "SOP Class that is not multi-frame",
@@ -64,8 +65,13 @@ fn long_every_decodable_image_gets_valid_results() {
         let images = shared.join("data/dicom");
         let [config, images, to] = [&config, &images, &out].map(|path| path.to_str().unwrap());
         let (_, said) = dokuei_ending(&["analyze", images, "--config", config, "--out", to]);
-        let objects = std::fs::read_dir(&out).unwrap().flatten();
-        let count = objects.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "dcm")).count();
+        let (objects, others): (Vec<PathBuf>, Vec<PathBuf>) = std::fs::read_dir(&out)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .partition(|path| path.extension().is_some_and(|kind| kind == "dcm"));
+        others.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        let count = objects.len();
         assert!(count >= least, "{count} objects\n{said}");
         let complaints = complaints(&script, &out);
         assert!(complaints.is_empty(), "{name}: {}", complaints.join("\n"));

@@ -10,18 +10,66 @@ use super::copy_if_valid;
 /// Finding sites of chest radiographs (SNOMED CT): lung, thorax, chest.
 const CHEST: [&str; 3] = ["39607008", "51185008", "816094009"];
 
-/// Body Part Examined and Laterality of General Series (PS3.3 C.7.3.1): the one decides whether the other is
-/// needed, which may then be empty. Where the source does not say the body part, the site of the findings does.
+/// Body parts that are not paired, by their defined terms (PS3.16 Annex L).
+const UNPAIRED: [&str; 39] = [
+    "ABDOMEN",
+    "ABDOMENPELVIS",
+    "AORTA",
+    "BLADDER",
+    "BRAIN",
+    "CHEST",
+    "CHESTABDOMEN",
+    "CHESTABDPELVIS",
+    "COCCYX",
+    "COLON",
+    "CSPINE",
+    "ESOPHAGUS",
+    "FACE",
+    "HEAD",
+    "HEADNECK",
+    "HEART",
+    "JAW",
+    "LARYNX",
+    "LIVER",
+    "LSPINE",
+    "MAXILLA",
+    "MEDIASTINUM",
+    "NECK",
+    "NECKCHEST",
+    "NOSE",
+    "PANCREAS",
+    "PELVIS",
+    "PENIS",
+    "PHARYNX",
+    "PROSTATE",
+    "SKULL",
+    "SPINE",
+    "SPLEEN",
+    "SSPINE",
+    "STERNUM",
+    "STOMACH",
+    "TSPINE",
+    "UTERUS",
+    "WHOLEBODY",
+];
+
+/// Body Part Examined and Laterality of General Series (PS3.3 C.7.3.1). A body part that may be paired needs a
+/// laterality, which may be empty; one that is not has none. Where the source says nothing of the place, the site of the
+/// findings does.
 pub(crate) fn put_in_series(data: &mut Dataset, header: &Dataset, findings: &[Finding]) {
     copy_if_valid(header, data, tags::BODY_PART_EXAMINED, VR::CS);
     let mut sites = findings.iter().filter_map(|finding| finding.site.as_ref());
     let in_chest = sites.any(|site| site.scheme == "SCT" && CHEST.contains(&site.value.as_str()));
-    if in_chest && !data.contains(tags::BODY_PART_EXAMINED) {
+    let said = [tags::BODY_PART_EXAMINED, tags::LATERALITY, tags::IMAGE_LATERALITY];
+    let is_silent = said.into_iter().all(|tag| header.text(tag).is_none())
+        && header.items(tags::ANATOMIC_REGION_SEQUENCE).is_empty();
+    if in_chest && is_silent {
         data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "CHEST");
     }
-    copy_if_valid(header, data, tags::LATERALITY, VR::CS);
-    if !data.contains(tags::BODY_PART_EXAMINED) && !data.contains(tags::LATERALITY) {
+    let part = data.text(tags::BODY_PART_EXAMINED).unwrap_or_default();
+    if !UNPAIRED.contains(&part.as_str()) {
         data.put_bytes(tags::LATERALITY, VR::CS, []);
+        copy_if_valid(header, data, tags::LATERALITY, VR::CS);
     }
 }
 

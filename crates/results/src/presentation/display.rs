@@ -6,6 +6,7 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 
 use super::Marked;
+use crate::decimal::decimals;
 use crate::header::{copy, copy_if_valid, reference_item};
 
 pub(super) fn put(data: &mut Dataset, marked: &[Marked<'_>]) {
@@ -51,8 +52,9 @@ fn modality_lut(data: &mut Dataset, first: &Marked<'_>) {
     if group.float(tags::RESCALE_SLOPE).is_none() || group.float(tags::RESCALE_INTERCEPT).is_none() {
         return;
     }
-    copy(group, data, tags::RESCALE_INTERCEPT, VR::DS);
-    copy(group, data, tags::RESCALE_SLOPE, VR::DS);
+    for tag in [tags::RESCALE_INTERCEPT, tags::RESCALE_SLOPE] {
+        data.put_text(tag, VR::DS, &decimals(group, tag, 1));
+    }
     data.put_text(tags::RESCALE_TYPE, VR::LO, "US");
     copy(group, data, tags::RESCALE_TYPE, VR::LO);
 }
@@ -70,19 +72,13 @@ fn voi(frame: &Marked<'_>) -> Option<Dataset> {
         };
         let groups = [group(frame, tags::FRAME_VOILUT_SEQUENCE), Some(frame.header)];
         let group = groups.into_iter().flatten().find(usable)?;
-        first_value(group, &mut item, tags::WINDOW_CENTER);
-        first_value(group, &mut item, tags::WINDOW_WIDTH);
+        for tag in [tags::WINDOW_CENTER, tags::WINDOW_WIDTH] {
+            item.put_text(tag, VR::DS, &decimals(group, tag, 1));
+        }
         copy_if_valid(group, &mut item, tags::VOILUT_FUNCTION, VR::CS);
     }
     item.put_items(tags::REFERENCED_IMAGE_SEQUENCE, vec![reference_item(frame.reference)]);
     Some(item)
-}
-
-/// Copies the first of several decimal strings, digit for digit.
-fn first_value(from: &Dataset, to: &mut Dataset, tag: Tag) {
-    if let Some(value) = from.texts(tag).first() {
-        to.put_text(tag, VR::DS, value);
-    }
 }
 
 /// Softcopy Presentation LUT (PS3.3 C.11.6), which takes the place of Photometric Interpretation.
@@ -104,8 +100,7 @@ fn displayed_area(frame: &Marked<'_>) -> Dataset {
     let is_spacing = |tag: &Tag| matches!(*frame.header.floats(*tag), [row, column] if row > 0.0 && column > 0.0);
     match [tags::PIXEL_SPACING, tags::IMAGER_PIXEL_SPACING].into_iter().find(is_spacing) {
         Some(spacing) => {
-            let bytes = frame.header.bytes(spacing).unwrap_or_default();
-            item.put_bytes(tags::PRESENTATION_PIXEL_SPACING, VR::DS, bytes);
+            item.put_text(tags::PRESENTATION_PIXEL_SPACING, VR::DS, &decimals(frame.header, spacing, 2));
         }
         None => {
             let ratio = match *frame.header.ints(tags::PIXEL_ASPECT_RATIO) {

@@ -3,8 +3,8 @@
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 
-use super::tid300::decimal;
 use crate::codes::{self, Concept};
+use crate::decimal::decimal;
 use crate::header::{Basis, Reference};
 use crate::tree::{Item, Relationship, Value};
 

@@ -3,6 +3,7 @@
 use dokuei_types::Finding;
 
 use crate::codes::{self, Concept};
+use crate::decimal::decimal;
 use crate::header::Reference;
 use crate::tree::{Item, Relationship, Value};
 
@@ -55,20 +56,6 @@ pub(crate) fn percent(probability: f32, threshold: f32) -> String {
         .unwrap_or_else(|| decimal(exact))
 }
 
-/// A number as DS: at most 16 characters (PS3.5 § 6.2), and no more digits than that allows.
-pub(super) fn decimal(value: f64) -> String {
-    let shortest = value.to_string();
-    if shortest.len() <= 16 {
-        return shortest;
-    }
-    let plain = (1..=13).rev().map(|decimals| format!("{value:.decimals$}"));
-    let scientific = (0..=9).rev().map(|decimals| format!("{value:.decimals$e}"));
-    let is_plain = (1e-3..1e13).contains(&value.abs());
-    let fitting = plain.filter(|_| is_plain).chain(scientific).find(|text| text.len() <= 16);
-    let text = fitting.unwrap_or_else(|| "0".to_owned());
-    if text.contains('e') { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,16 +73,5 @@ mod tests {
         check(0.499_96, 0.5, "49.996");
         check(0.000_02, 0.5, "0.002");
         check(0.9999, 0.5, "99.99");
-    }
-
-    #[test]
-    fn decimals_fit_their_vr() {
-        let check = |value, expected: &str| assert_eq!(decimal(value), expected);
-        check(0.4, "0.4");
-        check(0.143_999_993_801_116_94, "0.1439999938011");
-        check(0.194_310_999_999_999_98, "0.194311");
-        check(123_456_789_012.345_67, "123456789012.346");
-        check(1e-300, "1.000000000e-300");
-        assert!(decimal(1e-300).len() <= 16 && decimal(1.0 / 3.0).len() <= 16);
     }
 }

@@ -84,6 +84,30 @@ fn the_body_part_is_the_sources_or_follows_from_the_finding() {
 }
 
 #[test]
+fn a_side_is_said_of_what_may_be_paired_alone() {
+    for (part, side, expected) in [
+        (Some("CHEST"), Some("L"), (Some("CHEST"), None)),
+        (Some("HIP"), Some("R"), (Some("HIP"), Some("R"))),
+        (Some("HIP"), None, (Some("HIP"), Some(""))),
+        (Some("WHOLE BODY"), None, (Some("WHOLE BODY"), Some(""))),
+        // A side without a part: the part is not the chest that the model is about.
+        (None, Some("R"), (None, Some("R"))),
+    ] {
+        let mut header = fixtures::published("laterality");
+        for (tag, value) in [(tags::BODY_PART_EXAMINED, part), (tags::LATERALITY, side)] {
+            header.remove(tag);
+            if let Some(value) = value {
+                header.put_text(tag, VR::CS, value);
+            }
+        }
+        let data = read(&made(&header, &CaptureStyle::default()).0);
+        let bytes = |tag| data.bytes(tag).map(|bytes| String::from_utf8_lossy(bytes).trim_end().to_owned());
+        let found = (bytes(tags::BODY_PART_EXAMINED), bytes(tags::LATERALITY));
+        assert_eq!((found.0.as_deref(), found.1.as_deref()), expected, "{part:?} {side:?}");
+    }
+}
+
+#[test]
 fn pixels_are_the_picture() {
     let header = fixtures::cr("pixels");
     let (object, picture) = made(&header, &CaptureStyle::default());

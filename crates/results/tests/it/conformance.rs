@@ -101,6 +101,8 @@ fn filled(second: bool) -> Dataset {
     }
     header.put_text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, if second { "+0800" } else { "+0900" });
     header.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
+    // A paired one: only those have a laterality.
+    header.put_text(tags::BODY_PART_EXAMINED, VR::CS, "KNEE");
     header
 }
 

@@ -140,6 +140,12 @@ fn the_pixels_are_shown_as_the_source_asks() {
     assert_eq!(area.ints(tags::DISPLAYED_AREA_BOTTOM_RIGHT_HAND_CORNER), [i64::from(COLUMNS), i64::from(ROWS)]);
     assert_eq!(area.text(tags::PRESENTATION_PIXEL_SPACING), header.text(tags::IMAGER_PIXEL_SPACING));
 
+    let mut long = header.clone();
+    long.put_text(tags::IMAGER_PIXEL_SPACING, VR::DS, "0.19431099999999998\\0.2");
+    let data = made(&[SourceImage::analysed(&long, None, &positive())]).unwrap();
+    let area = &data.items(tags::DISPLAYED_AREA_SELECTION_SEQUENCE)[0];
+    assert_eq!(area.text(tags::PRESENTATION_PIXEL_SPACING).as_deref(), Some("0.194311\\0.2"), "as its VR allows");
+
     let plain = made(&[SourceImage::analysed(&fixtures::published("pr-plain"), None, &positive())]).unwrap();
     assert_eq!(plain.text(tags::PRESENTATION_LUT_SHAPE).as_deref(), Some("IDENTITY"));
     assert!(plain.items(tags::SOFTCOPY_VOILUT_SEQUENCE).is_empty() && !plain.contains(tags::RESCALE_SLOPE));

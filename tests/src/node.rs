@@ -212,9 +212,9 @@ impl Node {
 
     /// A count of `dokuei status --json`, such as `["instances", "reported"]`.
     #[must_use]
-    pub fn count(&self, path: [&str; 2]) -> u64 {
-        let [section, key] = path;
-        self.ask(&["status"])[section][key].as_u64().unwrap_or(0)
+    pub fn count<const DEPTH: usize>(&self, path: [&str; DEPTH]) -> u64 {
+        let status = self.ask(&["status"]);
+        path.iter().fold(&status, |value, key| &value[key]).as_u64().unwrap_or(0)
     }
 
     /// Waits until nothing waits: each received instance has its end.

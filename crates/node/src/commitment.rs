@@ -1,4 +1,5 @@
-//! Storage commitment as its provider (PS3.4 Annex J): requests go into the store, and each peer is told what the store holds.
+//! Storage commitment as its provider (PS3.4 Annex J): requests go into the store, and each peer is told what the store
+//! holds. What peers report of our own requests is recorded too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,13 +12,14 @@ use dokuei_dimse::{
     ALL_COMMITTED, Association, CommitmentResult, CommitmentService, Information, Notice, Pending, ProposedContext,
     Refusal, RequestorConfig, SOME_FAILED, Ticket,
 };
-use dokuei_pipeline::RetryPolicy;
+use dokuei_pipeline::{RetryPolicy, record_answer};
 use dokuei_store::{CommitmentEnd, CommitmentId, Holding, NewCommitment, OpenCommitment, Store, StoreError};
 use dokuei_types::{AeTitle, DimseStatus, Uid};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::confirmation::Answer;
 use crate::send::words;
 
 /// Peers told at a time over associations of ours.
@@ -136,9 +138,31 @@ impl CommitmentService for Commitments {
     }
 
     fn reported(&self, notice: Notice) -> Pending<Result<(), Refusal>> {
-        tracing::warn!(calling_ae = %notice.calling_ae, "a result of storage commitment that was not asked for");
-        let refusal = Refusal::new(DimseStatus::PROCESSING_FAILURE, "this node has not asked for it");
-        Box::pin(std::future::ready(Err(refusal)))
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Notice { calling_ae, information, transfer_syntax, .. } = notice;
+            let answer = Answer::read(&information, &transfer_syntax)
+                .map_err(|error| Refusal::new(DimseStatus::INVALID_ARGUMENT_VALUE, error))?;
+            let recorded = spawn_blocking(move || {
+                record_answer(&shared.store, &answer.transaction_uid, &RetryPolicy::default(), |object| {
+                    answer.of(object)
+                })
+            });
+            match recorded.await.unwrap_or(Err(StoreError::Closed)) {
+                Ok(0) => {
+                    tracing::warn!(%calling_ae, "a result of storage commitment that is not waited for");
+                    Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "this node does not wait for it"))
+                }
+                Ok(instances) => {
+                    tracing::info!(%calling_ae, instances, "the result of a storage commitment");
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!(error = words(&error), "the result of a storage commitment cannot be recorded");
+                    Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "the result cannot be recorded"))
+                }
+            }
+        })
     }
 }
 

@@ -5,10 +5,11 @@ use std::io::Cursor;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
-use dokuei_pipeline::{BoxFuture, DeliveryOutcome, Destination, Parcel};
-use dokuei_store::{ORIGINAL, StoredObject};
+use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel};
+use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
 use dokuei_types::Uid;
 
+use crate::confirmation;
 use crate::files;
 use crate::send::{self, words};
 
@@ -26,6 +27,10 @@ impl DicomDestination {
 impl Destination for DicomDestination {
     fn deliver(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Vec<DeliveryOutcome>> {
         Box::pin(self.send(parcels))
+    }
+
+    fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
+        Box::pin(async move { confirmation::ask(&self.config, &inquiry).await })
     }
 }
 

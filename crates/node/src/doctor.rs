@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     KeyObjects,
     Documents,
     Originals,
+    Commitments,
 }
 
 /// The three SOP classes a report can be sent as.
@@ -31,6 +32,7 @@ const PRESENTATION_STATES: [(&str, &str); 1] =
     [(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Grayscale Softcopy Presentation State")];
 const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, "Key Object Selection")];
 const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
+const COMMITMENTS: [(&str, &str); 1] = [(uids::STORAGE_COMMITMENT_PUSH_MODEL, "Storage Commitment")];
 /// What modalities send most; originals may be anything else too.
 const ORIGINALS: [(&str, &str); 12] = [
     (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
@@ -64,8 +66,15 @@ const SYNTAXES: [(&str, &str); 9] = [
 ];
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Reports, Self::Captures, Self::PresentationStates, Self::KeyObjects, Self::Documents, Self::Originals];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Reports,
+        Self::Captures,
+        Self::PresentationStates,
+        Self::KeyObjects,
+        Self::Documents,
+        Self::Originals,
+        Self::Commitments,
+    ];
 
     fn sop_classes(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -75,6 +84,7 @@ impl Purpose {
             Self::KeyObjects => &KEY_OBJECTS,
             Self::Documents => &DOCUMENTS,
             Self::Originals => &ORIGINALS,
+            Self::Commitments => &COMMITMENTS,
         }
     }
 
@@ -95,6 +105,7 @@ impl std::fmt::Display for Purpose {
             Self::KeyObjects => "key object notes",
             Self::Documents => "PDF pages",
             Self::Originals => "originals",
+            Self::Commitments => "storage commitment",
         })
     }
 }

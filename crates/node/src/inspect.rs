@@ -50,8 +50,12 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
     line(format!("results    {}", counts.results));
     for (name, destination) in &counts.destinations {
         let since = destination.oldest_waiting_at.map(|at| format!(" (oldest since {})", time(at))).unwrap_or_default();
+        let confirmed = match (destination.confirmed, destination.unconfirmed) {
+            (0, 0) => String::new(),
+            (confirmed, unconfirmed) => format!(" ({confirmed} confirmed, {unconfirmed} to be confirmed)"),
+        };
         line(format!(
-            "{name:<10} {} stored there, {} waiting{since}, {} being sent, {} given up",
+            "{name:<10} {} stored there{confirmed}, {} waiting{since}, {} being sent, {} given up",
             destination.stored, destination.waiting, destination.sending, destination.dead
         ));
     }
@@ -179,9 +183,10 @@ fn show_one(shown: &ShownInstance) {
     }
     for delivery in &shown.deliveries {
         let reason = delivery.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let next = delivery.next_at.map(|at| format!(", next at {}", time(at))).unwrap_or_default();
+        let at = |what: &str, at: Option<i64>| at.map(|at| format!(", {what} at {}", time(at))).unwrap_or_default();
+        let (confirmed, next) = (at("confirmed", delivery.confirmed_at), at("next", delivery.next_at));
         line(format!(
-            "  delivery   {} to {}: {} after {} attempts{next}{reason}",
+            "  delivery   {} to {}: {} after {} attempts{confirmed}{next}{reason}",
             delivery.role, delivery.destination, delivery.state, delivery.attempts
         ));
     }

@@ -6,6 +6,7 @@ mod certificates;
 mod check;
 mod commitment;
 mod config;
+mod confirmation;
 mod demo;
 mod destination;
 mod doctor;

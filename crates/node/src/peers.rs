@@ -7,7 +7,7 @@ use dokuei_dimse::{AcceptedContext, EchoError, EchoReport, Examination, Requesto
 
 use crate::certificates::RENEW_WITHIN_DAYS;
 use crate::check::{Checked, Verdict};
-use crate::config::{Destination, ResultObject};
+use crate::config::{Confirm, Destination, ResultObject};
 use crate::doctor::{self, Purpose};
 use crate::send::words;
 use crate::site::Site;
@@ -33,7 +33,8 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let originals = site.routes.iter().any(|route| named(&route.send_images));
     let wants = |object| results && destination.objects.contains(&object);
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
-    let asked = objects.into_iter().map(wants).chain([originals]);
+    let commitments = destination.confirm == Confirm::Commitment && (results || originals);
+    let asked = objects.into_iter().map(wants).chain([originals, commitments]);
     Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
 }
 
@@ -124,6 +125,10 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         Purpose::Documents => (
             Verdict::Failed,
             "does not take PDF: enable Encapsulated PDF Storage there, or leave \"pdf\" out of objects",
+        ),
+        Purpose::Commitments => (
+            Verdict::Failed,
+            "offers no storage commitment: enable Storage Commitment Push Model there, or leave out confirm",
         ),
         Purpose::Originals => (
             Verdict::Warning,

@@ -13,7 +13,7 @@ use dokuei_types::{NodeIdentity, derived_uid};
 use crate::certificates::Security;
 use crate::commitment::Peers;
 use crate::config::{
-    Accept, Config, ConfigError, ConfigFile, Destination, Node, Problem, ResultObject, thirty_seconds,
+    Accept, Config, ConfigError, ConfigFile, Confirm, Destination, Node, Problem, ResultObject, thirty_seconds,
 };
 use crate::destination::DicomDestination;
 use crate::packages;
@@ -97,6 +97,10 @@ impl Site {
             roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
             ae_title: Some(destination.ae_title.clone()),
             destination: Arc::new(DicomDestination::new(config)),
+            confirm_within: match destination.confirm {
+                Confirm::No => None,
+                Confirm::Commitment => Some(destination.confirm_within.0),
+            },
         });
         Ok(Setup {
             rules: self.rules()?,

@@ -14,6 +14,8 @@ pub struct PipelineConfig {
     pub attempts_max: u32,
     /// Objects in one association.
     pub batch: usize,
+    /// From a destination's success to the question whether it keeps the object, so that one is about many.
+    pub confirm_after: Duration,
     /// Time for one analysis. A model cannot be interrupted: what takes longer is taken over by another worker,
     /// the late result is discarded, and after a few such losses the image is a dead letter.
     pub analysis_time_max: Duration,
@@ -28,6 +30,7 @@ impl Default for PipelineConfig {
             retry: RetryPolicy::default(),
             attempts_max: 5,
             batch: 64,
+            confirm_after: Duration::from_secs(5),
             analysis_time_max: Duration::from_secs(900),
             limits: AnalysisLimits::default(),
         }

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use dokuei_store::{DeliveryEnd, DeliveryId, DeliveryLease, StoredObject};
+use dokuei_store::{DeliveryEnd, DeliveryId, DeliveryLease, Inquiry, StoredObject};
 use dokuei_types::{DimseStatus, InstanceId};
 
 /// A future on the heap.
@@ -13,6 +13,9 @@ pub trait Destination: Send + Sync + 'static {
     /// Sends a batch; one outcome for each parcel, in their order. Brings its own time limits: the
     /// pipeline waits for it.
     fn deliver(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Vec<DeliveryOutcome>>;
+
+    /// Asks whether it keeps what it has stored; one outcome for each object, in their order.
+    fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>>;
 }
 
 /// One object to be sent.
@@ -71,6 +74,23 @@ pub enum DeliveryOutcome {
     Unreadable(String),
 }
 
+/// What a destination says of an object that it has stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfirmationOutcome {
+    /// It keeps it.
+    Kept,
+    /// It has the question; the answer comes by itself ([`record_answer`](crate::record_answer)).
+    Asked,
+    /// It has not got it.
+    Missing(String),
+    /// It cannot say now.
+    Unable(String),
+    /// It was not reached.
+    Unreachable(String),
+    /// It will never say, or says that it does not keep it.
+    Refused(String),
+}
+
 /// When a delivery or a job is tried again, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -103,6 +123,24 @@ impl RetryPolicy {
         let spread = (number.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as u32;
         wait.saturating_sub(wait / 8).saturating_add((wait / 64).saturating_mul(spread))
     }
+
+    /// When what failed `attempts` times before and fails at `now` is tried again; all times in milliseconds since 1970.
+    #[must_use]
+    pub fn next_at(&self, attempts: u32, number: i64, now: i64) -> i64 {
+        now.saturating_add(i64::try_from(self.wait(attempts, number).as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether what began at `since` has been tried for long enough.
+    #[must_use]
+    pub fn is_over(&self, since: i64, now: i64) -> bool {
+        let age_ms = u64::try_from(now.saturating_sub(since)).unwrap_or_default();
+        Duration::from_millis(age_ms) >= self.give_up_after
+    }
+
+    /// How long that is, in days.
+    pub(crate) fn days(&self) -> u64 {
+        self.give_up_after.as_secs() / 86_400
+    }
 }
 
 /// Duplicate SOP Instance (PS3.7 Annex C): some archives answer so for an instance they have already.
@@ -112,30 +150,33 @@ const DUPLICATE_SOP_INSTANCE: DimseStatus = DimseStatus(0x0111);
 ///
 /// Refusals for want of resources, broken associations and silence pass with time (PS3.4 § B.2.3); a data
 /// set that is not understood or not accepted stays so for that object.
-pub(crate) fn judge(lease: &DeliveryLease, outcome: DeliveryOutcome, policy: &RetryPolicy, now: i64) -> DeliveryEnd {
+pub(crate) fn judge(
+    lease: &DeliveryLease,
+    outcome: DeliveryOutcome,
+    policy: &RetryPolicy,
+    now: i64,
+    confirm_at: Option<i64>,
+) -> DeliveryEnd {
     let taken = |alternative: usize| {
         lease.alternatives.get(alternative).map(|object| object.sop_class.clone()).unwrap_or_default()
     };
     let again = |status: Option<DimseStatus>, reason: String| {
-        let age_ms = u64::try_from(now.saturating_sub(lease.queued_at)).unwrap_or_default();
-        if Duration::from_millis(age_ms) >= policy.give_up_after {
-            let days = policy.give_up_after.as_secs() / 86_400;
-            let reason =
-                format!("given up after {} attempts over {days} days: {reason}", lease.attempts.saturating_add(1));
+        if policy.is_over(lease.queued_at, now) {
+            let (attempts, days) = (lease.attempts.saturating_add(1), policy.days());
+            let reason = format!("given up after {attempts} attempts over {days} days: {reason}");
             return DeliveryEnd::Dead { status, reason };
         }
-        let wait = policy.wait(lease.attempts, lease.id.0);
-        let at = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        DeliveryEnd::Retry { at, status, reason }
+        DeliveryEnd::Retry { at: policy.next_at(lease.attempts, lease.id.0, now), status, reason }
     };
     match outcome {
         DeliveryOutcome::Stored { status, alternative, comment } => {
-            DeliveryEnd::Stored { status, sop_class: taken(alternative), comment }
+            DeliveryEnd::Stored { status, sop_class: taken(alternative), comment, confirm_at }
         }
         DeliveryOutcome::Refused { status, comment } if status == DUPLICATE_SOP_INSTANCE => DeliveryEnd::Stored {
             status,
             sop_class: taken(0),
             comment: Some(format!("it was there already: {comment}")),
+            confirm_at,
         },
         DeliveryOutcome::Refused { status, comment } if passes(status) => {
             again(Some(status), format!("refused with {status}: {comment}"))
@@ -194,7 +235,7 @@ mod tests {
             (DeliveryOutcome::Unreachable(String::new()), "retry"),
             (DeliveryOutcome::Unsent(String::new()), "released"),
         ] {
-            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000) {
+            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000, None) {
                 DeliveryEnd::Stored { .. } => "stored",
                 DeliveryEnd::Retry { .. } => "retry",
                 DeliveryEnd::Dead { .. } => "dead",
@@ -214,7 +255,7 @@ mod tests {
         }
         let spread: std::collections::BTreeSet<_> = (0..100).map(|number| policy.wait(3, number)).collect();
         assert!(spread.len() > 8, "what failed together comes back together");
-        let old = judge(&lease(500), DeliveryOutcome::Unreachable("no route".into()), &policy, 4 * 86_400_000);
+        let old = judge(&lease(500), DeliveryOutcome::Unreachable("no route".into()), &policy, 4 * 86_400_000, None);
         let DeliveryEnd::Dead { reason, .. } = old else { panic!("{old:?}") };
         assert!(reason.contains("501 attempts over 3 days: no route"), "{reason}");
     }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | the router, one thread | match, settle | tried again, then a dead letter |
 //! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
-//! | a task per destination | deliver | tried again for days, then a dead letter |
+//! | a task per destination | deliver, have it confirmed | tried again for days, then a dead letter |
 //! | the keeper, a task | remove what is kept no longer | tried again a minute later |
 //!
 //! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
@@ -16,6 +16,7 @@ mod analysis;
 mod bell;
 mod condition;
 mod config;
+mod confirmation;
 mod delivery;
 mod error;
 mod flow;
@@ -32,7 +33,8 @@ pub use analysis::{
     Analysis, AnalysisInput, AnalysisLimits, AnalysisObject, Analyst, AnalyzeError, FrameFindings, Timings, Verdict,
 };
 pub use config::PipelineConfig;
-pub use delivery::{BoxFuture, DeliveryOutcome, Destination, Parcel, RetryPolicy};
+pub use confirmation::record_answer;
+pub use delivery::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel, RetryPolicy};
 pub use error::PipelineError;
 pub use model::{ModelSession, ModelStage, ReadyModel};
 pub use pipeline::{DestinationSetup, Pipeline, Setup};

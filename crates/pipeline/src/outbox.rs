@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::confirmation;
 use crate::delivery::{DeliveryOutcome, Parcel, judge};
 use crate::pipeline::{Core, DestinationSetup};
 use crate::worker::{chain, sleep_until};
@@ -25,7 +26,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
         let now = core.now();
         let next = match pause.until.filter(|until| *until > now) {
             Some(until) => Ok(Some(until)),
-            None => asking(&core, &setup.name, |core, name| core.store.next_delivery_at(name)).await,
+            None => next_at(&core, &setup).await,
         };
         match next {
             Ok(Some(at)) if at <= now => {}
@@ -40,7 +41,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 continue;
             }
         }
-        match batch(&core, &setup).await {
+        match turn(&core, &setup).await {
             Ok(reached) => pause.after(reached, &core, &setup.name),
             Err(error) => {
                 tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
@@ -50,13 +51,33 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
     }
 }
 
-/// Leases a batch, has it delivered, records what came of it; whether the destination was reached.
-async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, StoreError> {
+/// When something is to be sent, or asked about: at once where nothing is asked about any more.
+async fn next_at(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<i64>, StoreError> {
+    let is_asked = setup.confirm_within.is_some();
+    asking(core, &setup.name, move |core, name| {
+        let ask = core.store.next_inquiry_at(name)?.map(|at| if is_asked { at } else { 0 });
+        Ok(core.store.next_delivery_at(name)?.into_iter().chain(ask).min())
+    })
+    .await
+}
+
+/// Sends a batch; asks for confirmation when nothing is to be sent. Whether the destination was reached.
+async fn turn(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, StoreError> {
+    match (batch(core, setup).await?, setup.confirm_within) {
+        (Some(reached), _) => Ok(reached),
+        (None, Some(patience)) => confirmation::ask(core, setup, patience).await,
+        (None, None) => asking(core, &setup.name, |core, name| core.store.waive_confirmation(name)).await.map(|_| true),
+    }
+}
+
+/// Leases a batch, has it delivered, records what came of it; whether the destination was reached, or `None` when nothing was
+/// due.
+async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<bool>, StoreError> {
     let size = core.config.batch;
     let leases =
         asking(core, &setup.name, move |core, name| core.store.lease_deliveries(name, size, DELIVERY_TIME_MAX)).await?;
     if leases.is_empty() {
-        return Ok(true);
+        return Ok(None);
     }
     let parcels: Vec<Parcel> = leases.iter().map(Parcel::of).collect();
     let destination = Arc::clone(&setup.destination);
@@ -70,18 +91,20 @@ async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, Store
     let reached =
         outcomes.iter().any(|outcome| !matches!(outcome, DeliveryOutcome::Unreachable(_) | DeliveryOutcome::Unsent(_)));
     let (now, policy) = (core.now(), core.config.retry);
+    let confirm_after = i64::try_from(core.config.confirm_after.as_millis()).unwrap_or(i64::MAX);
+    let confirm_at = setup.confirm_within.map(|_| now.saturating_add(confirm_after));
     let changes: Vec<Changes> = leases
         .iter()
         .zip(outcomes)
         .map(|(lease, outcome)| {
             log(lease, &outcome);
-            Changes::delivered(lease, judge(lease, outcome, &policy, now))
+            Changes::delivered(lease, judge(lease, outcome, &policy, now, confirm_at))
         })
         .collect();
     let store = core.store.clone();
     let recorded = spawn_blocking(move || store.apply_all(changes)).await.map_err(|_| StoreError::Closed)?;
     recorded.into_iter().try_for_each(|outcome| outcome.map(|_| ()))?;
-    Ok(reached)
+    Ok(Some(reached))
 }
 
 fn log(lease: &DeliveryLease, outcome: &DeliveryOutcome) {
@@ -118,7 +141,7 @@ impl Pause {
 }
 
 /// Asks the store on a thread that may wait for the disk.
-async fn asking<T: Send + 'static>(
+pub(crate) async fn asking<T: Send + 'static>(
     core: &Arc<Core>,
     name: &str,
     ask: impl FnOnce(&Core, &str) -> Result<T, StoreError> + Send + 'static,

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use dokuei_results::CaptureStyle;
 use dokuei_store::{Retention, Store, receive_first};
@@ -30,6 +31,9 @@ pub struct DestinationSetup {
     pub ae_title: Option<AeTitle>,
     /// What sends.
     pub destination: Arc<dyn Destination>,
+    /// How long its confirmation that it keeps what it has stored is waited for before it is asked again; `None` where
+    /// its success is enough.
+    pub confirm_within: Option<Duration>,
 }
 
 /// All that a reload may change.
@@ -206,6 +210,7 @@ impl Pipeline {
             if setup.destination(&name).is_none() {
                 let reason = format!("the destination {name} is no longer configured");
                 let count = self.core.store.strand(&name, &reason)?;
+                self.core.store.waive_confirmation(&name)?;
                 tracing::error!(destination = name, count, "given up: {reason}");
             }
         }

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dokuei_types::{DeclineReason, InstanceId, ModelIdentity};
+use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use rusqlite::params;
 
+use crate::confirmation::{self, Confirmation, Unconfirmed};
 use crate::error::StoreError;
 use crate::folder::Folder;
 use crate::job::{self, Fate, Lease};
@@ -34,6 +35,7 @@ pub struct Changes {
 enum Guard {
     Job { job: JobId, fence: i64, fate: Fate },
     Delivery { id: DeliveryId, fence: i64, end: DeliveryEnd },
+    Inquiry { id: DeliveryId, transaction_uid: Uid, end: Confirmation },
 }
 
 enum Change {
@@ -124,6 +126,12 @@ impl Changes {
         Self::guarded(Guard::Delivery { id: lease.id, fence: lease.fence, end })
     }
 
+    /// What came of asking a destination, under `transaction_uid`, whether it keeps an object.
+    #[must_use]
+    pub fn confirmed(object: &Unconfirmed, transaction_uid: &Uid, end: Confirmation) -> Self {
+        Self::guarded(Guard::Inquiry { id: object.delivery, transaction_uid: transaction_uid.clone(), end })
+    }
+
     /// Records what the rules said of `instance`, in place of what they said before.
     #[must_use]
     pub fn decide(mut self, instance: InstanceId, decision: Decision) -> Self {
@@ -198,6 +206,7 @@ impl Changes {
         match &self.guard {
             Some(Guard::Job { job, fence, fate }) => job::fenced(tx, *job, *fence, fate)?,
             Some(Guard::Delivery { id, fence, end }) => outbox::finish(tx, *id, *fence, end)?,
+            Some(Guard::Inquiry { id, transaction_uid, end }) => confirmation::finish(tx, *id, transaction_uid, end)?,
             None => {}
         }
         let (mut applied, mut kept) = (Applied::default(), vec![false; self.staged.len()]);

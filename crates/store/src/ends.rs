@@ -45,9 +45,9 @@ fn find(tx: &Tx<'_>, instance: i64) -> rusqlite::Result<Option<End>> {
             "SELECT EXISTS (SELECT 1 FROM job WHERE instance = ?1 AND +state < ?2)
                  OR EXISTS (SELECT 1 FROM task WHERE instance = ?1 AND +state = 'open')
                  OR EXISTS (SELECT 1 FROM member WHERE instance = ?1 AND +pass IS NULL)
-                 OR EXISTS (SELECT 1 FROM delivery WHERE instance = ?1 AND +state < ?2)",
+                 OR EXISTS (SELECT 1 FROM delivery WHERE instance = ?1 AND (+state < ?2 OR +state = ?3))",
         )?
-        .query_row(params![instance, state::STORED], |row| row.get(0))?;
+        .query_row(params![instance, state::STORED, state::UNCONFIRMED], |row| row.get(0))?;
     if open {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 3
+//! # Layout of the data folder, version 4
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
@@ -37,6 +37,7 @@ mod backlog;
 mod change;
 mod commitment;
 mod config;
+mod confirmation;
 mod disk;
 mod ends;
 mod error;
@@ -67,6 +68,7 @@ pub use background::receive_first;
 pub use change::{Applied, Changes, Decision};
 pub use commitment::{CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, VersionPolicy};
+pub use confirmation::{Confirmation, Inquiry, Unconfirmed};
 pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
 pub use incoming::{Arrival, Incoming, IndexEntry};

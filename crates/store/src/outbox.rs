@@ -52,6 +52,8 @@ pub enum DeliveryEnd {
         sop_class: String,
         /// What is to be remembered of it, such as the text of a warning.
         comment: Option<String>,
+        /// When the destination is asked whether it keeps it, milliseconds since 1970; `None` where its word is enough.
+        confirm_at: Option<i64>,
     },
     /// Tried again later.
     Retry {
@@ -255,13 +257,17 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
     tx.touched.insert(instance);
     let status = |status: &Option<DimseStatus>| status.map(|status| status.0);
     let result = match end {
-        DeliveryEnd::Stored { status, sop_class, comment } => tx
-            .conn
-            .prepare_cached(
-                "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, sop_class = ?4, reason = ?5,
-                        stored_at = ?6 WHERE id = ?1",
-            )
-            .and_then(|mut u| u.execute(params![id.0, state::STORED, status.0, sop_class, comment, tx.now])),
+        DeliveryEnd::Stored { status, sop_class, comment, confirm_at } => {
+            tx.ring |= confirm_at.is_some();
+            let next = confirm_at.map_or(state::STORED, |_| state::UNCONFIRMED);
+            tx.conn
+                .prepare_cached(
+                    "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, sop_class = ?4, reason = ?5,
+                            stored_at = ?6, not_before = coalesce(?7, not_before), asked = 0, transaction_uid = NULL
+                     WHERE id = ?1",
+                )
+                .and_then(|mut u| u.execute(params![id.0, next, status.0, sop_class, comment, tx.now, confirm_at]))
+        }
         DeliveryEnd::Retry { at, status: code, reason } => {
             tx.ring = true;
             tx.conn
@@ -292,7 +298,7 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
 }
 
 /// Ends a delivery that did not succeed and whose result was withdrawn while it was tried.
-fn stop_if_withdrawn(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError> {
+pub(crate) fn stop_if_withdrawn(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
             "DELETE FROM delivery WHERE id = ?1 AND role <> ?2
@@ -315,7 +321,7 @@ pub(crate) fn next_due(conn: &Connection, destination: &str) -> rusqlite::Result
 
 /// Destinations for which something waits.
 pub(crate) fn destinations(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    conn.prepare_cached("SELECT DISTINCT destination FROM delivery WHERE state IN (0, 1)")?
+    conn.prepare_cached("SELECT DISTINCT destination FROM delivery WHERE state IN (0, 1, 4)")?
         .query_map([], |row| row.get(0))?
         .collect()
 }

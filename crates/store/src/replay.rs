@@ -114,7 +114,7 @@ fn requeue(tx: &Tx<'_>, instance: i64, from: i64) -> Result<usize, StoreError> {
     tx.conn
         .prepare_cached(
             "UPDATE delivery SET state = ?3, attempts = 0, not_before = ?4, queued_at = ?4, first_tried_at = NULL,
-                    stored_at = NULL
+                    stored_at = NULL, confirmed_at = NULL
              WHERE instance = ?1 AND +state = ?2
                AND (role = ?5 OR NOT EXISTS
                     (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?5))",

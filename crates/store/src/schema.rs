@@ -11,8 +11,8 @@ use crate::error::StoreError;
 /// Name of the index inside the data folder.
 pub(crate) const FILE: &str = "index.sqlite";
 
-/// The layout this program writes.
-pub(crate) const VERSION: i64 = 3;
+/// The layout this program writes: that of [`TABLES`], brought up to date by [`UPGRADES`].
+pub(crate) const VERSION: i64 = 4;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -20,6 +20,8 @@ pub(crate) mod state {
     pub(crate) const LEASED: i64 = 1;
     pub(crate) const STORED: i64 = 2;
     pub(crate) const DEAD: i64 = 3;
+    /// Stored at a destination that is still to confirm it.
+    pub(crate) const UNCONFIRMED: i64 = 4;
 }
 
 /// How long a connection waits for another process's small transaction.
@@ -219,6 +221,16 @@ CREATE INDEX delivery_state ON delivery (state);
 INSERT INTO layout VALUES (3);
 ";
 
+/// What brings a layout to the next, oldest first.
+const UPGRADES: [(i64, &str); 1] = [(
+    3,
+    "-- The destination was asked as often, last under this Transaction UID, whether it keeps what it has stored.
+     ALTER TABLE delivery ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE delivery ADD COLUMN transaction_uid TEXT;
+     ALTER TABLE delivery ADD COLUMN confirmed_at INTEGER;
+     CREATE INDEX delivery_transaction ON delivery (transaction_uid) WHERE transaction_uid IS NOT NULL;",
+)];
+
 /// Opens the index for the owner, making or upgrading it.
 pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Connection, StoreError> {
     let failed = StoreError::index;
@@ -239,6 +251,12 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     }
     // Added without a new layout: a folder from before it has none of its rows.
     tx.execute_batch(commitment::TABLE).map_err(failed("make the tables"))?;
+    for (before, upgrade) in UPGRADES {
+        if layout(&tx)? == Some(before) {
+            tx.execute_batch(upgrade).map_err(failed("upgrade the tables"))?;
+            tx.execute("UPDATE layout SET version = ?1", [before.saturating_add(1)]).map_err(failed("upgrade"))?;
+        }
+    }
     let found = layout(&tx)?.unwrap_or_default();
     tx.commit().map_err(failed("make the tables"))?;
     check(data_dir, found)?;

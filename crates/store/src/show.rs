@@ -57,6 +57,10 @@ pub struct DestinationCounts {
     pub sending: u64,
     /// Objects that arrived.
     pub stored: u64,
+    /// Those of them that the destination has confirmed to keep.
+    pub confirmed: u64,
+    /// Those of them that it is still to confirm.
+    pub unconfirmed: u64,
     /// Dead letters.
     pub dead: u64,
     /// When the oldest that waits was queued, milliseconds since 1970.
@@ -168,7 +172,7 @@ pub struct ShownDelivery {
     pub destination: String,
     /// `original`, `sr`, `sc`.
     pub role: String,
-    /// `waiting`, `sending`, `stored` or `dead`.
+    /// `waiting`, `sending`, `unconfirmed` (stored, to be confirmed), `stored` or `dead`.
     pub state: &'static str,
     /// Attempts so far.
     pub attempts: u32,
@@ -178,10 +182,12 @@ pub struct ShownDelivery {
     pub reason: Option<String>,
     /// SOP Class UID of the alternative that was taken.
     pub sop_class: Option<String>,
-    /// When it is tried next, milliseconds since 1970.
+    /// When it is tried next, or its destination asked next, milliseconds since 1970.
     pub next_at: Option<i64>,
     /// When the destination had it, milliseconds since 1970.
     pub stored_at: Option<i64>,
+    /// When the destination confirmed that it keeps it, milliseconds since 1970.
+    pub confirmed_at: Option<i64>,
 }
 
 /// Something given up on, for `dokuei failed`.
@@ -297,10 +303,11 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
         counts.jobs.insert(kind.as_str().to_owned(), unsigned(count));
     }
     let mut outbox = conn.prepare_cached(
-        "SELECT destination, state, count(*), min(queued_at) FROM delivery GROUP BY destination, state",
+        "SELECT destination, state, count(*), min(queued_at), count(confirmed_at) FROM delivery
+         GROUP BY destination, state",
     )?;
-    for row in outbox.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))? {
-        let (destination, state, count, oldest): (String, i64, i64, i64) = row?;
+    for row in outbox.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))? {
+        let (destination, state, count, oldest, confirmed): (String, i64, i64, i64, i64) = row?;
         let entry = counts.destinations.entry(destination).or_default();
         match state {
             state::WAITING => {
@@ -308,7 +315,14 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
                 entry.oldest_waiting_at = Some(oldest);
             }
             state::LEASED => entry.sending = unsigned(count),
-            state::STORED => entry.stored = unsigned(count),
+            state::STORED => {
+                entry.stored = entry.stored.saturating_add(unsigned(count));
+                entry.confirmed = unsigned(confirmed);
+            }
+            state::UNCONFIRMED => {
+                entry.stored = entry.stored.saturating_add(unsigned(count));
+                entry.unconfirmed = unsigned(count);
+            }
             _ => {
                 entry.dead = unsigned(count);
                 counts.dead_letters = counts.dead_letters.saturating_add(entry.dead);
@@ -368,7 +382,8 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
     shown.results = results(conn, data_dir, id)?;
     shown.deliveries = conn
         .prepare_cached(
-            "SELECT destination, role, state, attempts, status, reason, sop_class, not_before, stored_at
+            "SELECT destination, role, state, attempts, status, reason, sop_class, not_before, stored_at,
+                    confirmed_at
              FROM delivery WHERE instance = ?1 ORDER BY id",
         )?
         .query_map([id.0], delivery_row)?
@@ -443,14 +458,16 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
             state::WAITING => "waiting",
             state::LEASED => "sending",
             state::STORED => "stored",
+            state::UNCONFIRMED => "unconfirmed",
             _ => "dead",
         },
         attempts: row.get(3)?,
         status: row.get::<_, Option<u16>>(4)?.map(|status| DimseStatus(status).to_string()),
         reason: row.get(5)?,
         sop_class: row.get(6)?,
-        next_at: (state == state::WAITING).then(|| row.get(7)).transpose()?,
+        next_at: matches!(state, state::WAITING | state::UNCONFIRMED).then(|| row.get(7)).transpose()?,
         stored_at: row.get(8)?,
+        confirmed_at: row.get(9)?,
     })
 }
 

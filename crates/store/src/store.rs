@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use dokuei_types::InstanceId;
+use dokuei_types::{InstanceId, Uid};
 
 use crate::arrive::{self, Committed, Decider, Indexed};
 use crate::backlog::Backlog;
 use crate::change::{Applied, Applying, Changes};
 use crate::commitment::{self, CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 use crate::config::{Clock, Durability, StoreConfig};
+use crate::confirmation::{self, Inquiry, Unconfirmed};
 use crate::disk::Gauge;
 use crate::error::StoreError;
 use crate::folder::{Folders, make_dir};
@@ -278,6 +279,41 @@ impl Store {
     pub fn strand(&self, destination: &str, reason: &str) -> Result<usize, StoreError> {
         let (destination, reason) = (destination.to_owned(), reason.to_owned());
         self.inner.writer.call(move |tx| outbox::strand(tx, &destination, &reason))
+    }
+
+    /// Begins a question to `destination` about what it has stored and is to confirm by now, at most `limit` objects,
+    /// durable when this returns; `None` when there is nothing. Without an answer it is due again after `patience`.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn inquire(&self, destination: &str, limit: usize, patience: Duration) -> Result<Option<Inquiry>, StoreError> {
+        let destination = destination.to_owned();
+        self.inner.writer.call(move |tx| confirmation::inquire(tx, &destination, limit, patience))
+    }
+
+    /// What a question is about that was not answered yet; nothing of one that nobody has asked.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn inquiry(&self, transaction_uid: &Uid) -> Result<Vec<Unconfirmed>, StoreError> {
+        self.inner.reader.with("read what is to be confirmed", |conn| confirmation::of(conn, transaction_uid))
+    }
+
+    /// When `destination` is to be asked next whether it keeps what it has stored, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn next_inquiry_at(&self, destination: &str) -> Result<Option<i64>, StoreError> {
+        self.inner.reader.with("look for what is to be confirmed", |conn| confirmation::next_due(conn, destination))
+    }
+
+    /// Takes what `destination` has stored for kept, without its confirmation; how many.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn waive_confirmation(&self, destination: &str) -> Result<usize, StoreError> {
+        let destination = destination.to_owned();
+        self.inner.writer.call(move |tx| confirmation::waive(tx, &destination))
     }
 
     /// Keeps a peer's request for storage commitment, durable when this returns.

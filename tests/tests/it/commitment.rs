@@ -118,3 +118,78 @@ fn orthanc_is_told_over_an_association_of_ours() {
         assert_eq!(orthanc.get(&path)["Status"], status, "{:#}", orthanc.get(&path));
     }
 }
+
+/// Stores, has lost what it stored first when it is asked, and answers over the association of the question.
+const FORGETFUL: &str = r#"
+import sys, threading
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH
+stored, lost = [], set()
+def store(event):
+    stored.append(event.request.AffectedSOPInstanceUID)
+    print("stored", stored[-1], flush=True)
+    return 0x0000
+def answer(assoc, asked):
+    result = Dataset()
+    result.TransactionUID = asked.TransactionUID
+    result.ReferencedSOPSequence, result.FailedSOPSequence = [], []
+    for item in asked.ReferencedSOPSequence:
+        if stored[0] == item.ReferencedSOPInstanceUID and not lost:
+            lost.add(item.ReferencedSOPInstanceUID)
+            item.FailureReason = 0x0112
+            result.FailedSOPSequence.append(item)
+        else:
+            result.ReferencedSOPSequence.append(item)
+    failed = len(result.FailedSOPSequence)
+    if not failed:
+        del result.FailedSOPSequence
+    status, _ = assoc.send_n_event_report(result, 2 if failed else 1, PUSH, "1.2.840.10008.1.20.1.1")
+    print("answered", failed, hex(status.Status), flush=True)
+def act(event):
+    threading.Timer(0.1, answer, (event.assoc, event.action_information)).start()
+    return 0x0000, None
+ae = AE("PACS")
+ae.supported_contexts = AllStoragePresentationContexts[:120]
+ae.add_supported_context(PUSH)
+ae.start_server(("127.0.0.1", int(sys.argv[1])), block=True, evt_handlers=[(evt.EVT_C_STORE, store), (evt.EVT_N_ACTION, act)])
+"#;
+
+/// Forwards everything to a PACS that is asked to commit to it.
+fn confirming(ae_title: &str, port: u16) -> String {
+    format!(
+        "[[destination]]\nname = \"pacs\"\nae_title = \"{ae_title}\"\naddress = \"127.0.0.1:{port}\"\n\
+         confirm = \"commitment\"\n[[route]]\nname = \"forward\"\nwhen = []\nmodels = []\nsend_images = [\"pacs\"]\n"
+    )
+}
+
+#[test]
+fn what_orthanc_commits_to_over_an_association_of_its_own_is_delivered() {
+    let folder = tempdir().unwrap();
+    let port = free_port();
+    let node = Node::start(&folder.path().join("node"), &confirming("ORTHANC", port));
+    let Some(_orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, node.port, "") else { return };
+    drop(write(&folder.path().join("images"), 2));
+    drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), folder.path().join("images").to_str().unwrap()]));
+    wait_for("both to be stored", || node.count(["destinations", "pacs", "stored"]) == 2);
+    wait_for("both to be confirmed", || node.count(["destinations", "pacs", "confirmed"]) == 2);
+    assert_eq!(node.count(["instances", "pending"]), 0);
+}
+
+#[test]
+fn what_a_pacs_turns_out_not_to_have_is_sent_again() {
+    let Some(python) = pydicom() else { return };
+    let folder = tempdir().unwrap();
+    let port = free_port();
+    let mut serve = Command::new(&python);
+    serve.args(["-c", FORGETFUL, &port.to_string()]);
+    let pacs = Server::start(serve, &folder.path().join("pacs.log"));
+    wait_for("the PACS", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    let node = Node::start(&folder.path().join("node"), &confirming("PACS", port));
+    drop(write(&folder.path().join("images"), 2));
+    drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), folder.path().join("images").to_str().unwrap()]));
+    wait_for("both to be confirmed", || node.count(["destinations", "pacs", "confirmed"]) == 2);
+    let log = pacs.log();
+    let stored = log.lines().filter(|line| line.starts_with("stored")).count();
+    assert!(stored == 3 && log.contains("answered 1 0x0") && log.contains("answered 0 0x0"), "{log}");
+}

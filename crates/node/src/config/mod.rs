@@ -9,5 +9,5 @@ mod tls;
 
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
-pub(crate) use sections::{Accept, Address, Config, Destination, Node, ResultObject, thirty_seconds};
+pub(crate) use sections::{Accept, Address, Config, Confirm, Destination, Node, ResultObject, thirty_seconds};
 pub(crate) use tls::{ClientCertificate, DestinationTls, MinimumVersion, Tls};

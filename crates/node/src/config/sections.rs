@@ -284,6 +284,12 @@ pub(crate) struct Destination {
     /// For the connection and for each response.
     #[serde(default = "thirty_seconds")]
     pub(crate) timeout: Interval,
+    /// How it is asked whether it keeps what it has stored.
+    #[serde(default)]
+    pub(crate) confirm: Confirm,
+    /// How long its answer is waited for before it is asked again.
+    #[serde(default = "an_hour")]
+    pub(crate) confirm_within: Interval,
     /// Called over TLS.
     pub(crate) tls: Option<DestinationTls>,
 }
@@ -294,6 +300,21 @@ fn report_and_picture() -> Vec<ResultObject> {
 
 pub(crate) fn thirty_seconds() -> Interval {
     Interval(Duration::from_secs(30))
+}
+
+fn an_hour() -> Interval {
+    Interval(Duration::from_secs(3_600))
+}
+
+/// When an object counts as delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Confirm {
+    /// The destination answers with success.
+    #[default]
+    No,
+    /// It commits to keep it (PS3.4 Annex J).
+    Commitment,
 }
 
 /// A kind of result object.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use dokuei_pipeline::{BoxFuture, DeliveryOutcome, Destination, Parcel, Pipeline};
-use dokuei_store::{Store, StoreConfig};
+use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel, Pipeline};
+use dokuei_store::{Inquiry, Store, StoreConfig};
 use dokuei_testkit::DeadlyDisk;
 use dokuei_types::{DimseStatus, End};
 
@@ -39,6 +39,10 @@ impl Destination for Archive {
         });
         let outcomes = outcomes.collect();
         Box::pin(async move { outcomes })
+    }
+
+    fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
+        Box::pin(async move { vec![ConfirmationOutcome::Kept; inquiry.objects.len()] })
     }
 }
 

@@ -1,6 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use dokuei_pipeline::{DeliveryOutcome, Destination, RouteConfig};
+use dokuei_pipeline::{
+    BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, RetryPolicy, RouteConfig, record_answer,
+};
+use dokuei_store::Inquiry;
 use dokuei_types::{DimseStatus, End};
 
 use crate::support::{Play, PlayedModel, PlayedPacs, Site, chest, radiograph, route, send, setup, wait};
@@ -66,11 +70,60 @@ async fn what_waits_together_goes_together() {
     pipeline.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_confirmed_is_delivered_when_it_is_kept_and_sent_again_when_it_is_missing() {
+    let site = Site::new();
+    let missing = ConfirmationOutcome::Missing("no such instance".into());
+    let away = ConfirmationOutcome::Unreachable("connection refused".into());
+    site.pacs.confirms.lock().unwrap().extend([away.clone(), away, missing]);
+    let pipeline = site.start_confirming(&[forwarding()], Duration::from_secs(3_600));
+    let instances = [1, 2].map(|number| send(&site.store, &radiograph(number, |_| {})).instance);
+    for instance in instances {
+        assert_eq!(site.end(instance), End::Forwarded);
+    }
+    assert_eq!(site.pacs.taken("original").len(), 3, "one of them twice");
+    let counts = site.store.reader().counts().unwrap().destinations["pacs"];
+    assert_eq!((counts.stored, counts.confirmed, counts.unconfirmed), (2, 2, 0));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_come_by_itself_and_once() {
+    let site = Site::new();
+    site.pacs.confirms.lock().unwrap().extend([ConfirmationOutcome::Asked]);
+    let pipeline = site.start_confirming(&[forwarding()], Duration::from_secs(3_600));
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    let asked = wait("a question", || site.pacs.inquiries.lock().unwrap().first().cloned());
+    let kept = || {
+        let policy = RetryPolicy::default();
+        record_answer(&site.store, &asked.transaction_uid, &policy, |_| Some(ConfirmationOutcome::Kept)).unwrap()
+    };
+    assert_eq!(site.store.reader().end(instance).unwrap(), None);
+    assert_eq!((kept(), site.end(instance), kept()), (1, End::Forwarded, 0));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_no_longer_asked_has_what_it_has_stored() {
+    let site = Site::new();
+    site.pacs.confirms.lock().unwrap().extend([ConfirmationOutcome::Asked]);
+    let pipeline = site.start_confirming(&[forwarding()], Duration::from_secs(3_600));
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    wait("a question", || site.pacs.inquiries.lock().unwrap().first().cloned());
+    pipeline.reload(site.setup(&[forwarding()], &[])).unwrap();
+    assert_eq!(site.end(instance), End::Forwarded);
+    pipeline.shutdown().await;
+}
+
 /// A destination whose code panics.
 struct Broken;
 
 impl Destination for Broken {
-    fn deliver(&self, _parcels: Vec<dokuei_pipeline::Parcel>) -> dokuei_pipeline::BoxFuture<'_, Vec<DeliveryOutcome>> {
+    fn deliver(&self, _parcels: Vec<dokuei_pipeline::Parcel>) -> BoxFuture<'_, Vec<DeliveryOutcome>> {
+        Box::pin(async { panic!("the played destination panics") })
+    }
+
+    fn confirm(&self, _inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
         Box::pin(async { panic!("the played destination panics") })
     }
 }

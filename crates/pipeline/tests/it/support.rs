@@ -9,12 +9,12 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, file_meta, write_dataset};
 use dokuei_inference::{Accepts, EngineFault, InferError, Inference};
 use dokuei_pipeline::{
-    BoxFuture, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage, Parcel, Pipeline,
-    PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
+    BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage, Parcel,
+    Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
-use dokuei_store::{Arrival, IndexEntry, Indexed, Retention, Store, StoreConfig};
+use dokuei_store::{Arrival, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -171,6 +171,10 @@ pub(crate) struct PlayedPacs {
     pub(crate) script: Mutex<VecDeque<DeliveryOutcome>>,
     /// Sizes of the batches.
     pub(crate) batches: Mutex<Vec<usize>>,
+    /// What it says of the next objects it is asked about; afterwards it keeps everything.
+    pub(crate) confirms: Mutex<VecDeque<ConfirmationOutcome>>,
+    /// The questions it was asked.
+    pub(crate) inquiries: Mutex<Vec<Inquiry>>,
 }
 
 impl PlayedPacs {
@@ -203,6 +207,14 @@ impl Destination for PlayedPacs {
         self.batches.lock().unwrap().push(parcels.len());
         Box::pin(async move { parcels.iter().map(|parcel| self.take(parcel)).collect() })
     }
+
+    fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
+        let mut confirms = self.confirms.lock().unwrap();
+        let answer = |_: &_| confirms.pop_front().unwrap_or(ConfirmationOutcome::Kept);
+        let answers = inquiry.objects.iter().map(answer).collect();
+        self.inquiries.lock().unwrap().push(inquiry);
+        Box::pin(std::future::ready(answers))
+    }
 }
 
 /// A node of a test.
@@ -233,6 +245,15 @@ impl Site {
         Pipeline::start(self.store.clone(), self.setup(routes, models), config()).unwrap()
     }
 
+    /// As [`start`](Self::start), with a PACS that is asked whether it keeps what it has stored.
+    pub(crate) fn start_confirming(&self, routes: &[RouteConfig], within: Duration) -> Pipeline {
+        let mut setup = self.setup(routes, &[]);
+        for destination in &mut setup.destinations {
+            destination.confirm_within = Some(within);
+        }
+        Pipeline::start(self.store.clone(), setup, config()).unwrap()
+    }
+
     /// As [`start`](Self::start), with a PACS that wants every kind of object.
     pub(crate) fn start_wanting_all(&self, routes: &[RouteConfig], models: &[&Arc<PlayedModel>]) -> Pipeline {
         let mut setup = self.setup(routes, models);
@@ -260,6 +281,7 @@ pub(crate) fn setup(
         roles: vec!["sr".into(), "sc".into()],
         ae_title: Some(AeTitle::new("PACS").unwrap()),
         destination: Arc::clone(destination),
+        confirm_within: None,
     });
     Setup {
         rules: Rules::compile(routes, &names, &places).unwrap(),
@@ -282,7 +304,7 @@ pub(crate) fn setup(
 pub(crate) fn config() -> PipelineConfig {
     let retry =
         RetryPolicy { first: Duration::from_millis(20), max: Duration::from_millis(100), ..RetryPolicy::default() };
-    PipelineConfig { workers: 2, retry, attempts_max: 3, ..PipelineConfig::default() }
+    PipelineConfig { workers: 2, retry, attempts_max: 3, confirm_after: Duration::ZERO, ..PipelineConfig::default() }
 }
 
 /// A route from the text of its table in the config.

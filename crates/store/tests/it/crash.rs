@@ -69,7 +69,12 @@ fn work(store: &Store) {
         store.apply(changes).unwrap();
     }
     for lease in store.lease_deliveries("pacs", 10, LEASE).unwrap() {
-        let end = DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.2".into(), comment: None };
+        let end = DeliveryEnd::Stored {
+            status: DimseStatus::SUCCESS,
+            sop_class: "1.2".into(),
+            comment: None,
+            confirm_at: None,
+        };
         store.apply(Changes::delivered(&lease, end)).unwrap();
     }
 }

@@ -15,7 +15,7 @@ fn lease(store: &Store) -> Vec<DeliveryLease> {
 }
 
 fn stored() -> DeliveryEnd {
-    DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.2".into(), comment: None }
+    DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.2".into(), comment: None, confirm_at: None }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 mod commitment;
+mod confirmation;
 mod crash;
 mod delivery;
 mod disk;

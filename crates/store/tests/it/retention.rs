@@ -50,7 +50,12 @@ fn report(store: &Store, instance: InstanceId) {
 
 fn deliver(store: &Store) {
     for lease in store.lease_deliveries("pacs", 10, LEASE).unwrap() {
-        let stored = DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: String::new(), comment: None };
+        let stored = DeliveryEnd::Stored {
+            status: DimseStatus::SUCCESS,
+            sop_class: String::new(),
+            comment: None,
+            confirm_at: None,
+        };
         store.apply(Changes::delivered(&lease, stored)).unwrap();
     }
 }

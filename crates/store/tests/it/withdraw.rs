@@ -48,7 +48,7 @@ fn lease(store: &Store, destination: &str) -> Vec<DeliveryLease> {
 }
 
 fn stored() -> DeliveryEnd {
-    DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.1".into(), comment: None }
+    DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.1".into(), comment: None, confirm_at: None }
 }
 
 fn withdraw(reader: &StoreReader, instance: InstanceId) -> Option<Withdrawn> {

@@ -1,0 +1,199 @@
+//! Storage commitment as its user (PS3.4 Annex J): whether destinations keep what they have stored.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dicom_dictionary_std::tags;
+use dokuei_dataset::{Dataset, Encoding, Limits, VR, read_header, write_dataset};
+use dokuei_dimse::{Association, Information, ProposedContext, RequestorConfig, SendError};
+use dokuei_pipeline::ConfirmationOutcome;
+use dokuei_store::{Inquiry, Unconfirmed};
+use dokuei_types::{DimseStatus, Uid};
+
+use crate::send::words;
+
+/// How long a result is waited for over the association of its request. Most peers use one of their own.
+const RESULT_WAIT: Duration = Duration::from_secs(2);
+
+/// A result of storage commitment (PS3.4 Table J.3-2).
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) transaction_uid: Uid,
+    /// What is said of each instance, by class and instance: nothing when it is committed to, else the Failure Reason.
+    instances: HashMap<(String, String), Option<DimseStatus>>,
+}
+
+impl Answer {
+    /// Reads the information of an N-EVENT-REPORT.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn read(information: &[u8], transfer_syntax: &Uid) -> Result<Self, String> {
+        let header = read_header(&information, 0, transfer_syntax.as_str(), &Limits::default())
+            .map_err(|error| error.to_string())?;
+        let transaction_uid = header.dataset.uid(tags::TRANSACTION_UID).ok_or("no Transaction UID")?;
+        let failed = header.dataset.items(tags::FAILED_SOP_SEQUENCE).iter().filter_map(|item| {
+            let reason = item.int(tags::FAILURE_REASON).and_then(|reason| u16::try_from(reason).ok());
+            Some((pair(item)?, Some(reason.map_or(DimseStatus::PROCESSING_FAILURE, DimseStatus))))
+        });
+        let held = header.dataset.items(tags::REFERENCED_SOP_SEQUENCE).iter();
+        let held = held.filter_map(|item| Some((pair(item)?, None)));
+        // What is in both has failed.
+        Ok(Self { transaction_uid, instances: held.chain(failed).collect() })
+    }
+
+    /// What it says of an object; `None` when it does not name it.
+    pub(crate) fn of(&self, object: &Unconfirmed) -> Option<ConfirmationOutcome> {
+        let key = (object.sop_class.clone(), object.sop_instance.clone());
+        Some(self.instances.get(&key)?.map_or(ConfirmationOutcome::Kept, failure))
+    }
+}
+
+fn pair(item: &Dataset) -> Option<(String, String)> {
+    let text = |tag| item.uid(tag).map(|uid| uid.as_str().to_owned());
+    Some((text(tags::REFERENCED_SOP_CLASS_UID)?, text(tags::REFERENCED_SOP_INSTANCE_UID)?))
+}
+
+/// What a Failure Reason (PS3.3 § C.14.1.1) means for what was sent.
+fn failure(reason: DimseStatus) -> ConfirmationOutcome {
+    let said = |what: &str| format!("the destination does not commit to it ({reason}): {what}");
+    match reason {
+        DimseStatus::NO_SUCH_SOP_INSTANCE => ConfirmationOutcome::Missing(said("it has no such instance")),
+        DimseStatus::CLASS_INSTANCE_CONFLICT => ConfirmationOutcome::Refused(said("it has it under another SOP class")),
+        DimseStatus::SOP_CLASS_NOT_SUPPORTED => {
+            ConfirmationOutcome::Refused(said("it commits to nothing of this SOP class"))
+        }
+        _ => ConfirmationOutcome::Unable(said("it may later")),
+    }
+}
+
+/// Asks a destination to commit to what it has stored, and waits a moment for its result.
+pub(crate) async fn ask(config: &RequestorConfig, inquiry: &Inquiry) -> Vec<ConfirmationOutcome> {
+    let all = |outcome: ConfirmationOutcome| vec![outcome; inquiry.objects.len()];
+    let mut association = match Association::request(config, &[ProposedContext::storage_commitment()]).await {
+        Ok(association) => association,
+        Err(error) => return all(ConfirmationOutcome::Unreachable(format!("{}; {}", words(&error), error.advice()))),
+    };
+    let answer = asked(&mut association, inquiry).await;
+    if association.is_usable() {
+        drop(association.release().await);
+    }
+    match answer {
+        Err(outcome) => all(outcome),
+        Ok(None) => all(ConfirmationOutcome::Asked),
+        Ok(Some(answer)) => {
+            inquiry.objects.iter().map(|object| answer.of(object).unwrap_or(ConfirmationOutcome::Asked)).collect()
+        }
+    }
+}
+
+/// The result, when it comes at once.
+async fn asked(association: &mut Association, inquiry: &Inquiry) -> Result<Option<Answer>, ConfirmationOutcome> {
+    let sent = association.ask_commitment(&question(inquiry)).await.map_err(|error| match error {
+        SendError::NotAccepted { .. } => {
+            ConfirmationOutcome::Refused("it offers no storage commitment to us: enable it there".to_owned())
+        }
+        error => ConfirmationOutcome::Unreachable(words(&error)),
+    })?;
+    if sent.status != DimseStatus::SUCCESS {
+        return Err(ConfirmationOutcome::Unable(format!(
+            "asked to commit it answers with {}: {}",
+            sent.status, sent.comment
+        )));
+    }
+    let Ok(Some(report)) = association.commitment_report(RESULT_WAIT).await else { return Ok(None) };
+    let read = Answer::read(&report.information, &report.transfer_syntax);
+    let answer = read.ok().filter(|answer| answer.transaction_uid == inquiry.transaction_uid);
+    let status = if answer.is_some() { DimseStatus::SUCCESS } else { DimseStatus::PROCESSING_FAILURE };
+    drop(association.answer_report(report, status).await);
+    Ok(answer)
+}
+
+/// The information of an N-ACTION (PS3.4 Table J.3-1).
+fn question(inquiry: &Inquiry) -> Information {
+    let item = |object: &Unconfirmed| {
+        let mut item = Dataset::new();
+        item.put_text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &object.sop_class);
+        item.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &object.sop_instance);
+        item
+    };
+    let mut dataset = Dataset::new();
+    dataset.put_text(tags::TRANSACTION_UID, VR::UI, inquiry.transaction_uid.as_str());
+    dataset.put_items(tags::REFERENCED_SOP_SEQUENCE, inquiry.objects.iter().map(item).collect());
+    let [implicit, explicit] =
+        [Encoding::ImplicitLittle, Encoding::ExplicitLittle].map(|encoding| write_dataset(&dataset, encoding));
+    Information { implicit, explicit }
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_dictionary_std::uids;
+    use dokuei_store::DeliveryId;
+    use dokuei_types::InstanceId;
+
+    use super::*;
+
+    fn object(sop_instance: &str) -> Unconfirmed {
+        Unconfirmed {
+            delivery: DeliveryId(1),
+            instance: InstanceId(1),
+            role: "original".into(),
+            sop_class: uids::CT_IMAGE_STORAGE.into(),
+            sop_instance: sop_instance.into(),
+            asked: 0,
+            queued_at: 0,
+            stored_at: 0,
+        }
+    }
+
+    #[test]
+    fn an_answer_says_of_each_instance_whether_it_is_kept() {
+        let mut dataset = Dataset::new();
+        dataset.put_text(tags::TRANSACTION_UID, VR::UI, "1.9");
+        let item = |instance: &str, reason: Option<u16>| {
+            let mut item = Dataset::new();
+            item.put_text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE);
+            item.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance);
+            if let Some(reason) = reason {
+                item.put_u16(tags::FAILURE_REASON, &[reason]);
+            }
+            item
+        };
+        let failed = [("1.2", Some(0x0112)), ("1.3", Some(0x0119)), ("1.4", Some(0x0213)), ("1.5", None)];
+        dataset.put_items(tags::REFERENCED_SOP_SEQUENCE, vec![item("1.1", None), item("1.2", None)]);
+        dataset.put_items(
+            tags::FAILED_SOP_SEQUENCE,
+            failed.iter().map(|(instance, reason)| item(instance, *reason)).collect(),
+        );
+        for (encoding, syntax) in [
+            (Encoding::ImplicitLittle, uids::IMPLICIT_VR_LITTLE_ENDIAN),
+            (Encoding::ExplicitLittle, uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        ] {
+            let answer = Answer::read(&write_dataset(&dataset, encoding), &Uid::new(syntax).unwrap()).unwrap();
+            assert_eq!(answer.transaction_uid.as_str(), "1.9");
+            let of = |instance: &str| answer.of(&object(instance));
+            assert_eq!(of("1.1"), Some(ConfirmationOutcome::Kept));
+            assert!(matches!(of("1.2"), Some(ConfirmationOutcome::Missing(_))), "in both sequences");
+            assert!(matches!(of("1.3"), Some(ConfirmationOutcome::Refused(_))));
+            assert!(matches!(of("1.4"), Some(ConfirmationOutcome::Unable(_))));
+            assert!(matches!(of("1.5"), Some(ConfirmationOutcome::Unable(_))));
+            assert_eq!(of("1.6"), None);
+            let other = Unconfirmed { sop_class: uids::MR_IMAGE_STORAGE.into(), ..object("1.1") };
+            assert_eq!(answer.of(&other), None, "under another class it is another question");
+        }
+        let syntax = Uid::new(uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        assert!(Answer::read(&[1, 2, 3], &syntax).is_err());
+        assert!(Answer::read(&[], &syntax).is_err());
+    }
+
+    #[test]
+    fn a_question_names_every_object() {
+        let inquiry =
+            Inquiry { transaction_uid: Uid::new("1.9").unwrap(), objects: vec![object("1.1"), object("1.2")] };
+        let Information { implicit, .. } = question(&inquiry);
+        let syntax = Uid::new(uids::IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        let answer = Answer::read(&implicit, &syntax).unwrap();
+        assert_eq!(answer.transaction_uid.as_str(), "1.9");
+        assert!(inquiry.objects.iter().all(|object| answer.of(object) == Some(ConfirmationOutcome::Kept)));
+    }
+}

@@ -1,4 +1,4 @@
-//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE, storage commitment; never files, studies or models.
+//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE, storage commitment, query and retrieve; never files, studies or models.
 //!
 //! | module | is | sections |
 //! |---|---|---|
@@ -9,6 +9,7 @@
 //! | [`serve`] | the listener: negotiation, admission, one task for each association | PS3.7 Annex D |
 //! | [`CommitmentService`] | who commits to keep instances | PS3.4 Annex J |
 //! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5, § 10.1.1 |
+//! | [`Query`], [`Retrieval`] | C-FIND, C-MOVE, C-GET | PS3.4 Annex C, PS3.7 § 9.1.2 to § 9.1.4 |
 //! | [`ServerTls`], [`ClientTls`] | TLS below both | PS3.15 § B.12 |
 //!
 //! What always holds:
@@ -29,6 +30,7 @@ mod config;
 mod counters;
 pub mod message;
 pub mod pdu;
+mod reception;
 mod sender;
 mod service;
 pub mod sop_class;
@@ -49,7 +51,8 @@ pub use message::Refusal;
 pub use pdu::{Abort, ProtocolError, Rejection};
 pub use sender::{
     AssociateError, Association, CONTEXTS_MAX, CommitmentReport, ContextPlan, EchoError, EchoReport, Examination,
-    Fault, PeerInfo, ProposedContext, SendError, Speaks, Steps, StoreItem, StoreOutcome, echo, examine, plan_contexts,
+    Fault, PeerInfo, ProposedContext, Query, QueryResponse, Receive, Retrieval, SendError, Speaks, Steps, StoreItem,
+    StoreOutcome, echo, examine, plan_contexts,
 };
 pub use service::{IncomingInstance, StorageService, StoreRequest};
 pub use tls::{

@@ -71,6 +71,6 @@ pub struct StoreRequest<'a> {
     pub sop_instance: &'a Uid,
     /// Transfer syntax of the context, and so of the data set.
     pub transfer_syntax: &'a Uid,
-    /// Number of the association since the listener began, from 1.
+    /// Number of the association since the listener began, from 1; 0 for one that we requested.
     pub association: u64,
 }

@@ -44,6 +44,8 @@ impl DimseStatus {
     pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
     /// C000: cannot understand (PS3.4 § B.2.3).
     pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
+    /// FE00: ended by C-CANCEL (PS3.7 Annex C).
+    pub const CANCELLED: Self = Self(0xFE00);
 
     /// Stored: success, or one of the warnings B000, B006, B007 after which the instance is kept (PS3.4 § B.2.3).
     #[must_use]
@@ -55,6 +57,12 @@ impl DimseStatus {
     #[must_use]
     pub fn is_warning(self) -> bool {
         matches!(self.0, 0x0001 | 0x0107 | 0x0116 | 0xB000..=0xBFFF)
+    }
+
+    /// Further responses follow: FF00, or FF01 where some keys are not supported (PS3.7 Annex C, PS3.4 § C.4.1.1.4).
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self.0, 0xFF00 | 0xFF01)
     }
 
     /// A refusal that may pass with time: out of resources (A7xx).

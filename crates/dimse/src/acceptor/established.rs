@@ -1,7 +1,6 @@
 //! Sta6: an established association, from its first message to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dokuei_types::DimseStatus;
 use tokio::time::timeout;
@@ -18,6 +17,7 @@ use crate::config::ListenerConfig;
 use crate::counters::add;
 use crate::message::{CommandSet, Field, Refusal, StoreFault, response};
 use crate::pdu::{Abort, RELEASE_RESPONSE, write_fragments};
+use crate::reception::{commit, success};
 use crate::service::{IncomingInstance, StorageService};
 use crate::wire::{BUFFER_KEPT, Wire, WireError};
 
@@ -321,11 +321,10 @@ impl<'a, S: StorageService> Established<'a, S> {
         write_fragments(&mut self.out, context, true, &answer, self.negotiated.send_limit);
     }
 
-    /// The only place that answers a C-STORE with success, and it takes the proof.
-    fn success(&mut self, _durable: &Committed<S>) -> DimseStatus {
+    fn success(&mut self, durable: &Committed<S>) -> DimseStatus {
         add(&self.shared.counters.instances, 1);
         self.done.instances = self.done.instances.saturating_add(1);
-        DimseStatus::SUCCESS
+        success(durable)
     }
 
     fn failure(&mut self, fault: &StoreFault) -> DimseStatus {
@@ -334,14 +333,5 @@ impl<'a, S: StorageService> Established<'a, S> {
         self.done.refused = self.done.refused.saturating_add(1);
         warn!(%status, %fault, "instance refused");
         status
-    }
-}
-
-/// Waits for the storage to make an instance durable, at most `limit`: a storage that hangs must not
-/// take the association with it without a word.
-async fn commit<I: IncomingInstance>(incoming: I, limit: Duration) -> Result<I::Committed, StoreFault> {
-    match timeout(limit, incoming.commit()).await {
-        Ok(committed) => Ok(committed?),
-        Err(_elapsed) => Err(StoreFault::StorageSlow { seconds: limit.as_secs() }),
     }
 }

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_types::{DimseStatus, Uid};
+use dokuei_types::DimseStatus;
 
 use super::negotiation::Negotiated;
 use crate::commitment::{ALL_COMMITTED, Notice, REQUEST_COMMITMENT, SOME_FAILED, subject};
 use crate::message::{Assembler, CommandSet, Field, Piece, Refusal, StoreFault};
 use crate::pdu::{Abort, Event, Framer, ProtocolError};
-use crate::service::{IncomingInstance, StorageService, StoreRequest};
+use crate::reception::Reception;
+use crate::service::{StorageService, StoreRequest};
 use crate::state::{self, Action, State};
 
 /// Something whole that arrived.
@@ -47,10 +48,7 @@ pub(crate) enum Work<I> {
 }
 
 enum Receiving<I> {
-    Store {
-        received: u64,
-        outcome: Result<I, StoreFault>,
-    },
+    Store(Reception<I>),
     /// The information of an N-ACTION or N-EVENT-REPORT; `None` once it is too long.
     Information(Option<Vec<u8>>),
     /// The data set of an operation we do not know.
@@ -94,11 +92,8 @@ impl<S: StorageService> Inbound<S> {
     /// Whether taking in `count` bytes may block: when the storage of the instance that arrives says so.
     pub(crate) fn may_block(&self, count: usize) -> bool {
         match &self.current {
-            Some((_, _, Receiving::Store { outcome: Ok(incoming), .. })) => count > 0 && incoming.may_block(count),
-            None
-            | Some((_, _, Receiving::Store { outcome: Err(_), .. } | Receiving::Information(_) | Receiving::Ignored)) => {
-                false
-            }
+            Some((_, _, Receiving::Store(reception))) => reception.may_block(count),
+            None | Some((_, _, Receiving::Information(_) | Receiving::Ignored)) => false,
         }
     }
 
@@ -139,11 +134,7 @@ impl<S: StorageService> Inbound<S> {
     fn begin(&mut self, context: u8, command: CommandSet) -> Result<Option<Operation<S::Incoming>>, ProtocolError> {
         let has_data_set = command.has_data_set();
         let receiving = match Field::of(command.field()) {
-            Field::StoreRequest => {
-                let outcome =
-                    if has_data_set { self.begin_store(context, &command) } else { Err(StoreFault::NoDataSet) };
-                Receiving::Store { received: 0, outcome }
-            }
+            Field::StoreRequest => Receiving::Store(self.begin_store(context, &command)),
             Field::ActionRequest | Field::EventReportRequest if self.is_about_commitment(context) => {
                 Receiving::Information(Some(Vec::new()))
             }
@@ -153,7 +144,13 @@ impl<S: StorageService> Inbound<S> {
             | Field::EventReportRequest
             | Field::OtherRequest(_)
             | Field::EventReportResponse => Receiving::Ignored,
-            Field::StoreResponse | Field::EchoResponse | Field::ActionResponse | Field::OtherResponse(_) => {
+            Field::StoreResponse
+            | Field::GetResponse
+            | Field::FindResponse
+            | Field::MoveResponse
+            | Field::EchoResponse
+            | Field::ActionResponse
+            | Field::OtherResponse(_) => {
                 return Err(ProtocolError::UnexpectedMessage(command.field()));
             }
         };
@@ -161,26 +158,20 @@ impl<S: StorageService> Inbound<S> {
         Ok(if has_data_set { None } else { self.finish() })
     }
 
-    fn begin_store(&self, id: u8, command: &CommandSet) -> Result<S::Incoming, StoreFault> {
-        let sop_class = command.uid(tags::AFFECTED_SOP_CLASS_UID).ok_or(StoreFault::SopClassInvalid)?;
-        let context = self
-            .negotiated
-            .context(id)
-            .filter(|context| {
-                let others = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
-                context.abstract_syntax == sop_class && !others.contains(&sop_class.as_str())
+    fn begin_store(&self, id: u8, command: &CommandSet) -> Reception<S::Incoming> {
+        let others = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
+        let context = self.negotiated.context(id).filter(|context| !others.contains(&context.abstract_syntax.as_str()));
+        Reception::begin(command, context, |subject| {
+            self.service.begin(StoreRequest {
+                calling_ae: &self.negotiated.calling_ae,
+                called_ae: &self.negotiated.called_ae,
+                peer: self.peer,
+                sop_class: subject.sop_class,
+                sop_instance: subject.sop_instance,
+                transfer_syntax: subject.transfer_syntax,
+                association: self.association,
             })
-            .ok_or(StoreFault::SopClassOfOtherContext)?;
-        let sop_instance: Uid = command.uid(tags::AFFECTED_SOP_INSTANCE_UID).ok_or(StoreFault::SopInstanceInvalid)?;
-        Ok(self.service.begin(StoreRequest {
-            calling_ae: &self.negotiated.calling_ae,
-            called_ae: &self.negotiated.called_ae,
-            peer: self.peer,
-            sop_class: &sop_class,
-            sop_instance: &sop_instance,
-            transfer_syntax: &context.transfer_syntax,
-            association: self.association,
-        })?)
+        })
     }
 
     fn is_about_commitment(&self, id: u8) -> bool {
@@ -196,25 +187,18 @@ impl<S: StorageService> Inbound<S> {
                 _ => *information = None,
             };
         }
-        let Some((_, _, Receiving::Store { received, outcome })) = &mut self.current else { return };
-        *received = received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let Ok(incoming) = outcome else { return };
-        // Once refused, the instance is dropped at once, so that what it holds is free while the peer
-        // goes on sending.
-        if *received > self.instance_size {
-            *outcome = Err(StoreFault::TooLarge { limit: self.instance_size });
-        } else if let Err(refusal) = incoming.write(bytes) {
-            *outcome = Err(refusal.into());
+        if let Some((_, _, Receiving::Store(reception))) = &mut self.current {
+            reception.push(bytes, self.instance_size);
         }
     }
 
     fn finish(&mut self) -> Option<Operation<S::Incoming>> {
         let (context, command, receiving) = self.current.take()?;
         let work = match (receiving, Field::of(command.field())) {
-            (Receiving::Store { received: 0, outcome: Ok(_) }, _) => {
-                Work::Store { received: 0, outcome: Err(StoreFault::EmptyDataSet) }
+            (Receiving::Store(reception), _) => {
+                let (received, outcome) = reception.end();
+                Work::Store { received, outcome }
             }
-            (Receiving::Store { received, outcome }, _) => Work::Store { received, outcome },
             (Receiving::Information(information), _) => Work::Notice(self.notice(context, &command, information)),
             (Receiving::Ignored, Field::EventReportResponse) => Work::EventReported,
             (Receiving::Ignored, Field::EchoRequest) => Work::Echo(self.echo_status(context, &command)),

@@ -14,4 +14,6 @@ mod user_information;
 
 pub use listener::{Listeners, serve};
 pub use negotiation::{AcceptedContext, Negotiated, negotiate};
+pub(crate) use pace::Pace;
+pub(crate) use session::unblocked;
 pub(crate) use user_information::UserInformation;

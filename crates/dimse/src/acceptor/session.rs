@@ -207,7 +207,7 @@ pub(super) fn mistaken(stranger: Stranger) -> &'static str {
 }
 
 /// Runs what may block; where the runtime has other threads, they take over the other connections.
-pub(super) fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
+pub(crate) fn unblocked<R>(may_block: bool, run: impl FnOnce() -> R) -> R {
     let threads = may_block && Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
     if threads { tokio::task::block_in_place(run) } else { run() }
 }

@@ -1,7 +1,7 @@
 //! The requests and responses we write (PS3.7 § 9.3), and the command fields we know (PS3.7 § E.1).
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_types::{DimseStatus, Uid};
+use dokuei_types::{AeTitle, DimseStatus, Uid};
 
 use super::{CommandSet, CommandWriter, NO_DATA_SET};
 
@@ -29,6 +29,12 @@ pub enum Field {
     OtherRequest(u16),
     /// 8001: C-STORE-RSP.
     StoreResponse,
+    /// 8010: C-GET-RSP.
+    GetResponse,
+    /// 8020: C-FIND-RSP.
+    FindResponse,
+    /// 8021: C-MOVE-RSP.
+    MoveResponse,
     /// 8030: C-ECHO-RSP.
     EchoResponse,
     /// 8100: N-EVENT-REPORT-RSP.
@@ -50,6 +56,9 @@ impl Field {
             0x0130 => Self::ActionRequest,
             0x0FFF => Self::CancelRequest,
             0x8001 => Self::StoreResponse,
+            0x8010 => Self::GetResponse,
+            0x8020 => Self::FindResponse,
+            0x8021 => Self::MoveResponse,
             0x8030 => Self::EchoResponse,
             0x8100 => Self::EventReportResponse,
             0x8130 => Self::ActionResponse,
@@ -84,6 +93,45 @@ pub fn store_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Ve
         .number(tags::PRIORITY, MEDIUM)
         .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET)
         .uid(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance)
+        .finish()
+}
+
+/// C-FIND-RQ (PS3.7 § 9.3.2.1); its identifier follows.
+#[must_use]
+pub fn find_request(message_id: u16, model: &Uid) -> Vec<u8> {
+    query_request(0x0020, message_id, model, None)
+}
+
+/// C-GET-RQ (PS3.7 § 9.3.3.1); its identifier follows.
+#[must_use]
+pub fn get_request(message_id: u16, model: &Uid) -> Vec<u8> {
+    query_request(0x0010, message_id, model, None)
+}
+
+/// C-MOVE-RQ (PS3.7 § 9.3.4.1); its identifier follows.
+#[must_use]
+pub fn move_request(message_id: u16, model: &Uid, destination: &AeTitle) -> Vec<u8> {
+    query_request(0x0021, message_id, model, Some(destination))
+}
+
+fn query_request(field: u16, message_id: u16, model: &Uid, destination: Option<&AeTitle>) -> Vec<u8> {
+    let mut writer = CommandWriter::default()
+        .uid(tags::AFFECTED_SOP_CLASS_UID, model)
+        .number(tags::COMMAND_FIELD, field)
+        .number(tags::MESSAGE_ID, message_id);
+    if let Some(title) = destination {
+        writer = writer.text(tags::MOVE_DESTINATION, title.as_str());
+    }
+    writer.number(tags::PRIORITY, MEDIUM).number(tags::COMMAND_DATA_SET_TYPE, DATA_SET).finish()
+}
+
+/// C-CANCEL-RQ for the C-FIND, C-GET or C-MOVE with this ID (PS3.7 § 9.3.2.3, § 9.3.3.3, § 9.3.4.3).
+#[must_use]
+pub fn cancel_request(message_id: u16) -> Vec<u8> {
+    CommandWriter::default()
+        .number(tags::COMMAND_FIELD, 0x0FFF)
+        .number(tags::MESSAGE_ID_BEING_RESPONDED_TO, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
         .finish()
 }
 
@@ -173,5 +221,23 @@ mod tests {
             assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(instance.clone()));
             assert_eq!(answer.number(kind), request.number(kind));
         }
+    }
+
+    #[test]
+    fn a_query_names_its_model_and_a_cancellation_what_it_cancels() {
+        let (model, destination) = (Uid::new("1.2.3").unwrap(), AeTitle::new("DOKUEI").unwrap());
+        for (request, field, to) in [
+            (find_request(9, &model), 0x0020, ""),
+            (get_request(9, &model), 0x0010, ""),
+            (move_request(9, &model, &destination), 0x0021, "DOKUEI"),
+        ] {
+            let request = CommandSet::parse(request).unwrap();
+            assert_eq!((request.field(), request.message_id(), request.has_data_set()), (field, Some(9), true));
+            assert_eq!(request.uid(tags::AFFECTED_SOP_CLASS_UID), Some(model.clone()));
+            assert_eq!(request.text(tags::MOVE_DESTINATION), to);
+        }
+        let cancel = CommandSet::parse(cancel_request(9)).unwrap();
+        assert_eq!(Field::of(cancel.field()), Field::CancelRequest);
+        assert_eq!((cancel.responds_to(), cancel.has_data_set()), (Some(9), false));
     }
 }

@@ -58,7 +58,9 @@ pub struct Association {
     pub(super) send_limit: SendLimit,
     pub(super) buffer: Vec<u8>,
     contexts: Vec<AcceptedContext>,
-    assembler: Assembler,
+    /// SOP classes the peer lets us be the provider of.
+    provided: Vec<String>,
+    pub(super) assembler: Assembler,
     /// A message whose data set is still to come.
     waiting: Option<Message>,
     /// A message that has come.
@@ -78,16 +80,6 @@ pub(super) struct Message {
     pub(super) command: CommandSet,
     /// Empty where there is none, or none is kept.
     pub(super) data_set: Vec<u8>,
-}
-
-impl Message {
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        if self.data_set.len().saturating_add(bytes.len()) > DATA_SET_BYTES_MAX {
-            return Err(ProtocolError::DataSetTooLong { limit: DATA_SET_BYTES_MAX });
-        }
-        self.data_set.extend_from_slice(bytes);
-        Ok(())
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -208,6 +200,7 @@ impl Association {
             buffer: Vec::new(),
             assembler: Assembler::new(contexts.iter().map(|context| context.id).collect(), COMMAND_BYTES_MAX),
             contexts,
+            provided: provided(&accept.user_variables),
             waiting: None,
             whole: None,
             keeps_data_sets: false,
@@ -237,6 +230,12 @@ impl Association {
     #[must_use]
     pub fn contexts(&self) -> &[AcceptedContext] {
         &self.contexts
+    }
+
+    /// Whether the peer lets us be the provider of this SOP class (PS3.7 § D.3.3.4).
+    #[must_use]
+    pub fn provides(&self, sop_class: &Uid) -> bool {
+        self.provided.iter().any(|uid| uid == sop_class.as_str())
     }
 
     /// What the peer said of itself.
@@ -307,7 +306,7 @@ impl Association {
                 abort(&mut self.wire, protocol.abort(), LAST_WORDS).await;
                 SendError::Protocol(protocol)
             }
-            SendError::NoResponse(_) | SendError::NotAccepted { .. } | SendError::Ended => {
+            SendError::NoResponse(_) | SendError::TooSlow { .. } | SendError::NotAccepted { .. } | SendError::Ended => {
                 abort(&mut self.wire, Abort::USER, LAST_WORDS).await;
                 error
             }
@@ -394,14 +393,9 @@ impl Association {
     /// Looks at what has arrived, up to the end of a message.
     fn take_in(&mut self) -> Result<(), SendError> {
         while self.whole.is_none()
-            && let Some(event) = self.wire.framer.next()?
+            && let Some(piece) = next_piece(&mut self.wire.framer, &mut self.assembler)?
         {
-            let fragment = match event {
-                Event::Fragment(fragment) => fragment,
-                Event::Control { kind, body } => return Err(unexpected(kind, body, State::Sta6)),
-                Event::Foreign(kind) => return Err(unexpected(kind, [0; 4], State::Sta6)),
-            };
-            match self.assembler.accept(fragment)? {
+            match piece {
                 Piece::Command { context, command } => {
                     let message = Message { context, data_set: Vec::new(), command };
                     let place = if message.command.has_data_set() { &mut self.waiting } else { &mut self.whole };
@@ -409,7 +403,7 @@ impl Association {
                 }
                 Piece::Data { bytes, last } => {
                     if let Some(waiting) = self.waiting.as_mut().filter(|_| self.keeps_data_sets) {
-                        waiting.extend(bytes)?;
+                        extend(&mut waiting.data_set, bytes)?;
                     }
                     if last {
                         self.whole = self.waiting.take();
@@ -456,6 +450,28 @@ impl Drop for Association {
             self.wire.abort_now();
         }
     }
+}
+
+/// What the next fragment brings; `None` when more bytes are needed.
+pub(super) fn next_piece<'a>(
+    framer: &'a mut Framer,
+    assembler: &mut Assembler,
+) -> Result<Option<Piece<'a>>, SendError> {
+    match framer.next()? {
+        Some(Event::Fragment(fragment)) => Ok(Some(assembler.accept(fragment)?)),
+        Some(Event::Control { kind, body }) => Err(unexpected(kind, body, State::Sta6)),
+        Some(Event::Foreign(kind)) => Err(unexpected(kind, [0; 4], State::Sta6)),
+        None => Ok(None),
+    }
+}
+
+/// Takes in more of a data set that is held in memory.
+pub(super) fn extend(held: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ProtocolError> {
+    if held.len().saturating_add(bytes.len()) > DATA_SET_BYTES_MAX {
+        return Err(ProtocolError::DataSetTooLong { limit: DATA_SET_BYTES_MAX });
+    }
+    held.extend_from_slice(bytes);
+    Ok(())
 }
 
 /// The next PDU that is no data; data is thrown away (AR-6: it may still be under way).
@@ -533,6 +549,15 @@ async fn accepted_body(opening: Opening, config: &RequestorConfig, wire: &mut Wi
             Err(error.into())
         }
     }
+}
+
+/// The SOP classes whose provider the acceptor lets us be.
+fn provided(variables: &[UserVariableItem]) -> Vec<String> {
+    let of = |variable: &UserVariableItem| match variable {
+        UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if roles.scp => Some(uid.clone()),
+        _ => None,
+    };
+    variables.iter().filter_map(of).collect()
 }
 
 /// The contexts that the peer accepted with a transfer syntax we proposed for them.

@@ -229,6 +229,12 @@ pub enum SendError {
     /// No response in time.
     #[error("no response within {0:?}")]
     NoResponse(Duration),
+    /// The bytes of a message come too slowly.
+    #[error("the peer sends {bytes_per_second} bytes a second")]
+    TooSlow {
+        /// Its rate.
+        bytes_per_second: u64,
+    },
     /// The peer breaks the protocol.
     #[error("the peer breaks the protocol")]
     Protocol(#[from] ProtocolError),
@@ -248,6 +254,7 @@ impl SendError {
             | Self::Aborted(_)
             | Self::Stalled(_)
             | Self::NoResponse(_)
+            | Self::TooSlow { .. }
             | Self::Protocol(_) => Fault::Peer,
         }
     }
@@ -256,9 +263,13 @@ impl SendError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Aborted(_) | Self::Closed | Self::Io(_) | Self::Stalled(_) | Self::NoResponse(_) | Self::Ended => {
-                true
-            }
+            Self::Aborted(_)
+            | Self::Closed
+            | Self::Io(_)
+            | Self::Stalled(_)
+            | Self::NoResponse(_)
+            | Self::TooSlow { .. }
+            | Self::Ended => true,
             Self::NotAccepted { .. } | Self::Source(_) | Self::Protocol(_) => false,
         }
     }

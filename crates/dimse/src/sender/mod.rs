@@ -1,4 +1,4 @@
-//! The side that calls: associates, verifies, sends instances.
+//! The side that calls: associates, verifies, sends, queries and retrieves.
 
 mod association;
 mod commitment;
@@ -6,7 +6,9 @@ mod connect;
 mod echo;
 mod error;
 mod examine;
+mod get;
 mod plan;
+mod query;
 mod store;
 
 pub use association::{Association, PeerInfo};
@@ -15,5 +17,7 @@ pub use connect::Steps;
 pub use echo::{EchoError, EchoReport, echo};
 pub use error::{AssociateError, Fault, SendError};
 pub use examine::{Examination, Speaks, examine};
+pub use get::{Receive, Retrieval};
 pub use plan::{CONTEXTS_MAX, ContextPlan, ProposedContext, plan_contexts};
+pub use query::{Query, QueryResponse};
 pub use store::{StoreItem, StoreOutcome};

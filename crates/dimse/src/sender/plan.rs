@@ -34,6 +34,12 @@ impl ProposedContext {
         Self::plain(uids::STORAGE_COMMITMENT_PUSH_MODEL)
     }
 
+    /// An information model for C-FIND, C-MOVE or C-GET (PS3.4 § C.6) in the two uncompressed little endian syntaxes.
+    #[must_use]
+    pub fn information_model(model: Uid) -> Self {
+        Self { abstract_syntax: model, ..Self::verification() }
+    }
+
     fn plain(abstract_syntax: &str) -> Self {
         let known = |uid| Uid::new(uid).expect("a UID of the standard");
         Self {

@@ -79,21 +79,6 @@ fn action(message_id: u16, instance: &str, action_type: u16, information: &[u8])
     bytes
 }
 
-/// The next message of the node: its command and its data set.
-async fn message(script: &mut Script) -> (CommandSet, Vec<u8>) {
-    let command = script.command().await;
-    let mut data = Vec::new();
-    while command.has_data_set() {
-        let Some(Pdu::PData { data: values }) = script.pdu().await else { panic!("no data set") };
-        let ends = values.iter().any(|value| value.is_last);
-        data.extend(values.into_iter().flat_map(|value| value.data));
-        if ends {
-            break;
-        }
-    }
-    (command, data)
-}
-
 #[tokio::test]
 async fn the_result_of_a_request_is_told_over_its_association() {
     let (node, committer) = committing();
@@ -105,7 +90,7 @@ async fn the_result_of_a_request_is_told_over_its_association() {
     assert_eq!(answer.number(tags::ACTION_TYPE_ID), Some(1));
     assert_eq!(committer.asked.lock().unwrap()[0].information, b"what is asked for");
 
-    let (event, information) = message(&mut script).await;
+    let (event, information) = script.message().await;
     assert_eq!(Field::of(event.field()), Field::EventReportRequest);
     assert_eq!(event.number(tags::EVENT_TYPE_ID), Some(ALL_COMMITTED));
     assert_eq!(event.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(uid(COMMITMENT_INSTANCE)));
@@ -122,11 +107,11 @@ async fn results_are_told_one_at_a_time() {
     let mut script = associated(&node).await;
     script.send(&action(1, COMMITMENT_INSTANCE, 1, b"a")).await;
     assert_eq!(script.status(1).await, 0);
-    let (first, _) = message(&mut script).await;
+    let (first, _) = script.message().await;
     script.send(&action(2, COMMITMENT_INSTANCE, 1, b"b")).await;
     assert_eq!(script.status(2).await, 0, "the second waits for the answer to the first");
     script.send(&data_pdu(vec![value(1, true, true, &response(&first, DimseStatus::SUCCESS, ""))])).await;
-    let (second, information) = message(&mut script).await;
+    let (second, information) = script.message().await;
     assert_ne!(first.message_id(), second.message_id());
     assert_eq!(information, b"implicit 2");
     drop(script);

@@ -1,23 +1,40 @@
 //! Damaged messages: an answer each time, and the same one however they are cut.
 
-use dicom_dictionary_std::uids;
+use dicom_dictionary_std::{tags, uids};
 use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, RequestorRoles, UserIdentity, UserIdentityType, UserVariableItem,
 };
 use dokuei_dimse::COMMITMENT_INSTANCE;
-use dokuei_dimse::message::{CommandSet, action_request, echo_request, event_report_request, response, store_request};
+use dokuei_dimse::message::{
+    CommandSet, CommandWriter, NO_DATA_SET, action_request, cancel_request, echo_request, event_report_request,
+    find_request, move_request, response, store_request,
+};
 use dokuei_testkit::mutated;
 use dokuei_types::DimseStatus;
 
 use crate::property::{self, CALLED};
-use crate::support::{CT, EXPLICIT, bytes_of, data_pdu, store_pdus, uid, value};
+use crate::support::{CT, EXPLICIT, ae, bytes_of, data_pdu, store_pdus, uid, value};
 
 fn commands() -> Vec<Vec<u8>> {
     let store = store_request(7, &uid(CT), &uid("1.2.3.4"));
     let request = CommandSet::parse(store.clone()).unwrap();
     let (class, instance) = (uid(uids::STORAGE_COMMITMENT_PUSH_MODEL), uid(COMMITMENT_INSTANCE));
+    let model = uid(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE);
+    let moved = CommandWriter::default()
+        .uid(tags::AFFECTED_SOP_CLASS_UID, &model)
+        .number(tags::COMMAND_FIELD, 0x8021)
+        .number(tags::MESSAGE_ID_BEING_RESPONDED_TO, 5)
+        .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
+        .number(tags::STATUS, 0xFF00)
+        .number(tags::NUMBER_OF_REMAINING_SUBOPERATIONS, 9)
+        .number(tags::NUMBER_OF_COMPLETED_SUBOPERATIONS, 1)
+        .finish();
     vec![
         store,
+        find_request(5, &model),
+        move_request(5, &model, &ae("DOKUEI")),
+        moved,
+        cancel_request(5),
         echo_request(1),
         response(&request, DimseStatus::OUT_OF_RESOURCES, "no room"),
         action_request(3, &class, &instance, 1),

@@ -20,7 +20,11 @@ mod hostile;
 #[cfg(test)]
 mod property;
 #[cfg(test)]
+mod querying;
+#[cfg(test)]
 mod rejecting;
+#[cfg(test)]
+mod retrieving;
 #[cfg(test)]
 mod sending;
 #[cfg(test)]

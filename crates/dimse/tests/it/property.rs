@@ -4,7 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use dicom_dictionary_std::tags;
-use dokuei_dimse::message::{Assembler, CommandSet, ContextSet, Piece, response};
+use dokuei_dimse::message::{
+    Assembler, CommandSet, ContextSet, Piece, SubOperations, cancel_request, meaning, response,
+};
 use dokuei_dimse::pdu::{Event, Framer, PduKind, ProtocolError, read_accept, read_request};
 use dokuei_dimse::{Implementation, ListenerConfig, negotiate};
 use dokuei_types::{AeTitle, DimseStatus, Uid};
@@ -121,4 +123,12 @@ pub(crate) fn command(input: &[u8]) {
         assert_eq!(answer.number(tag), set.number(tag));
     }
     assert!(!answer.has_data_set());
+    // As a response to a query.
+    let counts = SubOperations::of(&set);
+    assert!(counts.done() <= 3 * u32::from(u16::MAX));
+    assert_eq!(counts.remaining, set.number(tags::NUMBER_OF_REMAINING_SUBOPERATIONS));
+    let status = set.status().unwrap_or(DimseStatus::SUCCESS);
+    assert_eq!(status.is_pending(), meaning(status).starts_with("more follows"));
+    let cancel = CommandSet::parse(cancel_request(set.message_id().unwrap_or(0))).expect("our own request can be read");
+    assert_eq!(cancel.responds_to(), Some(set.message_id().unwrap_or(0)));
 }

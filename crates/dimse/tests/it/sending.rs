@@ -21,7 +21,9 @@ use tokio::sync::oneshot;
 use crate::support::{CT, EXPLICIT, Memory, Node, Script, ae, bytes_of, data_pdu, implementation, pattern, uid, value};
 
 /// An acceptor for one connection that does what `script` says; the receiver resolves when it is done.
-async fn acceptor<F, R>(script: impl FnOnce(Script) -> F + Send + 'static) -> (RequestorConfig, oneshot::Receiver<R>)
+pub(crate) async fn acceptor<F, R>(
+    script: impl FnOnce(Script) -> F + Send + 'static,
+) -> (RequestorConfig, oneshot::Receiver<R>)
 where
     F: Future<Output = R> + Send,
     R: Send + 'static,
@@ -39,21 +41,23 @@ where
     (config, waits)
 }
 
-/// Accepts what is proposed.
-async fn accept(script: &mut Script, max_length: u32) {
+/// Accepts what is proposed, roles too.
+pub(crate) async fn accept(script: &mut Script, max_length: u32) {
     let Some(Pdu::AssociationRQ(request)) = script.pdu().await else { panic!("no request") };
     let contexts = request.presentation_contexts.iter().map(|context| PresentationContextResult {
         id: context.id,
         reason: PresentationContextResultReason::Acceptance,
         transfer_syntax: context.transfer_syntaxes[0].clone(),
     });
+    let is_role = |item: &&UserVariableItem| matches!(item, UserVariableItem::ScuScpRoleSelectionSubItem(..));
+    let roles = request.user_variables.iter().filter(is_role).cloned();
     let answer = AssociationAC {
         protocol_version: 1,
         calling_ae_title: request.calling_ae_title.clone(),
         called_ae_title: request.called_ae_title.clone(),
         application_context_name: request.application_context_name.clone(),
         presentation_contexts: contexts.collect(),
-        user_variables: vec![UserVariableItem::MaxLength(max_length)],
+        user_variables: std::iter::once(UserVariableItem::MaxLength(max_length)).chain(roles).collect(),
     };
     script.send(&bytes_of(&answer.into())).await;
 }

@@ -384,6 +384,21 @@ impl Script {
         }
     }
 
+    /// The next message: its command and its data set.
+    pub(crate) async fn message(&mut self) -> (CommandSet, Vec<u8>) {
+        let command = self.command().await;
+        let mut data = Vec::new();
+        while command.has_data_set() {
+            let Some(Pdu::PData { data: values }) = self.pdu().await else { panic!("no data set") };
+            let ends = values.iter().any(|value| value.is_last);
+            data.extend(values.into_iter().flat_map(|value| value.data));
+            if ends {
+                break;
+            }
+        }
+        (command, data)
+    }
+
     /// The status of the response to this message.
     pub(crate) async fn status(&mut self, message_id: u16) -> u16 {
         let command = self.command().await;

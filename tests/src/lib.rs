@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::print_stdout, reason = "this crate is test code: it fails and skips aloud")]
 
 mod certificates;
+mod dcmqrscp;
 mod http;
 mod node;
 mod orthanc;
@@ -11,8 +12,9 @@ mod peer;
 mod process;
 
 pub use certificates::Authority;
+pub use dcmqrscp::Dcmqrscp;
 pub use dokuei_testkit::real_files;
-pub use node::{Node, dokuei, dokuei_ending, dokuei_failing, user_entry};
+pub use node::{Node, dokuei, dokuei_begun, dokuei_ending, dokuei_failing, user_entry};
 pub use orthanc::Orthanc;
 pub use peer::{Storescp, pydicom, run, tls_tool, tool, validators};
 pub use process::{Server, free_port, wait_for};

@@ -69,6 +69,12 @@ pub fn dokuei_ending(arguments: &[&str]) -> (i32, String) {
     (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Begins a `dokuei` that ends by itself or by a signal; what it writes goes to `log`.
+#[must_use]
+pub fn dokuei_begun(arguments: &[&str], log: &Path) -> Server {
+    Server::start(command(arguments), log)
+}
+
 /// A running `dokuei serve`.
 #[derive(Debug)]
 pub struct Node {

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dokuei_types::{AeTitle, Interval};
+use dokuei_types::{AeTitle, Interval, Uid};
 
 use crate::config::{Address, DestinationTls, MinimumVersion};
+use crate::keys::{Key, Level};
 
 /// Dokuei: a DICOM node that stores what arrives, lets models look at it, and sends back what they found.
 #[derive(Debug, Parser)]
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Echo(Echo),
     /// C-STORE files and folders to a peer.
     Send(Send),
+    /// C-FIND: what a PACS has of patients, studies, series or instances.
+    Find(Find),
+    /// C-MOVE or C-GET a study, series or instance from a PACS.
+    Fetch(Fetch),
     /// Let the models look at files, without a network.
     Analyze(Analyze),
     /// Check the configuration, the models, the destinations and the disk; start nothing.
@@ -151,6 +156,71 @@ pub(crate) struct Send {
     #[arg(long, short = 'j', default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) associations: u16,
     /// Write one JSON object for each instance.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The peer that is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// The peer: host and port, or the name of a `[[destination]]` of the configuration.
+    #[arg(value_name = "HOST:PORT|NAME")]
+    pub(crate) peer: String,
+    /// The configuration with that destination.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    // Of a destination the configuration says it.
+    #[command(flatten)]
+    pub(crate) call: Call,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Find {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Attributes that must match (PatientID=4711, StudyDate=20260101-, PatientName=DOE*), and further ones to be
+    /// shown, by keyword or tag.
+    #[arg(value_name = "KEY[=VALUE]")]
+    pub(crate) keys: Vec<Key>,
+    /// What is looked for.
+    #[arg(long, value_enum, default_value_t = Level::Study)]
+    pub(crate) level: Level,
+    /// Ask in the Patient Root model, where series and images need PatientID too; patients are always asked so.
+    #[arg(long)]
+    pub(crate) patient_root: bool,
+    /// Matches at most; the peer is told to stop when there are more.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) limit: usize,
+    /// Write each match as one object of the DICOM JSON model, as it comes.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("way").required(true))]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Study Instance UID.
+    #[arg(value_name = "STUDY_UID")]
+    pub(crate) study: Uid,
+    /// Only this series.
+    #[arg(long, value_name = "UID")]
+    pub(crate) series: Option<Uid>,
+    /// Only this instance of the series.
+    #[arg(long, value_name = "UID", requires = "series")]
+    pub(crate) instance: Option<Uid>,
+    /// C-MOVE: the peer sends to this AE title, whose address it must know.
+    #[arg(long, value_name = "AE", group = "way")]
+    pub(crate) move_to: Option<AeTitle>,
+    /// C-GET: the instances come over our own association, and go to `--out` or, without it, to the node of the
+    /// configuration.
+    #[arg(long, group = "way")]
+    pub(crate) get: bool,
+    /// The folder for the files, one for each instance, named by its UID; made when absent.
+    #[arg(long, value_name = "DIR", requires = "get")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

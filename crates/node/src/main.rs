@@ -12,8 +12,12 @@ mod destination;
 mod doctor;
 mod echo;
 mod export;
+mod fetch;
 mod files;
+mod find;
 mod inspect;
+mod json_model;
+mod keys;
 mod outcome;
 mod packages;
 mod peers;
@@ -71,6 +75,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Echo(arguments) => block_on(echo::run(arguments)),
         Command::Send(arguments) => block_on(send::run(arguments)),
+        Command::Find(arguments) => block_on(find::run(arguments)),
+        Command::Fetch(arguments) => block_on(fetch::run(arguments)),
         Command::Analyze(arguments) => analyze::run(arguments),
         Command::Check(arguments) => block_on(check::run(arguments)),
         Command::Match(arguments) => route_match::run(arguments),

@@ -6,9 +6,9 @@ use dokuei_dataset::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use dokuei_dimse::{ClientTls, Implementation, RequestorConfig};
 use dokuei_types::{AeTitle, Interval, Uid};
 
-use crate::args::Call;
-use crate::certificates;
-use crate::config::{Address, Destination};
+use crate::args::{Asked, Call};
+use crate::certificates::{self, Security};
+use crate::config::{self, Address, Destination};
 use crate::outcome::Failure;
 
 /// How this product names itself in an association.
@@ -30,6 +30,29 @@ pub(crate) fn config(peer: &Address, call: &Call) -> Result<RequestorConfig, Fai
         config.tls = Some(client.map_err(|fault| Failure::because("prepare TLS", &fault))?);
     }
     Ok(config)
+}
+
+/// The settings for a peer that is named by its address, or as a destination of the configuration.
+///
+/// # Errors
+/// No such destination; a configuration, certificate or key file that cannot be used.
+pub(crate) fn of(asked: &Asked) -> Result<RequestorConfig, Failure> {
+    if let Ok(address) = asked.peer.parse() {
+        return config(&address, &asked.call);
+    }
+    let file = config::load(asked.config.as_deref())?;
+    let mut problems = Vec::new();
+    let security = Security::load(&file, &mut problems);
+    if !problems.is_empty() {
+        return Err(file.invalid(problems).into());
+    }
+    let entries = file.config.destinations.iter().map(toml::Spanned::as_ref);
+    let mut destinations = entries.zip(security.destinations);
+    let (destination, tls) = destinations.find(|(destination, _)| destination.name == asked.peer).ok_or_else(|| {
+        let failure = Failure::work(format!("{:?} is neither HOST:PORT nor a [[destination]]", asked.peer));
+        failure.help("name the configuration with --config, and the destination as it is named there")
+    })?;
+    Ok(to_destination(destination, &file.config.node.ae_title, tls))
 }
 
 /// The settings for a destination of the configuration.

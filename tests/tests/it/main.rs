@@ -13,6 +13,7 @@ mod every_file;
 mod kill;
 mod orthanc;
 mod pynetdicom;
+mod query;
 mod radiographs;
 mod tls;
 mod validated;

@@ -1,0 +1,258 @@
+//! `dokuei fetch`: a study, series or instance from a PACS, by C-MOVE or C-GET.
+
+mod contexts;
+mod folder;
+mod relay;
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use dicom_dictionary_std::{tags, uids};
+use dokuei_dataset::{Limits, read_header};
+use dokuei_dimse::message::{SubOperations, meaning};
+use dokuei_dimse::{Association, ProposedContext, QueryResponse, Receive, RequestorConfig, StorageService, Timeouts};
+use dokuei_types::{AeTitle, DimseStatus};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Fetch;
+use crate::config;
+use crate::find::{broken, no_association, on_interrupt, refused};
+use crate::keys::{self, Key, Level, known};
+use crate::outcome::{self, Failure, line, say};
+use crate::requestor;
+
+use self::folder::Folder;
+use self::relay::Relay;
+
+/// For the next response: peers need not say that they are at work (PS3.4 § C.4.2.3.1), and an archive may have to
+/// bring the instances from afar.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(crate) async fn run(arguments: &Fetch) -> Result<(), Failure> {
+    let config = requestor::of(&arguments.asked)?;
+    let cancel = on_interrupt();
+    let bar = progress(arguments.json);
+    let last = match (&arguments.move_to, &arguments.out) {
+        (Some(destination), _) => move_to(destination, arguments, &config, cancel, &bar).await?,
+        (None, Some(folder)) => into_folder(arguments, &config, folder, cancel, &bar).await?,
+        (None, None) => to_node(arguments, &config, cancel, &bar).await?,
+    };
+    bar.finish_and_clear();
+    tell(arguments, last.as_ref())
+}
+
+async fn move_to(
+    destination: &AeTitle,
+    arguments: &Fetch,
+    config: &RequestorConfig,
+    cancel: CancellationToken,
+    bar: &ProgressBar,
+) -> Result<Option<QueryResponse>, Failure> {
+    let (model, wanted) = (known(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE), wanted(arguments));
+    let mut association = associate(config, &[ProposedContext::information_model(model.clone())]).await?;
+    let query = association.move_to(destination, &model, &wanted, cancel).await;
+    let mut query = query.map_err(|error| broken(&error))?;
+    let mut last = None;
+    while let Some(response) = query.next().await.map_err(|error| broken(&error))? {
+        show(bar, &response.sub_operations);
+        last = Some(response);
+    }
+    drop(association.release().await);
+    Ok(last)
+}
+
+async fn into_folder(
+    arguments: &Fetch,
+    config: &RequestorConfig,
+    folder: &Path,
+    cancel: CancellationToken,
+    bar: &ProgressBar,
+) -> Result<Option<QueryResponse>, Failure> {
+    let service = Folder::new(folder).map_err(|error| Failure::because(&folder.display().to_string(), &error))?;
+    let (association, config) = associate_for_get(arguments, config).await?;
+    get(arguments, association, &receive(service, &config), cancel, bar).await
+}
+
+/// Sends each instance on to the node of the configuration before it is answered for, as if the peer had sent it there.
+async fn to_node(
+    arguments: &Fetch,
+    config: &RequestorConfig,
+    cancel: CancellationToken,
+    bar: &ProgressBar,
+) -> Result<Option<QueryResponse>, Failure> {
+    let file = config::load(arguments.asked.config.as_deref())?;
+    let node = &file.config.node;
+    let address = reachable(node.listen).to_string();
+    let peer = config.called_ae.clone();
+    let to = RequestorConfig::new(address, node.ae_title.clone(), peer, requestor::implementation());
+    let (association, config) = associate_for_get(arguments, config).await?;
+    let relay = Relay::new(to, contexts::accepted(&association)).await.map_err(|error| no_association(&error))?;
+    let receive = receive(relay, &config);
+    let last = get(arguments, association, &receive, cancel, bar).await;
+    receive.service.release().await;
+    last
+}
+
+/// Where a node on this machine that listens at `address` is called.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(if address.ip().is_unspecified() { loopback } else { address.ip() }, address.port())
+}
+
+/// An association on which the peer may send what it is asked for, and how it was requested.
+async fn associate_for_get(
+    arguments: &Fetch,
+    config: &RequestorConfig,
+) -> Result<(Association, RequestorConfig), Failure> {
+    let classes = contexts::classes(config, &arguments.study).await;
+    let config = RequestorConfig { provides: classes.clone(), ..config.clone() };
+    let association = associate(&config, &contexts::proposed(&classes)).await?;
+    Ok((association, config))
+}
+
+fn receive<S>(service: S, config: &RequestorConfig) -> Receive<S> {
+    let (limits, timeouts) = (dokuei_dimse::Limits::default(), Timeouts::default());
+    Receive {
+        service,
+        peer_ae: config.called_ae.clone(),
+        own_ae: config.calling_ae.clone(),
+        instance_size: limits.instance_size,
+        within_message: timeouts.within_message,
+        bytes_per_second_min: limits.bytes_per_second_min,
+        commit: timeouts.commit,
+    }
+}
+
+async fn get<S: StorageService>(
+    arguments: &Fetch,
+    mut association: Association,
+    receive: &Receive<S>,
+    cancel: CancellationToken,
+    bar: &ProgressBar,
+) -> Result<Option<QueryResponse>, Failure> {
+    let (model, wanted) = (known(contexts::GET_MODEL), wanted(arguments));
+    let retrieval = association.get(&model, &wanted, receive, cancel).await;
+    let mut retrieval = retrieval.map_err(|error| broken(&error))?;
+    let mut last = None;
+    while let Some(response) = retrieval.next().await.map_err(|error| broken(&error))? {
+        show(bar, &response.sub_operations);
+        last = Some(response);
+    }
+    let has_roles = association.contexts().iter().any(|context| association.provides(&context.abstract_syntax));
+    drop(association.release().await);
+    if !has_roles {
+        say("the peer has not answered the role selection: it may not be able to send over our association; \
+             --move-to needs no roles");
+    }
+    Ok(last)
+}
+
+async fn associate(config: &RequestorConfig, contexts: &[ProposedContext]) -> Result<Association, Failure> {
+    let config = RequestorConfig { response_timeout: config.response_timeout.max(PATIENCE), ..config.clone() };
+    Association::request(&config, contexts).await.map_err(|error| no_association(&error))
+}
+
+/// The identifier: unique keys down to the level that is fetched (PS3.4 § C.4.2.2.1).
+fn wanted(arguments: &Fetch) -> dokuei_dimse::Information {
+    let Fetch { study, series, instance, .. } = arguments;
+    let level = match (series, instance) {
+        (_, Some(_)) => Level::Image,
+        (Some(_), None) => Level::Series,
+        (None, None) => Level::Study,
+    };
+    let keys = [
+        (tags::STUDY_INSTANCE_UID, Some(study)),
+        (tags::SERIES_INSTANCE_UID, series.as_ref()),
+        (tags::SOP_INSTANCE_UID, instance.as_ref()),
+    ];
+    let keys: Vec<Key> = keys.into_iter().filter_map(|(tag, uid)| Some(Key::of(tag, uid?.as_str()))).collect();
+    keys::identifier(level, &keys)
+}
+
+fn progress(json: bool) -> ProgressBar {
+    let visible = io::stderr().is_terminal() && !json;
+    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} instances, {per_sec}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, counts: &SubOperations) {
+    let done = u64::from(counts.done());
+    if let Some(remaining) = counts.remaining {
+        bar.set_length(done.saturating_add(remaining.into()));
+    }
+    bar.set_position(done);
+}
+
+/// Says what came of it; a failure where not everything did.
+fn tell(arguments: &Fetch, last: Option<&QueryResponse>) -> Result<(), Failure> {
+    let Some(last) = last else { return Err(refused(DimseStatus::PROCESSING_FAILURE, "")) };
+    let counts = last.sub_operations;
+    let failed = failed_instances(last);
+    if arguments.json {
+        let said = json!({
+            "status": last.status.to_string(),
+            "meaning": meaning(last.status),
+            "comment": last.comment,
+            "completed": counts.completed,
+            "warning": counts.warning,
+            "failed": counts.failed,
+            "remaining": counts.remaining,
+            "failed_instances": failed,
+        });
+        outcome::json(&said, true);
+    } else {
+        let said = [(counts.completed, "fetched"), (counts.warning, "with a warning"), (counts.failed, "failed")];
+        let said = said.iter().filter_map(|(count, what)| Some(format!("{} {what}", (*count)?)));
+        let said: Vec<String> = said.collect();
+        line(if said.is_empty() { "the peer counts nothing".to_owned() } else { said.join(", ") });
+        failed.iter().for_each(|uid| say(format!("failed: {uid}")));
+    }
+    let is_whole = last.status == DimseStatus::SUCCESS || last.status.is_warning();
+    if is_whole && counts.failed.unwrap_or(0) == 0 && failed.is_empty() {
+        let is_nothing = counts.completed == Some(0) && counts.done() == 0;
+        return if is_nothing { Err(Failure::work("the peer has nothing that matches")) } else { Ok(()) };
+    }
+    let failure = refused(last.status, &last.comment);
+    Err(if last.status.0 == 0xA801 {
+        failure.help("enter the AE title of --move-to in the peer, with its address and port")
+    } else {
+        failure
+    })
+}
+
+/// Failed SOP Instance UID List (0008,0058) of the final response (PS3.4 § C.4.2.1.4.2, § C.4.3.1.3.2).
+fn failed_instances(last: &QueryResponse) -> Vec<String> {
+    if last.identifier.is_empty() {
+        return Vec::new();
+    }
+    match read_header(&last.identifier, 0, last.transfer_syntax.as_str(), &Limits::default()) {
+        Ok(header) => header.dataset.texts(tags::FAILED_SOP_INSTANCE_UID_LIST),
+        Err(error) => {
+            say(format!("the list of what failed cannot be read: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_listens_everywhere_is_called_on_this_machine() {
+        for (listens, called) in
+            [("0.0.0.0:104", "127.0.0.1:104"), ("[::]:104", "[::1]:104"), ("10.0.0.7:104", "10.0.0.7:104")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()), called.parse().unwrap());
+        }
+    }
+}

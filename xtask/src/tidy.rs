@@ -9,6 +9,7 @@ use serde_json::Value;
 /// The arrows of ARCHITECTURE.md: a crate and those of ours it may depend on outside its tests.
 const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("evaluation", &[]),
     ("dataset", &["types"]),
     ("codecs", &["types"]),
     ("dimse", &["types"]),
@@ -18,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("results", &["dataset", "types"]),
     ("phantom", &["dataset", "types"]),
     ("pipeline", &["dataset", "inference", "pixels", "results", "store", "types"]),
-    ("node", &["dataset", "dimse", "inference", "phantom", "pipeline", "pixels", "results", "store", "types"]),
+    ("node", &["dataset", "dimse", "evaluation", "inference", "phantom", "pipeline", "pixels", "results", "store", "types"]),
     ("testkit", &["store", "types"]),
     ("tests", &["phantom", "testkit"]),
     ("bench", &["dataset"]),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `header/` | the modules that every object has: patient, study, series, equipment, references |
 //! | `templates/` | the content tree of the report, one file a template, over `tree` and `codes` |
-//! | `capture/` | the picture: colours, blending, outlines, caption |
+//! | `capture/` | the picture: colours, blending, outlines, caption; with the same pens the charts of an evaluation |
 //! | `page/` | the page: an encapsulated PDF |
 //! | `presentation/` | the presentation state: outlines and text over the source |
 
@@ -34,7 +34,10 @@ mod templates;
 mod testing;
 mod tree;
 
-pub use capture::{CaptureStyle, ColourScale, Language, RgbPicture, SourcePicture, capture_picture, secondary_capture};
+pub use capture::{
+    CaptureStyle, Chart, ColourScale, Curve, Language, RgbPicture, SourcePicture, capture_picture, chart_picture,
+    secondary_capture,
+};
 pub use error::ResultError;
 pub use input::{Explanation, Object, ObjectReference, Outcome, ReportInput, SourceImage, SrClass};
 pub use key_objects::{RejectReason, Withdrawal, key_object_note, rejection_note};

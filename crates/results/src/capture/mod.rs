@@ -6,6 +6,7 @@
 mod bar;
 mod canvas;
 mod caption;
+mod chart;
 mod colour;
 mod data_set;
 mod language;
@@ -13,6 +14,7 @@ mod letters;
 mod outline;
 mod overlay;
 
+pub use chart::{Chart, Curve, chart_picture};
 pub use colour::ColourScale;
 pub use language::Language;
 

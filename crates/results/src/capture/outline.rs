@@ -12,6 +12,13 @@ pub(super) fn draw(canvas: &mut Canvas, outline: &[[f32; 2]], text_size: f32) {
     line.stroke(canvas, light, [255, 255, 255], 1.0);
 }
 
+/// Draws an open line, `width` pixels wide.
+pub(super) fn line(canvas: &mut Canvas, points: &[[f32; 2]], width: f32, colour: [u8; 3]) {
+    let there_and_back: Vec<[f32; 2]> = points.iter().chain(points.iter().rev().skip(1)).copied().collect();
+    let Some(line) = Distance::to(canvas, &there_and_back, width + 1.0) else { return };
+    line.stroke(canvas, width, colour, 1.0);
+}
+
 /// Writes a number in a disc at the top of an outline.
 pub(super) fn number(canvas: &mut Canvas, outline: &[[f32; 2]], number: usize, text_size: f32) {
     let top = outline.iter().copied().filter(|v| v.iter().all(|c| c.is_finite()));

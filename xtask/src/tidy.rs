@@ -19,7 +19,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("results", &["dataset", "types"]),
     ("phantom", &["dataset", "types"]),
     ("pipeline", &["dataset", "inference", "pixels", "results", "store", "types"]),
-    ("node", &["dataset", "dimse", "evaluation", "inference", "phantom", "pipeline", "pixels", "results", "store", "types"]),
+    (
+        "node",
+        &["dataset", "dimse", "evaluation", "inference", "phantom", "pipeline", "pixels", "results", "store", "types"],
+    ),
     ("testkit", &["store", "types"]),
     ("tests", &["phantom", "testkit"]),
     ("bench", &["dataset"]),

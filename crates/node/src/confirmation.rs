@@ -1,15 +1,20 @@
-//! Storage commitment as its user (PS3.4 Annex J): whether destinations keep what they have stored.
+//! Whether destinations keep what they have stored: by storage commitment (PS3.4 Annex J), or because C-FIND finds it
+//! there (PS3.4 Annex C).
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Encoding, Limits, VR, read_header, write_dataset};
-use dokuei_dimse::{Association, Information, ProposedContext, RequestorConfig, SendError};
+use dokuei_dimse::{
+    AssociateError, Association, Information, ProposedContext, QueryResponse, RequestorConfig, SendError,
+};
 use dokuei_pipeline::ConfirmationOutcome;
 use dokuei_store::{Inquiry, Unconfirmed};
 use dokuei_types::{DimseStatus, Uid};
+use tokio_util::sync::CancellationToken;
 
+use crate::keys::{self, Key, Level};
 use crate::send::words;
 
 /// How long a result is waited for over the association of its request. Most peers use one of their own.
@@ -68,11 +73,11 @@ fn failure(reason: DimseStatus) -> ConfirmationOutcome {
 }
 
 /// Asks a destination to commit to what it has stored, and waits a moment for its result.
-pub(crate) async fn ask(config: &RequestorConfig, inquiry: &Inquiry) -> Vec<ConfirmationOutcome> {
+pub(crate) async fn ask_commitment(config: &RequestorConfig, inquiry: &Inquiry) -> Vec<ConfirmationOutcome> {
     let all = |outcome: ConfirmationOutcome| vec![outcome; inquiry.objects.len()];
     let mut association = match Association::request(config, &[ProposedContext::storage_commitment()]).await {
         Ok(association) => association,
-        Err(error) => return all(ConfirmationOutcome::Unreachable(format!("{}; {}", words(&error), error.advice()))),
+        Err(error) => return unreachable(inquiry, &error),
     };
     let answer = asked(&mut association, inquiry).await;
     if association.is_usable() {
@@ -109,6 +114,72 @@ async fn asked(association: &mut Association, inquiry: &Inquiry) -> Result<Optio
     Ok(answer)
 }
 
+/// Looks for each object at a destination. One that is not found may still turn up, since archives answer success
+/// before they have filed an instance, until `is_late` says otherwise of the time it was stored (milliseconds since 1970).
+pub(crate) async fn find(
+    config: &RequestorConfig,
+    inquiry: &Inquiry,
+    is_late: impl Fn(i64) -> bool,
+) -> Vec<ConfirmationOutcome> {
+    let model = keys::find_model(Level::Image, false);
+    let contexts = [ProposedContext::information_model(model.clone())];
+    let mut association = match Association::request(config, &contexts).await {
+        Ok(association) => association,
+        Err(error) => return unreachable(inquiry, &error),
+    };
+    let mut outcomes = Vec::with_capacity(inquiry.objects.len());
+    for object in &inquiry.objects {
+        outcomes.push(match found(&mut association, &model, object).await {
+            Ok(true) => ConfirmationOutcome::Kept,
+            Ok(false) if is_late(object.stored_at) => {
+                ConfirmationOutcome::Missing("C-FIND does not find it there".to_owned())
+            }
+            Ok(false) => ConfirmationOutcome::Unable("C-FIND does not find it there yet".to_owned()),
+            Err(outcome) => outcome,
+        });
+    }
+    if association.is_usable() {
+        drop(association.release().await);
+    }
+    outcomes
+}
+
+async fn found(association: &mut Association, model: &Uid, object: &Unconfirmed) -> Result<bool, ConfirmationOutcome> {
+    let (Some(study), Some(series)) = (&object.study, &object.series) else {
+        return Err(ConfirmationOutcome::Refused("without study and series it cannot be asked for".to_owned()));
+    };
+    let keys = [
+        Key::of(tags::STUDY_INSTANCE_UID, study),
+        Key::of(tags::SERIES_INSTANCE_UID, series),
+        Key::of(tags::SOP_INSTANCE_UID, &object.sop_instance),
+    ];
+    let failed = |error: SendError| match error {
+        SendError::NotAccepted { .. } => {
+            ConfirmationOutcome::Refused("it answers no queries of ours: allow Study Root C-FIND there".to_owned())
+        }
+        error => ConfirmationOutcome::Unreachable(words(&error)),
+    };
+    let identifier = keys::identifier(Level::Image, &keys);
+    let mut query = association.find(model, &identifier, CancellationToken::new()).await.map_err(failed)?;
+    let mut is_found = false;
+    while let Some(response) = query.next().await.map_err(failed)? {
+        let QueryResponse { status, comment, identifier, transfer_syntax, .. } = response;
+        if status.is_pending() {
+            let header = read_header(&identifier, 0, transfer_syntax.as_str(), &Limits::default());
+            let uid = header.ok().and_then(|header| header.dataset.uid(tags::SOP_INSTANCE_UID));
+            is_found |= uid.is_some_and(|uid| uid.as_str() == object.sop_instance);
+        } else if status != DimseStatus::SUCCESS && !status.is_warning() {
+            return Err(ConfirmationOutcome::Unable(format!("asked for it, it answers with {status}: {comment}")));
+        }
+    }
+    Ok(is_found)
+}
+
+fn unreachable(inquiry: &Inquiry, error: &AssociateError) -> Vec<ConfirmationOutcome> {
+    let reason = format!("{}; {}", words(error), error.advice());
+    vec![ConfirmationOutcome::Unreachable(reason); inquiry.objects.len()]
+}
+
 /// The information of an N-ACTION (PS3.4 Table J.3-1).
 fn question(inquiry: &Inquiry) -> Information {
     let item = |object: &Unconfirmed| {
@@ -140,6 +211,8 @@ mod tests {
             role: "original".into(),
             sop_class: uids::CT_IMAGE_STORAGE.into(),
             sop_instance: sop_instance.into(),
+            series: None,
+            study: None,
             asked: 0,
             queued_at: 0,
             stored_at: 0,

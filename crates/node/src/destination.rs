@@ -1,6 +1,7 @@
 //! A destination reached by C-STORE.
 
 use std::io::Cursor;
+use std::time::{Duration, UNIX_EPOCH};
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
@@ -9,6 +10,7 @@ use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destinati
 use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
 use dokuei_types::Uid;
 
+use crate::config::{self, Confirm};
 use crate::confirmation;
 use crate::files;
 use crate::send::{self, words};
@@ -16,11 +18,19 @@ use crate::send::{self, words};
 /// A peer that stores what we send.
 pub(crate) struct DicomDestination {
     config: RequestorConfig,
+    confirm: Confirm,
+    confirm_within: Duration,
 }
 
 impl DicomDestination {
-    pub(crate) fn new(config: RequestorConfig) -> Self {
-        Self { config }
+    pub(crate) fn new(config: RequestorConfig, destination: &config::Destination) -> Self {
+        Self { config, confirm: destination.confirm, confirm_within: destination.confirm_within.0 }
+    }
+
+    /// Whether an object that was stored then, in milliseconds since 1970, should have been filed by now.
+    fn is_late(&self, stored_at: i64) -> bool {
+        let stored_at = UNIX_EPOCH + Duration::from_millis(u64::try_from(stored_at).unwrap_or_default());
+        stored_at.elapsed().is_ok_and(|elapsed| elapsed >= self.confirm_within)
     }
 }
 
@@ -30,7 +40,12 @@ impl Destination for DicomDestination {
     }
 
     fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
-        Box::pin(async move { confirmation::ask(&self.config, &inquiry).await })
+        Box::pin(async move {
+            match self.confirm {
+                Confirm::Find => confirmation::find(&self.config, &inquiry, |stored_at| self.is_late(stored_at)).await,
+                Confirm::No | Confirm::Commitment => confirmation::ask_commitment(&self.config, &inquiry).await,
+            }
+        })
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Purpose {
     Documents,
     Originals,
     Commitments,
+    Queries,
 }
 
 /// The three SOP classes a report can be sent as.
@@ -33,6 +34,7 @@ const PRESENTATION_STATES: [(&str, &str); 1] =
 const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, "Key Object Selection")];
 const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
 const COMMITMENTS: [(&str, &str); 1] = [(uids::STORAGE_COMMITMENT_PUSH_MODEL, "Storage Commitment")];
+const QUERIES: [(&str, &str); 1] = [(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, "Study Root C-FIND")];
 /// What modalities send most; originals may be anything else too.
 const ORIGINALS: [(&str, &str); 12] = [
     (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
@@ -66,7 +68,7 @@ const SYNTAXES: [(&str, &str); 9] = [
 ];
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Reports,
         Self::Captures,
         Self::PresentationStates,
@@ -74,6 +76,7 @@ impl Purpose {
         Self::Documents,
         Self::Originals,
         Self::Commitments,
+        Self::Queries,
     ];
 
     fn sop_classes(self) -> &'static [(&'static str, &'static str)] {
@@ -85,6 +88,7 @@ impl Purpose {
             Self::Documents => &DOCUMENTS,
             Self::Originals => &ORIGINALS,
             Self::Commitments => &COMMITMENTS,
+            Self::Queries => &QUERIES,
         }
     }
 
@@ -106,6 +110,7 @@ impl std::fmt::Display for Purpose {
             Self::Documents => "PDF pages",
             Self::Originals => "originals",
             Self::Commitments => "storage commitment",
+            Self::Queries => "queries",
         })
     }
 }

@@ -33,8 +33,9 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let originals = site.routes.iter().any(|route| named(&route.send_images));
     let wants = |object| results && destination.objects.contains(&object);
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
-    let commitments = destination.confirm == Confirm::Commitment && (results || originals);
-    let asked = objects.into_iter().map(wants).chain([originals, commitments]);
+    let confirms = |how| destination.confirm == how && (results || originals);
+    let asked =
+        objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), confirms(Confirm::Find)]);
     Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
 }
 
@@ -129,6 +130,10 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         Purpose::Commitments => (
             Verdict::Failed,
             "offers no storage commitment: enable Storage Commitment Push Model there, or leave out confirm",
+        ),
+        Purpose::Queries => (
+            Verdict::Failed,
+            "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm",
         ),
         Purpose::Originals => (
             Verdict::Warning,

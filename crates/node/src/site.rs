@@ -96,10 +96,10 @@ impl Site {
             name: destination.name.clone(),
             roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
             ae_title: Some(destination.ae_title.clone()),
-            destination: Arc::new(DicomDestination::new(config)),
+            destination: Arc::new(DicomDestination::new(config, destination)),
             confirm_within: match destination.confirm {
                 Confirm::No => None,
-                Confirm::Commitment => Some(destination.confirm_within.0),
+                Confirm::Commitment | Confirm::Find => Some(destination.confirm_within.0),
             },
         });
         Ok(Setup {

@@ -120,6 +120,8 @@ mod tests {
             role: "sr".into(),
             sop_class: String::new(),
             sop_instance: String::new(),
+            series: None,
+            study: None,
             asked: 0,
             queued_at: 0,
             stored_at: 0,

@@ -23,6 +23,10 @@ pub struct Unconfirmed {
     pub sop_class: String,
     /// SOP Instance UID of what was sent.
     pub sop_instance: String,
+    /// Its Series Instance UID.
+    pub series: Option<String>,
+    /// Its Study Instance UID.
+    pub study: Option<String>,
     /// How often its destination was asked before.
     pub asked: u32,
     /// When it was queued, milliseconds since 1970.
@@ -69,7 +73,8 @@ pub enum Confirmation {
 /// An object as [`row`] reads it. Of alternatives the destination has taken one.
 const OBJECT: &str = "
 SELECT delivery.id, delivery.instance, delivery.role, coalesce(object.sop_class, instance.sop_class),
-       coalesce(object.sop_instance, instance.sop_instance), asked, queued_at, stored_at
+       coalesce(object.sop_instance, instance.sop_instance), coalesce(object.series, instance.series),
+       instance.study, asked, queued_at, stored_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
 LEFT JOIN object ON object.result = delivery.result AND object.role = delivery.role
                 AND object.sop_class = delivery.sop_class";
@@ -81,9 +86,11 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Unconfirmed> {
         role: row.get(2)?,
         sop_class: row.get(3)?,
         sop_instance: row.get(4)?,
-        asked: row.get(5)?,
-        queued_at: row.get(6)?,
-        stored_at: row.get(7)?,
+        series: row.get(5)?,
+        study: row.get(6)?,
+        asked: row.get(7)?,
+        queued_at: row.get(8)?,
+        stored_at: row.get(9)?,
     })
 }
 

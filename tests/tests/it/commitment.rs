@@ -156,24 +156,26 @@ ae.start_server(("127.0.0.1", int(sys.argv[1])), block=True, evt_handlers=[(evt.
 "#;
 
 /// Forwards everything to a PACS that is asked to commit to it.
-fn confirming(ae_title: &str, port: u16) -> String {
+fn confirming(ae_title: &str, port: u16, how: &str) -> String {
     format!(
         "[[destination]]\nname = \"pacs\"\nae_title = \"{ae_title}\"\naddress = \"127.0.0.1:{port}\"\n\
-         confirm = \"commitment\"\n[[route]]\nname = \"forward\"\nwhen = []\nmodels = []\nsend_images = [\"pacs\"]\n"
+         confirm = \"{how}\"\n[[route]]\nname = \"forward\"\nwhen = []\nmodels = []\nsend_images = [\"pacs\"]\n"
     )
 }
 
 #[test]
-fn what_orthanc_commits_to_over_an_association_of_its_own_is_delivered() {
-    let folder = tempdir().unwrap();
-    let port = free_port();
-    let node = Node::start(&folder.path().join("node"), &confirming("ORTHANC", port));
-    let Some(_orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, node.port, "") else { return };
-    drop(write(&folder.path().join("images"), 2));
-    drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), folder.path().join("images").to_str().unwrap()]));
-    wait_for("both to be stored", || node.count(["destinations", "pacs", "stored"]) == 2);
-    wait_for("both to be confirmed", || node.count(["destinations", "pacs", "confirmed"]) == 2);
-    assert_eq!(node.count(["instances", "pending"]), 0);
+fn what_orthanc_commits_to_over_an_association_of_its_own_or_finds_is_delivered() {
+    for how in ["commitment", "find"] {
+        let folder = tempdir().unwrap();
+        let port = free_port();
+        let node = Node::start(&folder.path().join("node"), &confirming("ORTHANC", port, how));
+        let Some(_orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, node.port, "") else { return };
+        drop(write(&folder.path().join("images"), 2));
+        drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), folder.path().join("images").to_str().unwrap()]));
+        wait_for("both to be stored", || node.count(["destinations", "pacs", "stored"]) == 2);
+        wait_for("both to be confirmed", || node.count(["destinations", "pacs", "confirmed"]) == 2);
+        assert_eq!(node.count(["instances", "pending"]), 0);
+    }
 }
 
 #[test]
@@ -185,7 +187,7 @@ fn what_a_pacs_turns_out_not_to_have_is_sent_again() {
     serve.args(["-c", FORGETFUL, &port.to_string()]);
     let pacs = Server::start(serve, &folder.path().join("pacs.log"));
     wait_for("the PACS", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
-    let node = Node::start(&folder.path().join("node"), &confirming("PACS", port));
+    let node = Node::start(&folder.path().join("node"), &confirming("PACS", port, "commitment"));
     drop(write(&folder.path().join("images"), 2));
     drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), folder.path().join("images").to_str().unwrap()]));
     wait_for("both to be confirmed", || node.count(["destinations", "pacs", "confirmed"]) == 2);

@@ -308,13 +308,15 @@ fn an_hour() -> Interval {
 
 /// When an object counts as delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Confirm {
     /// The destination answers with success.
     #[default]
     No,
     /// It commits to keep it (PS3.4 Annex J).
     Commitment,
+    /// It finds it when it is asked for it (PS3.4 Annex C).
+    Find,
 }
 
 /// A kind of result object.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dokuei_types::{AeTitle, Interval, Uid};
+use jiff::civil::DateTime;
 
 use crate::config::{Address, DestinationTls, MinimumVersion};
 use crate::keys::{Key, Level};
@@ -371,6 +372,9 @@ pub(crate) struct Match {
     /// The address the sender would have.
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) from: Option<SocketAddr>,
+    /// When they would be received, such as 2026-11-22T03:30 in the time zone of this machine; without it now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<DateTime>,
     /// Write JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dokuei_pipeline::RouteTrace;
 use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use crate::args::{Inspect, Replay, Show, Where};
 use crate::config;
 use crate::outcome::{self, Failure, line, table};
 use crate::reports;
+use crate::route_match::verdict;
 
 /// Instances listed at a time.
 const PAGE: usize = 1_000;
@@ -65,6 +67,17 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
             "committed  {} requests answered, {} to be answered, {} given up",
             commitments.told, commitments.waiting, commitments.dead
         ));
+    }
+    for rule in &counts.rules {
+        let (count, route, last) =
+            (rule.count, &rule.route, format!("{} at {}", rule.last_instance, time(rule.last_at)));
+        match rule.what.as_str() {
+            "shadow" => line(format!("shadow     {route}: took {count}, sent nothing of them; last instance {last}")),
+            _ => line(format!(
+                "rule       {route}: {} could not be evaluated {count} times; last instance {last}",
+                rule.condition
+            )),
+        }
     }
     if counts.dead_letters > 0 {
         line(format!("failed     {}; see dokuei failed", counts.dead_letters));
@@ -161,9 +174,12 @@ fn show_one(shown: &ShownInstance) {
             arrival.outcome
         ));
     }
+    let routes = routes_of(shown);
     for task in &shown.tasks {
         let reason = task.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        line(format!("  model      {} for route {}: {}{reason}", task.model, task.route, task.state));
+        let in_shadow = routes.iter().any(|route| route.route == task.route && route.shadow);
+        let shadow = if in_shadow { ", a shadow" } else { "" };
+        line(format!("  model      {} for route {}{shadow}: {}{reason}", task.model, task.route, task.state));
     }
     for result in &shown.results {
         line(format!(
@@ -190,20 +206,22 @@ fn show_one(shown: &ShownInstance) {
             delivery.role, delivery.destination, delivery.state, delivery.attempts
         ));
     }
-    for route in shown.decision.iter().filter_map(Value::as_array).flatten() {
-        show_route(route);
-    }
+    routes.iter().for_each(show_route);
+}
+
+/// What the rules said.
+fn routes_of(shown: &ShownInstance) -> Vec<RouteTrace> {
+    let decision = shown.decision.clone().unwrap_or_default();
+    serde_json::from_value(decision).unwrap_or_default()
 }
 
 /// What the rules said of a route, with the conditions that did not hold.
-fn show_route(route: &Value) {
-    let matched = route.get("matched").and_then(Value::as_bool).unwrap_or(false);
-    let name = route.get("route").and_then(Value::as_str).unwrap_or("?");
-    line(format!("  route      {name}: {}", if matched { "matched" } else { "did not match" }));
-    let conditions = route.get("conditions").and_then(Value::as_array).into_iter().flatten();
-    for condition in conditions.filter(|condition| condition.get("matched") != Some(&Value::Bool(true))) {
-        let when = condition.get("when").and_then(Value::as_str).unwrap_or("?");
-        line(format!("             fails {when} with {}", condition.get("values").unwrap_or(&Value::Null)));
+fn show_route(route: &RouteTrace) {
+    line(format!("  route      {}: {}", route.route, verdict(route)));
+    for condition in route.conditions.iter().filter(|condition| !condition.matched) {
+        let values: Vec<String> = condition.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let error = condition.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        line(format!("             fails {} with {}{error}", condition.when, values.join(", ")));
     }
 }
 

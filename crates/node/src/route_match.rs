@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dokuei_pipeline::{Attributes, RouteTrace, rule_variables};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::args::Match;
@@ -21,12 +23,18 @@ pub(crate) fn run(arguments: &Match) -> Result<(), Failure> {
     let rules = site.rules().map_err(|errors| Failure::work(format!("{errors:?}")))?;
     let calling = arguments.calling.as_ref().map(ToString::to_string).unwrap_or_default();
     let called = site.file.config.node.ae_title.to_string();
+    let received_at = match arguments.at {
+        Some(at) => {
+            at.to_zoned(TimeZone::system()).map_err(|error| Failure::because("find the time", &error))?.timestamp()
+        }
+        None => Timestamp::now(),
+    };
     let mut answers = Vec::new();
     for path in &arguments.files {
         let file = files::open(path)?;
         let syntax = file.meta.transfer_syntax;
         let attributes = Attributes::new(Arc::new(file.header.dataset), &calling, &called, &syntax);
-        let routes = rules.explain(&attributes);
+        let routes = rules.explain(&attributes, received_at);
         if arguments.json {
             answers.push(json!({ "path": path, "routes": routes }));
         } else {
@@ -53,7 +61,7 @@ fn names(as_json: bool) {
 }
 
 fn show(route: &RouteTrace) {
-    line(format!("  route {}: {}", route.route, if route.matched { "matches" } else { "does not match" }));
+    line(format!("  route {}: {}", route.route, verdict(route)));
     for condition in &route.conditions {
         line(format!("    {} {}", if condition.matched { "holds " } else { "fails " }, condition.when));
         for (name, value) in &condition.values {
@@ -62,6 +70,16 @@ fn show(route: &RouteTrace) {
         if let Some(error) = &condition.error {
             line(format!("             {error}"));
         }
+    }
+}
+
+/// Whether a route applies, and what else than its conditions made it so, in words.
+pub(crate) fn verdict(route: &RouteTrace) -> String {
+    match &route.held_back {
+        Some(why) => format!("does not apply: {why}"),
+        None if !route.matched => "does not match".to_owned(),
+        None if route.shadow => "matches, as a shadow: nothing is sent".to_owned(),
+        None => "matches".to_owned(),
     }
 }
 

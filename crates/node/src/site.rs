@@ -66,7 +66,8 @@ impl Site {
         let models: Vec<&str> = self.models.iter().map(|model| model.identity().name.as_str()).collect();
         let destinations: Vec<&str> =
             self.file.config.destinations.iter().map(|entry| entry.as_ref().name.as_str()).collect();
-        Rules::compile(&self.routes, &models, &destinations)
+        let rules = Rules::compile(&self.routes, &models, &destinations)?;
+        Ok(rules.matching(self.file.config.rules.matching))
     }
 
     fn rule_problem(&self, error: &RuleError) -> Problem {

@@ -16,7 +16,7 @@ use dokuei_dataset::{Beginning, Dataset, FileSection, Header, ReadAt, read_heade
 use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredObject,
-    StoredTask, Subject, TaskEnd, TaskId, UnitLevel,
+    StoredTask, Subject, Tally, TaskEnd, TaskId, UnitLevel,
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
@@ -26,7 +26,8 @@ use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFin
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::pipeline::Setup;
-use crate::rules::{Route, RouteTrace, Trigger};
+use crate::rules::{Route, Trigger};
+use crate::trace::RouteTrace;
 use crate::variables::Attributes;
 
 /// Explicit VR Little Endian, in which results are written (PS3.5 § A.2).
@@ -79,7 +80,9 @@ impl Stages<'_> {
             Err(reason) => (Dataset::new(), Some(reason)),
         };
         let dataset = Arc::new(dataset);
-        let traces = self.setup.rules.explain(&attributes(stored, Arc::clone(&dataset)));
+        let received_at = Timestamp::from_millisecond(stored.received_at).unwrap_or_default();
+        let traces = self.setup.rules.explain(&attributes(stored, Arc::clone(&dataset)), received_at);
+        changes = tallies(&traces).fold(changes, |changes, tally| changes.tally(stored.id, tally));
         let mut declined = None;
         for (route, _) in self.setup.rules.routes().iter().zip(&traces).filter(|(_, trace)| trace.matched) {
             changes = self.forward(changes, route, stored);
@@ -96,6 +99,9 @@ impl Stages<'_> {
 
     /// Originals go on untouched and at once, whatever a model makes of them; never back to their sender.
     fn forward(&self, mut changes: Changes, route: &Route, stored: &StoredInstance) -> Changes {
+        if route.config.shadow {
+            return changes;
+        }
         for name in &route.config.send_images {
             let destination = self.setup.destination(name);
             let sender = destination.and_then(|destination| destination.ae_title.as_ref());
@@ -132,6 +138,9 @@ impl Stages<'_> {
 
     /// Where the results of a route go, and which of their objects.
     fn send(&self, route: &Route) -> Vec<SendTo> {
+        if route.config.shadow {
+            return Vec::new();
+        }
         let to = |name: &String| {
             let roles = self.setup.destination(name).map(|destination| destination.roles.clone()).unwrap_or_default();
             SendTo { destination: name.clone(), roles }
@@ -384,6 +393,16 @@ fn unit(trigger: Trigger, stored: &StoredInstance) -> Option<(UnitLevel, Uid)> {
         Trigger::Study => (UnitLevel::Study, stored.study.as_deref()?),
     };
     Some((level, Uid::new(uid).ok()?))
+}
+
+/// What is counted over all instances: conditions that failed, shadow routes that applied.
+fn tallies(traces: &[RouteTrace]) -> impl Iterator<Item = Tally> {
+    traces.iter().flat_map(|RouteTrace { route, matched, shadow, conditions, .. }| {
+        let failed = conditions.iter().filter(|condition| condition.error.is_some());
+        let failed =
+            failed.map(move |condition| Tally::Failed { route: route.clone(), condition: condition.when.clone() });
+        failed.chain((*matched && *shadow).then(|| Tally::Shadow { route: route.clone() }))
+    })
 }
 
 fn json(traces: &[RouteTrace]) -> serde_json::Value {

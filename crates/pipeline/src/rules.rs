@@ -1,13 +1,30 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use dicom_dictionary_std::tags;
 use dokuei_store::Priority;
 use dokuei_types::{DeclineReason, Interval};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, ConditionError};
+use crate::hours::Hours;
+use crate::share::Share;
+use crate::trace::{ConditionTrace, HeldBack, RouteTrace};
 use crate::variables::Attributes;
+
+/// Which of the routes that match apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matching {
+    /// All of them.
+    #[default]
+    All,
+    /// The first one in the order of the configuration.
+    First,
+}
 
 /// What a route looks at together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,6 +72,21 @@ pub struct RouteConfig {
     /// CEL conditions, all of which must hold; none means every instance.
     #[serde(default)]
     pub when: Vec<String>,
+    /// When an instance has to be received, in the machine's time zone; none means at any time.
+    #[serde(default)]
+    pub hours: Vec<Hours>,
+    /// Of how many studies it takes what its conditions match; which ones follows from their UIDs.
+    #[serde(default)]
+    pub sample: Share,
+    /// Whether it is for what no other route takes.
+    #[serde(default)]
+    pub fallback: bool,
+    /// Whether the routes below are not asked about what it takes.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// Whether its models run and their results are kept, but nothing is sent and nothing is taken from other routes.
+    #[serde(default)]
+    pub shadow: bool,
     /// What is looked at together.
     #[serde(default)]
     pub trigger: Trigger,
@@ -97,7 +129,7 @@ fn settle_at_most() -> Interval {
 pub struct RuleError {
     /// Name of the route, or of the model.
     pub route: String,
-    /// The key it is about: `name`, `when`, `models`, `send_results`, `send_images`, `settle_at_most`.
+    /// The key it is about: `name`, `when`, `shadow`, `models`, `send_results`, `send_images`, `settle_at_most`.
     pub key: &'static str,
     /// The condition or name that is wrong, as it is written.
     pub text: String,
@@ -139,9 +171,12 @@ impl fmt::Display for RuleError {
 impl std::error::Error for RuleError {}
 
 /// All routes, checked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
     routes: Vec<Route>,
+    matching: Matching,
+    /// Where `hours` are told.
+    zone: TimeZone,
 }
 
 /// One route, checked.
@@ -149,31 +184,6 @@ pub struct Rules {
 pub(crate) struct Route {
     pub(crate) config: RouteConfig,
     conditions: Vec<Condition>,
-}
-
-/// What a route says of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteTrace {
-    /// Name of the route.
-    pub route: String,
-    /// Whether all its conditions hold.
-    pub matched: bool,
-    /// Each condition.
-    pub conditions: Vec<ConditionTrace>,
-}
-
-/// What a condition says of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConditionTrace {
-    /// The condition as it is written.
-    pub when: String,
-    /// Whether it holds.
-    pub matched: bool,
-    /// The values of the attributes in it.
-    pub values: BTreeMap<String, String>,
-    /// Why it counts as not holding although it says neither.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 impl Rules {
@@ -199,13 +209,47 @@ impl Rules {
             }
             compiled.push(Route { config: route.clone(), conditions });
         }
-        if errors.is_empty() { Ok(Self { routes: compiled }) } else { Err(errors) }
+        let rules = Self { routes: compiled, matching: Matching::default(), zone: TimeZone::system() };
+        if errors.is_empty() { Ok(rules) } else { Err(errors) }
     }
 
-    /// What every route says of an instance, condition by condition.
+    /// The same routes, of which those apply that `matching` says.
     #[must_use]
-    pub fn explain(&self, of: &Attributes) -> Vec<RouteTrace> {
-        self.routes.iter().map(|route| route.explain(of)).collect()
+    pub fn matching(mut self, matching: Matching) -> Self {
+        self.matching = matching;
+        self
+    }
+
+    /// What every route says of an instance that was received at that time, condition by condition.
+    #[must_use]
+    pub fn explain(&self, of: &Attributes, received_at: Timestamp) -> Vec<RouteTrace> {
+        let received_at = received_at.to_zoned(self.zone.clone());
+        let mut traces: Vec<_> = self.routes.iter().map(|route| route.explain(of, &received_at)).collect();
+        self.put_in_order(&mut traces);
+        traces
+    }
+
+    /// Holds back what a route above has taken, and fallbacks where another route applies.
+    fn put_in_order(&self, traces: &mut [RouteTrace]) {
+        let (mut applies, mut taken) = (None, None);
+        for fallback in [false, true] {
+            let other: Option<&String> = applies.filter(|_| fallback);
+            let turn = self.routes.iter().zip(&mut *traces).filter(|(route, _)| route.config.fallback == fallback);
+            for (route, trace) in turn.filter(|(_, trace)| trace.matched) {
+                let RouteConfig { name, exclusive, shadow, .. } = &route.config;
+                let held_back = match (other, taken) {
+                    (Some(by), _) => Some(HeldBack::NotNeeded { by: by.clone() }),
+                    (None, Some(by)) => Some(HeldBack::Taken { by: String::clone(by) }),
+                    (None, None) => None,
+                };
+                trace.matched = held_back.is_none();
+                trace.held_back = held_back;
+                if trace.matched && !shadow {
+                    applies = applies.or(Some(name));
+                    taken = taken.or((*exclusive || self.matching == Matching::First).then_some(name));
+                }
+            }
+        }
     }
 
     /// The routes in the order of the config, to go with [`explain`](Self::explain).
@@ -215,10 +259,23 @@ impl Rules {
 }
 
 impl Route {
-    fn explain(&self, of: &Attributes) -> RouteTrace {
+    fn explain(&self, of: &Attributes, received_at: &Zoned) -> RouteTrace {
         let conditions = explain(&self.conditions, of);
-        let matched = conditions.iter().all(|condition| condition.matched);
-        RouteTrace { route: self.config.name.clone(), matched, conditions }
+        let hold = conditions.iter().all(|condition| condition.matched);
+        let held_back = if hold { self.hold_back(of, received_at) } else { None };
+        let RouteConfig { name, shadow, .. } = &self.config;
+        RouteTrace { route: name.clone(), matched: hold && held_back.is_none(), held_back, shadow: *shadow, conditions }
+    }
+
+    /// Why it leaves alone what its conditions match, as far as that has nothing to do with other routes.
+    fn hold_back(&self, of: &Attributes, received_at: &Zoned) -> Option<HeldBack> {
+        let RouteConfig { name, hours, sample, .. } = &self.config;
+        if !hours.is_empty() && !hours.iter().any(|hours| hours.contain(received_at)) {
+            return Some(HeldBack::OutsideHours { received: received_at.strftime("%a %H:%M (UTC%:z)").to_string() });
+        }
+        let uid = of.dataset.uid(tags::STUDY_INSTANCE_UID).or_else(|| of.dataset.uid(tags::SOP_INSTANCE_UID));
+        let drew = uid.map_or(Share::WHOLE, |uid| Share::drawn(name, uid.as_str()));
+        (*sample < Share::WHOLE && drew >= *sample).then_some(HeldBack::NotSampled { sample: *sample, drew })
     }
 }
 
@@ -251,6 +308,10 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
         let help = Some("give it `models`, `send_images` or both".to_owned());
         errors.push(mistake(route, "models", "", "does nothing with what it matches".into(), help));
     }
+    if route.shadow && route.models.is_empty() {
+        let help = Some("give it `models`, or leave `shadow` out".to_owned());
+        errors.push(mistake(route, "shadow", "", "sends nothing and has no model to try".into(), help));
+    }
     if route.models.is_empty() && !route.send_results.is_empty() {
         errors.push(mistake(route, "send_results", "", "has no model that would make results".into(), None));
     }
@@ -274,19 +335,8 @@ mod tests {
     use std::sync::Arc;
 
     fn route(name: &str, when: &[&str]) -> RouteConfig {
-        RouteConfig {
-            name: name.into(),
-            when: when.iter().map(|when| (*when).to_owned()).collect(),
-            trigger: Trigger::Instance,
-            settle_after: settle_after(),
-            settle_at_most: settle_at_most(),
-            priority: Priority::Routine,
-            models: vec!["lungs".into()],
-            send_results: vec!["pacs".into()],
-            send_images: Vec::new(),
-            analyze_derived: false,
-            report_declined: ReportDeclined::default(),
-        }
+        let route = serde_json::json!({ "name": name, "when": when, "models": ["lungs"], "send_results": ["pacs"] });
+        serde_json::from_value(route).unwrap()
     }
 
     fn compile(routes: &[RouteConfig]) -> Result<Rules, Vec<RuleError>> {
@@ -303,7 +353,7 @@ mod tests {
         let mut data = Dataset::new();
         data.put_text(tags::MODALITY, VR::CS, "CR");
         data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "CHEST");
-        let traces = compile(&routes).unwrap().explain(&Attributes::new(Arc::new(data), "", "", ""));
+        let traces = compile(&routes).unwrap().explain(&attributes(data), Timestamp::UNIX_EPOCH);
         let matched: Vec<_> = traces.iter().map(|trace| (trace.route.as_str(), trace.matched)).collect();
         assert_eq!(matched, [("chest", true), ("hands", false), ("all", true)]);
         let hand = &traces[1].conditions;
@@ -313,18 +363,119 @@ mod tests {
         assert_eq!(serde_json::from_str::<Vec<RouteTrace>>(&text).unwrap(), traces);
     }
 
+    fn attributes(data: Dataset) -> Attributes {
+        Attributes::new(Arc::new(data), "", "", "")
+    }
+
+    fn of_study(uid: &str) -> Attributes {
+        let mut data = Dataset::new();
+        data.put_text(tags::MODALITY, VR::CS, "CR");
+        data.put_text(tags::STUDY_INSTANCE_UID, VR::UI, uid);
+        attributes(data)
+    }
+
+    /// What the routes say of a radiograph: their names where they apply, else why they do not.
+    fn say(rules: &Rules) -> Vec<String> {
+        let traces = rules.explain(&of_study("1.2.3"), Timestamp::UNIX_EPOCH);
+        let said = |trace: &RouteTrace| match &trace.held_back {
+            Some(held_back) => format!("{}: {held_back}", trace.route),
+            None if trace.matched => trace.route.clone(),
+            None => format!("{}: conditions", trace.route),
+        };
+        traces.iter().map(said).collect()
+    }
+
+    #[test]
+    fn the_first_route_that_matches_takes_it() {
+        let routes = [route("ct", &["modality == 'CT'"]), route("cr", &["modality == 'CR'"]), route("all", &[])];
+        let rules = compile(&routes).unwrap().matching(Matching::First);
+        assert_eq!(say(&rules), ["ct: conditions", "cr", "all: the route cr above has taken it"]);
+    }
+
+    #[test]
+    fn an_exclusive_route_takes_from_those_below_it() {
+        let exclusive = RouteConfig { exclusive: true, ..route("qc", &["modality == 'CR'"]) };
+        let rules = compile(&[route("copy", &[]), exclusive, route("clinical", &[])]).unwrap();
+        assert_eq!(say(&rules), ["copy", "qc", "clinical: the route qc above has taken it"]);
+    }
+
+    #[test]
+    fn a_fallback_is_for_what_no_other_route_takes() {
+        let fallback = |name: &str| RouteConfig { fallback: true, ..route(name, &[]) };
+        let rules = compile(&[fallback("rest"), route("cr", &["modality == 'CR'"])]).unwrap();
+        assert_eq!(say(&rules), ["rest: the route cr applies", "cr"], "wherever it stands");
+        let rules = compile(&[fallback("rest"), fallback("other"), route("ct", &["modality == 'CT'"])]).unwrap();
+        assert_eq!(say(&rules), ["rest", "other", "ct: conditions"]);
+        let rules = rules.matching(Matching::First);
+        assert_eq!(say(&rules), ["rest", "other: the route rest above has taken it", "ct: conditions"]);
+    }
+
+    #[test]
+    fn a_shadow_takes_nothing_from_others() {
+        let shadow = RouteConfig { shadow: true, exclusive: true, ..route("new", &[]) };
+        let rest = RouteConfig { fallback: true, ..route("rest", &[]) };
+        let routes = [shadow.clone(), route("cr", &[]), shadow_named("late", &shadow)];
+        let rules = compile(&routes).unwrap().matching(Matching::First);
+        assert_eq!(say(&rules), ["new", "cr", "late: the route cr above has taken it"]);
+        let rules = compile(&[shadow, rest]).unwrap();
+        assert_eq!(say(&rules), ["new", "rest"]);
+        assert!(rules.explain(&of_study("1.2.3"), Timestamp::UNIX_EPOCH)[0].shadow);
+    }
+
+    fn shadow_named(name: &str, shadow: &RouteConfig) -> RouteConfig {
+        RouteConfig { name: name.into(), ..shadow.clone() }
+    }
+
+    #[test]
+    fn hours_are_those_of_the_reception_in_the_zone_of_the_machine() {
+        let night = RouteConfig { hours: vec!["Mon-Fri 22:00-06:00".parse().unwrap()], ..route("night", &[]) };
+        let mut rules = compile(&[night, RouteConfig { fallback: true, ..route("day", &[]) }]).unwrap();
+        // 1970-01-01 was a Thursday.
+        rules.zone = TimeZone::fixed(jiff::tz::offset(9));
+        assert_eq!(say(&rules), ["night: outside its hours, received on Thu 09:00 (UTC+09:00)", "day"]);
+        rules.zone = TimeZone::fixed(jiff::tz::offset(-2));
+        assert_eq!(say(&rules), ["night", "day: the route night applies"]);
+    }
+
+    #[test]
+    fn a_sample_is_drawn_by_study() {
+        let tenth = |name: &str| RouteConfig { sample: Share::try_from(0.1).unwrap(), ..route(name, &[]) };
+        let rules = compile(&[tenth("a"), tenth("b")]).unwrap();
+        let draw = |study: u32| {
+            let traces = rules.explain(&of_study(&format!("1.2.{study}")), Timestamp::UNIX_EPOCH);
+            assert!(traces.iter().all(|trace| trace.matched == trace.held_back.is_none()));
+            (traces[0].matched, traces[1].matched)
+        };
+        let drawn: Vec<_> = (0..2_000).map(draw).collect();
+        let count = |taken: fn(&(bool, bool)) -> bool| drawn.iter().filter(|drawn| taken(drawn)).count();
+        assert!((150..250).contains(&count(|drawn| drawn.0)), "{}", count(|drawn| drawn.0));
+        assert!((150..250).contains(&count(|drawn| drawn.1)), "{}", count(|drawn| drawn.1));
+        assert!((5..50).contains(&count(|drawn| drawn.0 && drawn.1)), "each route draws for itself");
+        assert_eq!(drawn, (0..2_000).map(draw).collect::<Vec<_>>(), "always the same");
+        let whole = compile(&[route("all", &[])]).unwrap();
+        assert!(whole.explain(&attributes(Dataset::new()), Timestamp::UNIX_EPOCH)[0].matched);
+        assert!(!rules.explain(&attributes(Dataset::new()), Timestamp::UNIX_EPOCH)[0].matched, "without any UID");
+    }
+
     #[test]
     fn every_mistake_is_reported_with_its_route_and_text() {
         let mut wrong = route("a", &["modalty == 'CR'", "rows"]);
         wrong.models = vec!["lugns".into()];
         wrong.send_results = vec!["pcas".into()];
+        let empty = RouteConfig {
+            models: Vec::new(),
+            send_results: Vec::new(),
+            send_images: vec!["pacs".into()],
+            shadow: true,
+            ..route("empty", &[])
+        };
         let idle = RouteConfig { models: Vec::new(), send_results: Vec::new(), ..route("idle", &[]) };
         let short = RouteConfig {
             trigger: Trigger::Study,
             settle_at_most: Interval(Duration::from_secs(1)),
             ..route("short", &[])
         };
-        let errors = compile(&[wrong, idle, short, route("short", &[])]).unwrap_err();
+        let errors = compile(&[wrong, empty, idle, short, route("short", &[])]).unwrap_err();
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
@@ -333,6 +484,7 @@ mod tests {
                 "`a`, send_results: `pcas` is not the name of a destination",
                 "`a`, when: `modalty == 'CR'` there is no attribute `modalty` (at character 1)",
                 "`a`, when: `rows` gives a number, not true or false (at character 1)",
+                "`empty`, shadow: sends nothing and has no model to try",
                 "`idle`, models: does nothing with what it matches",
                 "`short`, settle_at_most: `1s` is shorter than settle_after, 30s",
                 "`short`, name: `short` is the name of another route too",

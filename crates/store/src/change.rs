@@ -12,6 +12,7 @@ use crate::model::{DeliveryId, JobId, TaskId, UnitId};
 use crate::object::{self, NewResult, Staged};
 use crate::outbox::{self, DeliveryEnd, DeliveryLease};
 use crate::priority::Priority;
+use crate::tally::{self, Tally};
 use crate::task::{self, NewTask, TaskEnd};
 use crate::unit::{self, NewMember, millis};
 use crate::writer::{Request, Tx};
@@ -42,6 +43,10 @@ enum Change {
     Decide {
         instance: InstanceId,
         decision: Decision,
+    },
+    Tally {
+        instance: InstanceId,
+        tally: Tally,
     },
     Begin {
         task: NewTask,
@@ -139,6 +144,13 @@ impl Changes {
         self
     }
 
+    /// Counts what the rules said of `instance`.
+    #[must_use]
+    pub fn tally(mut self, instance: InstanceId, tally: Tally) -> Self {
+        self.list.push(Change::Tally { instance, tally });
+        self
+    }
+
     /// Queues a task; with `lease`, the caller goes on with it at once (see [`Applied::leases`]).
     #[must_use]
     pub fn begin(mut self, task: NewTask, lease: Option<Duration>) -> Self {
@@ -213,6 +225,7 @@ impl Changes {
         for change in &self.list {
             match change {
                 Change::Decide { instance, decision } => decide(tx, *instance, decision)?,
+                Change::Tally { instance, tally } => tally::add(tx, *instance, tally)?,
                 Change::Begin { task, lease } => {
                     let id = task::open(tx, task)?;
                     let rank = task.priority.rank(false);

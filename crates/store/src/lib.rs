@@ -58,6 +58,7 @@ mod schema;
 mod show;
 mod store;
 mod stored_file;
+mod tally;
 mod task;
 mod unit;
 mod withdraw;
@@ -87,6 +88,7 @@ pub use show::{
 };
 pub use store::Store;
 pub use stored_file::StoredFile;
+pub use tally::{Tallied, Tally};
 pub use task::{NewTask, SendTo, StoredTask, TaskEnd};
 pub use unit::{NewMember, UnitLevel};
 pub use withdraw::Withdrawn;

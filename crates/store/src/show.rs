@@ -13,6 +13,7 @@ use crate::outbox::REJECTION;
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
+use crate::tally::{self, Tallied};
 
 /// How much there is of everything, for `dokuei status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -29,6 +30,8 @@ pub struct Counts {
     pub results: u64,
     /// Destinations by name.
     pub destinations: BTreeMap<String, DestinationCounts>,
+    /// What the rules said that is counted: conditions that could not be evaluated, shadow routes that applied.
+    pub rules: Vec<Tallied>,
     /// Requests for storage commitment that peers made.
     pub commitments: CommitmentCounts,
     /// Dead letters: jobs and deliveries.
@@ -330,6 +333,7 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
         }
     }
     let one = |sql| conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+    counts.rules = tally::all(conn)?;
     counts.commitments = commitments(conn)?;
     let dead_jobs = conn.query_row("SELECT count(*) FROM job WHERE state = ?1", [state::DEAD], |row| row.get(0))?;
     counts.dead_letters = counts.dead_letters.saturating_add(unsigned(dead_jobs));

@@ -26,6 +26,7 @@ pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<Str
         node { ae_title, listen, data_dir, accept, durability, store_private_sop_classes, workers, serial_number }
         http { listen }
         results { language, colours }
+        rules { matching }
         limits {
             associations, associations_per_peer, connections_pending, pdu_length, operations_window, command_set_size,
             instance_size, disk_free_min, queue_depth, associate_timeout, idle_timeout, stall_timeout,

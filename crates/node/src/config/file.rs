@@ -128,6 +128,9 @@ mod tests {
             ("[[peer]]\nae_title = \"ABCDEFGHIJKLMNOPQRST\"\n", ["dokuei.toml:2", "at most 16", "20"]),
             ("[limits]\noperations_window = 0\n", ["dokuei.toml:2", "nonzero", "0"]),
             ("[[user]]\nname = \"a\"\npasscode = \"secret\"\n", ["dokuei.toml:3", "dokuei user", "ROUNDS:SALT:HASH"]),
+            ("[[route]]\nname = \"a\"\nhours = [\"Mon-Fri 8-18\"]\n", ["dokuei.toml:3", "8-18", "22:00-06:00"]),
+            ("[[route]]\nname = \"a\"\nsample = 10\n", ["dokuei.toml:3", "10 is no share", "from 0.000001 to 1"]),
+            ("[rules]\nmatching = \"any\"\n", ["dokuei.toml:2", "all", "first"]),
             ("[[route]]\nname = \"a\"\ntrigger = \"image\"\n", ["dokuei.toml:3", "instance", "study"]),
         ] {
             let report = check(text).unwrap_err();
@@ -149,12 +152,13 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 13] = [
+    const SECTIONS: [(&str, &str); 14] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("results", "[results]"),
         ("limits", "[limits]"),
         ("retention", "[retention]"),
+        ("rules", "[rules]"),
         ("tls", "[tls]"),
         ("peer", "[[peer]]"),
         ("user", "[[user]]"),
@@ -180,6 +184,7 @@ mod tests {
         let config = check(example).unwrap().config;
         let defaults = Config::default();
         assert_eq!(format!("{:?}", config.node), format!("{:?}", defaults.node));
+        assert_eq!(format!("{:?}", config.rules), format!("{:?}", defaults.rules));
         assert_eq!(format!("{:?}", config.results), format!("{:?}", defaults.results));
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", defaults.limits));
         for (section, begin) in SECTIONS {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dokuei_inference::FindingOverride;
-use dokuei_pipeline::RouteConfig;
+use dokuei_pipeline::{Matching, RouteConfig};
 use dokuei_store::{Durability, FreeSpace, VersionPolicy};
 use dokuei_types::{AeTitle, ByteSize, Interval};
 use ipnet::IpNet;
@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) results: Results,
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
+    pub(crate) rules: Rules,
     pub(crate) tls: Option<Spanned<Tls>>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,
@@ -181,6 +182,14 @@ impl Retention {
             free: self.free.map(|free| FreeSpace { bytes: free.0, images_at_least: self.images_at_least.0 }),
         }
     }
+}
+
+/// `[rules]`: what is done with several routes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rules {
+    /// Whether all routes that match apply, or the first one.
+    pub(crate) matching: Matching,
 }
 
 /// `[[peer]]`: one that may send to us.

@@ -6,4 +6,5 @@ mod analysis;
 mod crash;
 mod delivery;
 mod life;
+mod routes;
 mod support;

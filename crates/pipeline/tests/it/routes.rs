@@ -1,0 +1,85 @@
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+use dokuei_pipeline::{Matching, Pipeline, RouteConfig, Setup};
+use dokuei_types::{DeclineReason, End};
+
+use crate::support::{Play, PlayedModel, Site, chest, config, radiograph, route, send};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_keeps_its_results_and_sends_nothing() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let shadow = RouteConfig { shadow: true, send_images: vec!["pacs".into()], ..chest(&["lungs"]) };
+    let pipeline = site.start(&[shadow], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    let shown = site.store.reader().show(instance).unwrap().unwrap();
+    assert_eq!(shown.results[0].objects.len(), 4);
+    assert!(shown.deliveries.is_empty(), "{:?}", shown.deliveries);
+    assert_eq!(shown.decision.unwrap()[0]["shadow"], true);
+    let rules = site.store.reader().counts().unwrap().rules;
+    let counted: Vec<_> = rules.iter().map(|rule| (rule.what.as_str(), rule.route.as_str(), rule.count)).collect();
+    assert_eq!(counted, [("shadow", "chest", 1)]);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_without_a_model_forwards_what_nothing_could_decode() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let forward = route(serde_json::json!({ "name": "forward", "send_images": ["pacs"] }));
+    let pipeline = site.start(&[forward, chest(&["lungs"])], &[&model]);
+    let truncated = |data: &mut dokuei_dataset::Dataset| data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![1, 2, 3, 4]);
+    let hand = radiograph(1, |data| {
+        truncated(data);
+        data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "HAND");
+    });
+    let instance = send(&site.store, &hand).instance;
+    assert_eq!(site.end(instance), End::Forwarded);
+    let shown = site.store.reader().show(instance).unwrap().unwrap();
+    assert!(shown.tasks.is_empty(), "{:?}", shown.tasks);
+    assert_eq!(site.pacs.taken("original")[0].3, shown.file.read().unwrap());
+    // The same bytes where a model has to look at them.
+    let instance = send(&site.store, &radiograph(2, truncated)).instance;
+    let end = site.end(instance);
+    assert!(matches!(end, End::Declined { reason: DeclineReason::Malformed(_) }), "{end:?}");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_first_route_applies_where_the_site_says_so() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let forward = route(serde_json::json!({ "name": "forward", "send_images": ["pacs"] }));
+    let Setup { rules, models, destinations, node, retention, style } =
+        site.setup(&[chest(&["lungs"]), forward], &[&model]);
+    let rules = rules.matching(Matching::First);
+    let setup = Setup { rules, models, destinations, node, retention, style };
+    let pipeline = Pipeline::start(site.store.clone(), setup, config()).unwrap();
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    assert!(site.pacs.taken("original").is_empty());
+    let hand = radiograph(2, |data| data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "HAND"));
+    let instance = send(&site.store, &hand).instance;
+    assert_eq!(site.end(instance), End::Forwarded);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_fails_on_an_instance_does_not_hold_and_is_counted() {
+    let site = Site::new();
+    let post = route(serde_json::json!({
+        "name": "post", "when": ["image_type[7] == 'POST'", "rows > 0"], "send_images": ["pacs"]
+    }));
+    let pipeline = site.start(&[post], &[]);
+    let [_, last] = [1, 2].map(|number| send(&site.store, &radiograph(number, |_| {})).instance);
+    assert_eq!(site.end(last), End::NoRuleMatched);
+    let shown = site.store.reader().show(last).unwrap().unwrap();
+    assert!(shown.decision.unwrap()[0]["conditions"][0]["error"].is_string());
+    let rules = site.store.reader().counts().unwrap().rules;
+    assert_eq!(rules.len(), 1, "{rules:?}");
+    assert_eq!((rules[0].what.as_str(), rules[0].route.as_str()), ("failed", "post"));
+    assert_eq!((rules[0].condition.as_str(), rules[0].count), ("image_type[7] == 'POST'", 2));
+    assert_eq!(rules[0].last_instance, last);
+    pipeline.shutdown().await;
+}

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Withdraw(Withdraw),
     /// Which routes match files and, condition by condition, why not.
     Match(Match),
+    /// What another configuration would do with what was received: which instances its routes would gain and lose.
+    Backtest(Backtest),
     /// Model packages: list, verify.
     Models(Models),
     /// Make the `[[user]]` entry for a name and the passcode on standard input.
@@ -375,6 +377,22 @@ pub(crate) struct Match {
     /// When they would be received, such as 2026-11-22T03:30 in the time zone of this machine; without it now.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<DateTime>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backtest {
+    /// The other configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How far back.
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub(crate) since: Interval,
+    /// The node's data folder; without it the one this configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// Write JSON.
     #[arg(long)]
     pub(crate) json: bool,

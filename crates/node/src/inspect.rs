@@ -304,7 +304,7 @@ pub(crate) fn replay(arguments: &Replay) -> Result<(), Failure> {
 }
 
 /// A time as people read it, in the time zone of the machine.
-fn time(ms: i64) -> String {
+pub(crate) fn time(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => format!("{ms} ms"),

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod args;
+mod backtest;
 mod certificates;
 mod check;
 mod commitment;
@@ -80,6 +81,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Analyze(arguments) => analyze::run(arguments),
         Command::Check(arguments) => block_on(check::run(arguments)),
         Command::Match(arguments) => route_match::run(arguments),
+        Command::Backtest(arguments) => backtest::run(arguments),
         Command::Status(arguments) => inspect::status(arguments),
         Command::Show(arguments) => inspect::show(arguments),
         Command::Export(arguments) => export::run(arguments),

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Beginning, Dataset, FileSection, Header, ReadAt, read_header};
+use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, read_header};
 use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredObject,
@@ -26,7 +26,7 @@ use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFin
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::pipeline::Setup;
-use crate::rules::{Route, Trigger};
+use crate::rules::{Route, Rules, Trigger};
 use crate::trace::RouteTrace;
 use crate::variables::Attributes;
 
@@ -80,8 +80,7 @@ impl Stages<'_> {
             Err(reason) => (Dataset::new(), Some(reason)),
         };
         let dataset = Arc::new(dataset);
-        let received_at = Timestamp::from_millisecond(stored.received_at).unwrap_or_default();
-        let traces = self.setup.rules.explain(&attributes(stored, Arc::clone(&dataset)), received_at);
+        let traces = explain(&self.setup.rules, stored, Arc::clone(&dataset));
         changes = tallies(&traces).fold(changes, |changes, tally| changes.tally(stored.id, tally));
         let mut declined = None;
         for (route, _) in self.setup.rules.routes().iter().zip(&traces).filter(|(_, trace)| trace.matched) {
@@ -301,21 +300,27 @@ impl Stages<'_> {
             return Err(FlowError::Hopeless("its image is no longer kept".to_owned()));
         }
         let path = &stored.file.path;
-        let file = stored.file.open().map_err(|error| match error.kind() {
+        read_stored(stored, &self.config.limits.dataset).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", path.display())),
             _ => FlowError::Again(format!("open {}: {error}", path.display())),
-        })?;
-        let file = FileSection::new(file, stored.file.offset, stored.file.length);
-        let limits = &self.config.limits.dataset;
-        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            read_header(&file, stored.data_set_offset, &stored.transfer_syntax, limits)
-        }));
-        Ok(match read {
-            Ok(Ok(header)) => Ok((header, file)),
-            Ok(Err(error)) => Err(DeclineReason::Malformed(error.to_string())),
-            Err(_) => Err(DeclineReason::Malformed("the reader panicked".to_owned())),
         })
     }
+}
+
+/// Reads the header of a stored file; the inner error is the data's own fault.
+pub(crate) fn read_stored(
+    stored: &StoredInstance,
+    limits: &Limits,
+) -> std::io::Result<Result<(Header, FileSection), DeclineReason>> {
+    let file = FileSection::new(stored.file.open()?, stored.file.offset, stored.file.length);
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        read_header(&file, stored.data_set_offset, &stored.transfer_syntax, limits)
+    }));
+    Ok(match read {
+        Ok(Ok(header)) => Ok((header, file)),
+        Ok(Err(error)) => Err(DeclineReason::Malformed(error.to_string())),
+        Err(_) => Err(DeclineReason::Malformed("the reader panicked".to_owned())),
+    })
 }
 
 /// The sessions of one thread, made when first needed.
@@ -355,6 +360,12 @@ fn outbox(mut changes: Changes, planned: &NewTask, model: &ModelIdentity) -> Cha
         }
     }
     changes
+}
+
+/// What rules say of a stored instance with this header.
+pub(crate) fn explain(rules: &Rules, stored: &StoredInstance, dataset: Arc<Dataset>) -> Vec<RouteTrace> {
+    let received_at = Timestamp::from_millisecond(stored.received_at).unwrap_or_default();
+    rules.explain(&attributes(stored, dataset), received_at)
 }
 
 fn attributes(stored: &StoredInstance, dataset: Arc<Dataset>) -> Attributes {

@@ -13,6 +13,7 @@
 //! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
 
 mod analysis;
+mod backtest;
 mod bell;
 mod condition;
 mod config;
@@ -35,6 +36,7 @@ mod worker;
 pub use analysis::{
     Analysis, AnalysisInput, AnalysisLimits, AnalysisObject, Analyst, AnalyzeError, FrameFindings, Timings, Verdict,
 };
+pub use backtest::{Backtest, Changed};
 pub use config::PipelineConfig;
 pub use confirmation::record_answer;
 pub use delivery::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel, RetryPolicy};

@@ -79,7 +79,7 @@ pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
 pub use priority::Priority;
-pub use read::{StoreReader, StoredInstance};
+pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::Replayed;
 pub use retention::{FreeSpace, Removed, Retention};
 pub use show::{

@@ -61,6 +61,15 @@ pub struct StoredInstance {
     pub removed_at: Option<i64>,
 }
 
+/// An instance, and what the rules said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// The instance.
+    pub instance: StoredInstance,
+    /// Route by route and condition by condition; `None` while nothing is decided.
+    pub trace: Option<serde_json::Value>,
+}
+
 impl StoreReader {
     /// Opens the index of `data_dir`, which must be there already.
     ///
@@ -123,6 +132,30 @@ impl StoreReader {
             conn.prepare_cached("SELECT id FROM instance WHERE id > ?1 ORDER BY id LIMIT ?2")?
                 .query_map([id.0, limit], |row| row.get(0).map(InstanceId))?
                 .collect()
+        })
+    }
+
+    /// The next instances after `id` that were received at or after `since` (milliseconds since 1970), ascending,
+    /// with what was decided of them.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn decided(&self, id: InstanceId, since: i64, limit: usize) -> Result<Vec<Decided>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with("list decisions", |conn| {
+            conn.prepare_cached(
+                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
+                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
+                        received_at, attributes, removed_at, trace
+                 FROM instance LEFT JOIN decision ON decision.instance = instance.id
+                 WHERE id > ?1 AND received_at >= ?2 ORDER BY id LIMIT ?3",
+            )?
+            .query_map(params![id.0, since, limit], |row| {
+                let trace =
+                    row.get::<_, Option<String>>(17)?.map(|json| serde_json::from_str(&json).unwrap_or_default());
+                Ok(Decided { instance: instance_row(row, self.data_dir())?, trace })
+            })?
+            .collect()
         })
     }
 

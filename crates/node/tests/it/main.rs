@@ -12,8 +12,8 @@ fn it_says_its_version_and_its_commands() {
     assert_eq!(run("--version").trim(), concat!("dokuei ", env!("CARGO_PKG_VERSION")));
     let help = run("--help");
     for command in [
-        "demo", "serve", "echo", "send", "analyze", "check", "status", "show", "failed", "replay", "match", "models",
-        "user",
+        "demo", "serve", "echo", "send", "analyze", "check", "status", "show", "failed", "replay", "match", "backtest",
+        "models", "user",
     ] {
         assert!(help.contains(command), "{command}");
     }

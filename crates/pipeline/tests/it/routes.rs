@@ -1,6 +1,7 @@
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
-use dokuei_pipeline::{Matching, Pipeline, RouteConfig, Setup};
+use dokuei_dataset::Limits;
+use dokuei_pipeline::{Backtest, Matching, Pipeline, RouteConfig, Rules, Setup};
 use dokuei_types::{DeclineReason, End};
 
 use crate::support::{Play, PlayedModel, Site, chest, config, radiograph, route, send};
@@ -82,4 +83,44 @@ async fn a_condition_that_fails_on_an_instance_does_not_hold_and_is_counted() {
     assert_eq!((rules[0].condition.as_str(), rules[0].count), ("image_type[7] == 'POST'", 2));
     assert_eq!(rules[0].last_instance, last);
     pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_tells_what_other_routes_would_do() {
+    let site = Site::new();
+    let forward =
+        |name: &str, when: &[&str]| route(serde_json::json!({ "name": name, "when": when, "send_images": ["pacs"] }));
+    let pipeline = site.start(&[forward("chest", &["body_part == 'CHEST'"]), forward("old", &["rows > 0"])], &[]);
+    let sent: Vec<_> = (0..300)
+        .map(|number| {
+            let part = if number % 2 == 0 { "CHEST" } else { "HAND" };
+            let image = radiograph(number, |data| {
+                data.put_text(tags::BODY_PART_EXAMINED, VR::CS, part);
+                if number == 299 {
+                    // So large that it has a file of its own.
+                    data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![0; 3 << 20]);
+                }
+            });
+            send(&site.store, &image)
+        })
+        .collect();
+    sent.iter().for_each(|sent| drop(site.end(sent.instance)));
+    pipeline.shutdown().await;
+    // One more that nobody decides on, and one whose bytes are gone.
+    send(&site.store, &radiograph(300, |_| {}));
+    let last = site.store.reader().instance(sent[299].instance).unwrap().unwrap();
+    std::fs::remove_file(last.file.path).unwrap();
+
+    let other = [forward("chest", &["body_part in ['CHEST', 'HAND']", "sop_instance_uid != '1.2.3.4.0'"])];
+    let rules = Rules::compile(&other, &[], &["pacs"]).unwrap();
+    let run = |since| Backtest::run(&rules, site.store.reader(), since, &Limits::default()).unwrap();
+    let found = run(0);
+    assert_eq!((found.compared, found.not_kept, found.undecided), (299, 1, 1));
+    let counts = |changed: &dokuei_pipeline::Changed| (changed.same, changed.gained, changed.lost);
+    assert_eq!(counts(&found.routes["chest"]), (149, 149, 1));
+    assert_eq!(found.routes["chest"].lost_examples, ["1.2.3.4.0"]);
+    assert_eq!(found.routes["chest"].gained_examples[..2], ["1.2.3.4.1", "1.2.3.4.3"]);
+    assert_eq!(counts(&found.routes["old"]), (0, 0, 299));
+    assert_eq!(counts(&found.no_route), (0, 1, 0));
+    assert_eq!(run(i64::MAX).compared, 0);
 }

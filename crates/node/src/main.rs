@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod backtest;
 mod certificates;
+mod changes;
 mod check;
 mod commitment;
 mod config;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
-use crate::certificates::Security;
+use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
 use crate::outcome::Failure;
@@ -76,9 +76,12 @@ impl RunningNode {
     /// title of the port and data folder stay until the next start.
     fn reload(&self, site: &Site) -> Result<(), String> {
         let setup = site.setup().map_err(|errors| format!("{errors:?}"))?;
-        self.pipeline.reload(setup).map_err(|error| words(&error))?;
+        // Nothing fails from here on: all of it is in force, or none.
         self.commitments.reload(site.committed_peers());
         self.listener.send_replace(Arc::new(listening(site, &self.commitments)));
+        if let Err(error) = self.pipeline.reload(setup) {
+            tracing::error!(error = words(&error), "what waits for destinations that are gone is not given up yet");
+        }
         if site.security.server.is_some() && self.tls_address.is_none() {
             tracing::warn!("the TLS port is opened at the next start");
         }
@@ -127,19 +130,19 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
         routes = ?site.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
         "listening"
     );
-    let mut security = site.security;
+    let mut site = site;
     let mut daily = tokio::time::interval(DAY);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                if let Some(reloaded) = reload(&node, arguments.config.clone()).await {
-                    security = reloaded;
+                if let Some(reloaded) = reload(&node, &site, arguments.config.clone()).await {
+                    site = reloaded;
                     daily.reset_immediately();
                 }
             }
-            _ = daily.tick() => security.warn_of_expiry(),
+            _ = daily.tick() => site.security.warn_of_expiry(),
         }
     }
     tracing::info!("draining");
@@ -148,18 +151,19 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the configuration again, certificates and keys with it; one that cannot be used changes nothing. Gives the
-/// certificates now in use.
-async fn reload(node: &RunningNode, path: Option<PathBuf>) -> Option<Security> {
+/// Reads the configuration again, certificates and keys with it; one that cannot be used changes nothing. Gives the one
+/// now in force.
+async fn reload(node: &RunningNode, before: &Site, path: Option<PathBuf>) -> Option<Site> {
     let checked = tokio::task::spawn_blocking(move || {
         let file = config::load(path.as_deref()).map_err(problems)?;
         Site::check(file).map_err(problems)
     });
     let site = checked.await.unwrap_or_else(|error| Err(words(&error)));
-    match site.and_then(|site| node.reload(&site).map(|()| site.security)) {
-        Ok(security) => {
-            tracing::info!("configuration reloaded");
-            Some(security)
+    match site.and_then(|site| node.reload(&site).map(|()| site)) {
+        Ok(site) => {
+            let changes = changes::log(before, &site);
+            tracing::info!(changes, "configuration reloaded");
+            Some(site)
         }
         Err(problems) => {
             tracing::error!(%problems, "configuration not reloaded");

@@ -15,5 +15,6 @@ mod orthanc;
 mod pynetdicom;
 mod query;
 mod radiographs;
+mod reload;
 mod tls;
 mod validated;

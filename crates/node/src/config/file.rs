@@ -1,6 +1,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::entries::{Difference, Entries};
 use super::environment;
 use super::error::{ConfigError, Problem};
 use super::sections::Config;
@@ -11,6 +12,7 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Config,
     name: String,
     text: String,
+    entries: Entries,
     folder: PathBuf,
 }
 
@@ -46,6 +48,7 @@ fn parse(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<ConfigFile, ConfigError> {
     let read = toml::from_str(&text);
+    let entries = toml::from_str(&text).map(Entries::of).unwrap_or_default();
     let text = without_passcodes(&text);
     let mut config: Config = match read {
         Ok(config) => config,
@@ -59,7 +62,7 @@ fn parse(
         }
     };
     let problems = environment::overlay(&mut config, variable);
-    let file = ConfigFile { config, name, text, folder };
+    let file = ConfigFile { config, name, text, entries, folder };
     if problems.is_empty() { Ok(file) } else { Err(file.invalid(problems)) }
 }
 
@@ -86,6 +89,11 @@ impl ConfigFile {
             Some(at) => span.end + at..span.end + at + text.len(),
             None => span,
         }
+    }
+
+    /// In what another file says otherwise.
+    pub(crate) fn differences(&self, after: &Self) -> Vec<Difference> {
+        self.entries.differences(&after.entries)
     }
 
     /// The error that carries all of `problems`.

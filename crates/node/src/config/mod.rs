@@ -1,5 +1,6 @@
 //! The configuration: one TOML file, overlaid by the environment, checked whole before anything starts.
 
+mod entries;
 mod environment;
 mod error;
 mod file;
@@ -7,6 +8,7 @@ mod results;
 mod sections;
 mod tls;
 
+pub(crate) use entries::{Change, Difference};
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
 pub(crate) use sections::{Accept, Address, Config, Confirm, Destination, Node, ResultObject, thirty_seconds};

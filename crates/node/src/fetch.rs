@@ -73,7 +73,7 @@ async fn into_folder(
     bar: &ProgressBar,
 ) -> Result<Option<QueryResponse>, Failure> {
     let service = Folder::new(folder).map_err(|error| Failure::because(&folder.display().to_string(), &error))?;
-    let (association, config) = associate_for_get(arguments, config).await?;
+    let (association, config) = associate_for_get(arguments, config, &cancel).await?;
     get(arguments, association, &receive(service, &config), cancel, bar).await
 }
 
@@ -89,8 +89,9 @@ async fn to_node(
     let address = reachable(node.listen).to_string();
     let peer = config.called_ae.clone();
     let to = RequestorConfig::new(address, node.ae_title.clone(), peer, requestor::implementation());
-    let (association, config) = associate_for_get(arguments, config).await?;
-    let relay = Relay::new(to, contexts::accepted(&association)).await.map_err(|error| no_association(&error))?;
+    let (association, config) = associate_for_get(arguments, config, &cancel).await?;
+    let relay = Relay::new(to, contexts::accepted(&association)).await;
+    let relay = relay.map_err(|error| Failure::because("associate with the node", &error).help(error.advice()))?;
     let receive = receive(relay, &config);
     let last = get(arguments, association, &receive, cancel, bar).await;
     receive.service.release().await;
@@ -110,8 +111,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn associate_for_get(
     arguments: &Fetch,
     config: &RequestorConfig,
+    cancel: &CancellationToken,
 ) -> Result<(Association, RequestorConfig), Failure> {
-    let classes = contexts::classes(config, &arguments.study).await;
+    let classes = contexts::classes(config, &arguments.study, cancel).await;
     let config = RequestorConfig { provides: classes.clone(), ..config.clone() };
     let association = associate(&config, &contexts::proposed(&classes)).await?;
     Ok((association, config))

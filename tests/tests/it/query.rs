@@ -192,6 +192,10 @@ fn dcmtk_is_searched_and_a_study_fetched() {
     assert!(stored.status.success(), "{}", String::from_utf8_lossy(&stored.stderr));
     let config = client(folder.path(), "ARCHIVE", archive.port, node.port);
     check(folder.path(), &config, &mut node, &sources[1]);
+
+    let nobody = client(folder.path(), "ARCHIVE", archive.port, free_port());
+    let (code, stderr) = dokuei_failing(&["fetch", "archive", "--config", &nobody, "1.2.3", "--get"]);
+    assert!(code == 1 && stderr.contains("associate with the node"), "{stderr}");
 }
 
 #[test]

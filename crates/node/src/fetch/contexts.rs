@@ -92,8 +92,8 @@ const COMMON: [&str; 56] = [
 ];
 
 /// The SOP classes that may come: those the peer says the study has (0008,0062), else the most common ones.
-pub(super) async fn classes(config: &RequestorConfig, study: &Uid) -> Vec<Uid> {
-    match in_study(config, study).await {
+pub(super) async fn classes(config: &RequestorConfig, study: &Uid, cancel: &CancellationToken) -> Vec<Uid> {
+    match in_study(config, study, cancel.clone()).await {
         Ok(classes) if !classes.is_empty() && classes.len() <= CLASSES_MAX => classes,
         other => {
             tracing::debug!(?other, "the peer does not say which SOP classes the study has");
@@ -102,14 +102,14 @@ pub(super) async fn classes(config: &RequestorConfig, study: &Uid) -> Vec<Uid> {
     }
 }
 
-async fn in_study(config: &RequestorConfig, study: &Uid) -> Result<Vec<Uid>, SendError> {
+async fn in_study(config: &RequestorConfig, study: &Uid, cancel: CancellationToken) -> Result<Vec<Uid>, SendError> {
     let model = keys::find_model(Level::Study, false);
     let contexts = [ProposedContext::information_model(model.clone())];
     // Who cannot be reached is said of the association that follows.
     let Ok(mut association) = Association::request(config, &contexts).await else { return Ok(Vec::new()) };
     let keys = [Key::of(tags::STUDY_INSTANCE_UID, study.as_str()), Key::any(tags::SOP_CLASSES_IN_STUDY)];
     let asked = keys::identifier(Level::Study, &keys);
-    let mut query = association.find(&model, &asked, CancellationToken::new()).await?;
+    let mut query = association.find(&model, &asked, cancel).await?;
     let mut classes = Vec::new();
     while let Some(response) = query.next().await? {
         let header = read_header(&response.identifier, 0, response.transfer_syntax.as_str(), &Limits::default());

@@ -6,11 +6,12 @@ from pathlib import Path
 from string import Template
 
 import evaluate
+import export
+import network
 
 HERE = Path(__file__).parent
 VALIDATION = "validation patients"
-HELD = "calibration patients"
-PAEDIATRIC = "paediatric validation (proves little)"
+CROSSED = "training patients, cross-validated"
 PHANTOMS = "demonstration (phantoms, no figure)"
 
 
@@ -33,40 +34,37 @@ def cell(row) -> str:
     return f"{row['auroc']} ({low} to {high})"
 
 
-def comparison_table(first, second) -> str:
+def comparison_table(validation, crossed) -> str:
+    pairs = zip(auroc_rows(validation), auroc_rows(crossed), strict=True)
     rows = [
         (
             name,
-            cell(a),
-            f"{a['positives']} / {a['negatives']}",
-            cell(b),
-            f"{b['positives']} / {b['negatives']}",
+            cell(of),
+            f"{of['positives']} / {of['negatives']}",
+            cell(within),
+            f"{within['positives']} / {within['negatives']}",
         )
-        for (name, a), (_, b) in zip(auroc_rows(first), auroc_rows(second), strict=True)
+        for (name, of), (_, within) in pairs
     ]
-    return table(["comparison", f"{VALIDATION}: AUROC", "cases", f"{HELD}: AUROC", "cases"], rows)
+    return table(["comparison", f"{VALIDATION}: AUROC", "cases", f"{CROSSED}: AUROC", "cases"], rows)
 
 
 def glance_table(figures) -> str:
-    """The package's score and the floors, the same columns for each."""
-    rows = [
-        (f"this package, {name}", *evaluate.headline(figures[name]).values()) for name in (VALIDATION, HELD)
-    ]
-    rows += [(f"floor: {name}", *of.values()) for name, of in figures["floors"].items()]
+    """This package, its parts and the floors, the same columns for each."""
     heads = ["score", "against everything else", "against other findings", "against normals, PA"]
     heads += ["leak: toned normals", "leak: view, positives", "leak: view, other findings"]
-    return table(heads, rows)
+    return table(heads, [(name, *of.values()) for name, of in figures["glance"].items()])
 
 
 def leaks(figures) -> str:
     """Which leak probes lie outside the range that is taken as clean, in words."""
     found = [
-        f"{name} ({row['auroc']} on the {patients})"
-        for patients in (VALIDATION, HELD)
+        f"{name} ({row['auroc']} on {patients})"
+        for patients in (VALIDATION, CROSSED)
         for name, row in figures[patients][evaluate.LEAKS].items()
         if abs(row["auroc"] - 0.5) > (0.15 if "toned" in name else 0.10)
     ]
-    return f"Outside that lie: {'; '.join(found)}." if found else "All lie within."
+    return f"Outside that lie: {'; '.join(found)}." if found else "All of this package lie within."
 
 
 def band_table(calibration) -> str:
@@ -120,21 +118,29 @@ def pointing_table(pointing) -> str:
 
 
 def text(figures) -> str:
+    validation, crossed = figures[VALIDATION], figures[CROSSED]
     calibration = figures["calibration"]
     names = [name for name in calibration[VALIDATION] if "error" in name or "perfect" in name]
-    errors = [(name, calibration[VALIDATION][name], calibration[HELD][name]) for name in names]
+    errors = [(name, calibration[VALIDATION][name], calibration[CROSSED][name]) for name in names]
     fields = {
-        "pooled": cell(figures[VALIDATION][evaluate.POOLED]),
-        "others": cell(figures[VALIDATION][evaluate.CLEAN][evaluate.OTHERS]),
+        "version": export.VERSION,
+        "pooled": cell(validation[evaluate.POOLED]),
+        "pooled_crossed": cell(crossed[evaluate.POOLED]),
+        "others": cell(validation[evaluate.CLEAN][evaluate.OTHERS]),
+        "others_crossed": cell(crossed[evaluate.CLEAN][evaluate.OTHERS]),
         "glance": glance_table(figures),
         "leaks": leaks(figures),
-        "table": comparison_table(figures[VALIDATION], figures[HELD]),
-        "kermany": cell(figures[PAEDIATRIC]) if PAEDIATRIC in figures else "not measured",
-        "errors": table(["expected calibration error", VALIDATION, HELD], errors),
+        "table": comparison_table(validation, crossed),
+        "errors": table(["expected calibration error", VALIDATION, CROSSED], errors),
         "bands": band_table(calibration[VALIDATION]),
+        "bands_crossed": band_table(calibration[CROSSED]),
         "thresholds": threshold_table(calibration[VALIDATION]),
+        "thresholds_crossed": threshold_table(calibration[CROSSED]),
         "pointing": pointing_table(figures["pointing"]),
-        "phantoms": "; ".join(f"{key}: {value}" for key, value in figures.get(PHANTOMS, {}).items()),
+        "demonstration": "; ".join(f"{key}: {value}" for key, value in figures[PHANTOMS].items()),
+        "members": network.MEMBERS,
+        "member_channels": network.MEMBER_CHANNELS,
+        "sharpness": network.SHARPNESS,
         **{key.replace(" ", "_"): value for key, value in figures["images"].items()},
     }
     return Template((HERE / "MODEL_CARD.md.in").read_text()).substitute(fields)

@@ -10,7 +10,6 @@ import metrics
 
 BANDS = (0.30, 0.65)
 MARKING = 0.50
-OPACITIES = ("Atelectasis", "Consolidation", "Effusion", "Infiltration", "Mass", "Pneumonia")
 PREVALENCES = (0.05, 0.15, 0.50)
 POOLED = "positives against everything else"
 CLEAN = "one view, without the toned source"
@@ -73,8 +72,9 @@ def comparisons(cases, scores, glance=False) -> dict:
     return out
 
 
-def headline(figures) -> dict:
+def headline(cases, scores) -> dict:
     """The AUROC that a glance needs, leaks beside them."""
+    figures = comparisons(cases, scores, glance=True)
     clean = figures[CLEAN]
     rows = {POOLED: figures[POOLED], OTHERS: clean[OTHERS], NORMALS: clean[NORMALS]} | figures[LEAKS]
     return {name: row["auroc"] for name, row in rows.items()}
@@ -192,11 +192,6 @@ def post(among_positives, among_negatives, prevalence) -> float:
     return hits / (hits + false) if hits + false > 0 else float("nan")
 
 
-def opacity_boxes(case) -> list:
-    """Boxes of findings that look like an opacity; none of the package's own finding are in the set."""
-    return [box for box in case.boxes if data.FINDINGS[box[0] - 1] in OPACITIES]
-
-
 def opacity_cells(case) -> np.ndarray:
     """Cells of the map whose centre lies in opacity: a box someone drew, or a phantom's mask."""
     if case.mask is not None:
@@ -204,7 +199,7 @@ def opacity_cells(case) -> np.ndarray:
         return mask.reshape(data.CELLS, 8, data.CELLS, 8).any(axis=(1, 3))
     centre = (np.arange(data.CELLS) + 0.5) / data.CELLS
     out = np.zeros((data.CELLS, data.CELLS), bool)
-    for _, x, y, w, h in opacity_boxes(case):
+    for x, y, w, h in case.boxes:
         out |= np.outer((centre >= y) & (centre <= y + h), (centre >= x) & (centre <= x + w))
     return out
 

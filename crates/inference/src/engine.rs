@@ -8,6 +8,7 @@
 //! - Panics of the engine end here, as errors.
 
 mod graph;
+mod inspection;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tract_onnx::tract_hir::infer::InferenceFact;
 
 use crate::error::{EngineFault, InferError, LoadError};
 use crate::npy::Tensor;
+
+pub use inspection::{Head, Inspection, TensorInfo, inspect};
 
 /// The state of one run after another on one thread.
 type State =

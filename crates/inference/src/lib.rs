@@ -19,6 +19,7 @@ mod regions;
 mod self_test;
 mod verify;
 
+pub use engine::{Head, Inspection, TensorInfo, inspect};
 pub use error::{EngineFault, InferError, LoadError};
 pub use manifest::{
     Accepts, Activation, Bands, Calibration, CamWeights, Explanation, FindingOverride, FindingSpec, GraphNames,

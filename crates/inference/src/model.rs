@@ -52,6 +52,8 @@ pub struct Inference {
 /// What a model computes of a tensor alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInference {
+    /// The graph's raw output.
+    pub output: Vec<f32>,
     /// Calibrated, one for each `[[finding]]`.
     pub probabilities: Vec<f32>,
     /// As [`Inference::maps`].
@@ -182,14 +184,14 @@ impl Session {
         }
     }
 
-    /// Probabilities and maps of a tensor that no source frame belongs to, as `models evaluate` and
+    /// Output, probabilities and maps of a tensor that no source frame belongs to, as `models init` and
     /// benches have them. As [`Session::run`] without bands and regions.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn run_tensor(&mut self, tensor: &Array4<f32>) -> Result<TensorInference, InferError> {
-        let Computed { probabilities, maps, .. } = self.compute(tensor)?;
-        Ok(TensorInference { probabilities, maps })
+        let Computed { output, probabilities, maps } = self.compute(tensor)?;
+        Ok(TensorInference { output, probabilities, maps })
     }
 
     /// Everything that does not depend on where the tensor came from.

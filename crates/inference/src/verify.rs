@@ -1,11 +1,13 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dokuei_types::Band;
 use ndarray::Array4;
 use serde::Serialize;
 
+use crate::engine::inspect;
 use crate::error::LoadError;
-use crate::manifest::Overrides;
+use crate::manifest::{Explanation, Overrides};
 use crate::model::Model;
 use crate::package::Package;
 use crate::self_test::Deviation;
@@ -21,6 +23,12 @@ pub struct VerifyReport {
     pub weights_sha256: String,
     /// Bytes of `model.onnx`.
     pub weights_bytes: usize,
+    /// Version of the ONNX operators.
+    pub opset: i64,
+    /// The operators of the graph, each with how often it occurs; the engine has all of them.
+    pub operators: BTreeMap<String, usize>,
+    /// The input tensor, `[1, channels, height, width]`.
+    pub input: [usize; 4],
     /// From the package in memory to a checked model, the self-test included.
     pub load: Duration,
     /// One run of the network with its explanation, buffers warm.
@@ -68,6 +76,12 @@ pub fn verify(
     if package.manifest.accepts.when.is_empty() {
         warnings.push("[accepts] has no `when`: the model takes images of any kind".into());
     }
+    if let Explanation::Cam { full_scale: None, .. } | Explanation::Occlusion { full_scale: None, .. } =
+        &package.manifest.explanation
+    {
+        warnings.push("[explanation] has no `full_scale`: weak evidence is drawn as strong as the strongest".into());
+    }
+    let inspection = inspect(&package.network)?;
     let spec = &package.manifest.input;
     let shape = (1, spec.channels, spec.height, spec.width);
     let input = package.manifest.self_test.as_ref().and_then(|test| package.tensors.get(&test.input));
@@ -88,6 +102,9 @@ pub fn verify(
         version: model.identity().version.clone(),
         weights_sha256: model.identity().weights_sha256.clone(),
         weights_bytes,
+        opset: inspection.opset,
+        operators: inspection.operators,
+        input: shape.into(),
         load,
         run,
         self_test: model.self_test().copied(),

@@ -24,6 +24,23 @@ pub(super) fn check(
     request: &Request<'_>,
 ) -> Result<Option<Initializer>, LoadError> {
     let graph = proto.graph.as_ref().ok_or_else(|| LoadError::Malformed("there is no graph".into()))?;
+    operators(framework, graph)?;
+    input(graph, request)?;
+    let tensors: BTreeSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    for name in request.outputs {
+        if !tensors.contains(name) {
+            let declared = graph.output.iter().map(|output| output.name.as_str());
+            return Err(missing("tensor", name, declared.chain(tensors.iter().copied())));
+        }
+    }
+    request.initializer.map(|name| initializer(graph, name)).transpose()
+}
+
+/// The operators of a graph and how often each occurs.
+///
+/// # Errors
+/// Operators that the engine lacks or that draw at random, and tensors in other files.
+pub(super) fn operators<'g>(framework: &Onnx, graph: &'g GraphProto) -> Result<BTreeMap<&'g str, usize>, LoadError> {
     let mut operators = BTreeMap::new();
     visit(graph, &mut |node| *operators.entry(node.op_type.as_str()).or_insert(0_usize) += 1, &mut external)?;
     let named = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
@@ -37,15 +54,7 @@ pub(super) fn check(
     if !random.is_empty() {
         return Err(LoadError::RandomOperators { operators: random });
     }
-    input(graph, request)?;
-    let tensors: BTreeSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
-    for name in request.outputs {
-        if !tensors.contains(name) {
-            let declared = graph.output.iter().map(|output| output.name.as_str());
-            return Err(missing("tensor", name, declared.chain(tensors.iter().copied())));
-        }
-    }
-    request.initializer.map(|name| initializer(graph, name)).transpose()
+    Ok(operators)
 }
 
 fn visit<'g>(
@@ -118,7 +127,7 @@ fn inputs_error(request: &Request<'_>, inputs: &[&ValueInfoProto]) -> LoadError 
     }
 }
 
-fn type_name(code: i32) -> String {
+pub(super) fn type_name(code: i32) -> String {
     DataType::try_from(code).map_or_else(|_| format!("type {code}"), |kind| kind.as_str_name().to_lowercase())
 }
 

@@ -1,9 +1,9 @@
 //! What is refused at load, and with which words.
 
-use dokuei_inference::{LoadError, Model, Overrides, Package, PackageError, npy, verify};
+use dokuei_inference::{LoadError, Model, Overrides, Package, PackageError, inspect, npy, verify};
 use proptest::prelude::*;
 
-use crate::onnx::{Graph, external_tensor, node, tensor, value};
+use crate::onnx::{Graph, Head, Network, external_tensor, node, tensor, value};
 use crate::package::{CAM, Parts, bright_cell, finding, network};
 
 /// Loading fails, and the chain of causes says `expected`.
@@ -226,4 +226,44 @@ proptest! {
         let start: &[u8] = if magic { b"\x93NUMPY\x01\x00" } else { b"" };
         let _outcome = npy::read(&[start, &bytes].concat());
     }
+}
+
+#[test]
+fn a_file_says_what_a_manifest_has_to_name() {
+    for head in [Head::Gemm, Head::MatMul] {
+        let network = Network { head, weights: vec![[32.0, 0.0], [1.0, 2.0], [0.0, 1.0]], bias: vec![0.0; 3] };
+        let found = inspect(&network.graph().bytes()).unwrap();
+        assert_eq!(found.inputs.len(), 1);
+        assert_eq!((found.inputs[0].name.as_str(), found.inputs[0].element.as_str()), ("input", "float"));
+        assert_eq!(found.inputs[0].shape, [None, Some(1), Some(8), Some(8)]);
+        assert_eq!(found.outputs[0].shape, [None, Some(3)]);
+        assert_eq!((found.opset, found.operators.get("Conv")), (13, Some(&1)));
+        let expected = dokuei_inference::Head {
+            features: "features".into(),
+            weights: "classifier.weight".into(),
+            output: "logits".into(),
+            classes: 3,
+            activation: None,
+        };
+        assert_eq!(found.head, Some(expected));
+        assert_eq!(found.activation, None);
+    }
+}
+
+#[test]
+fn a_file_says_how_it_ends() {
+    let mut graph = Network { head: Head::Gemm, weights: vec![[32.0, 0.0]; 2], bias: vec![0.0; 2] }.graph();
+    graph.nodes.push(node("Softmax", &["logits"], &["shares"], &[]));
+    graph.outputs = vec![value("shares", &[1, 2])];
+    let found = inspect(&graph.bytes()).unwrap();
+    assert_eq!(found.activation.as_deref(), Some("Softmax"));
+    let head = found.head.unwrap();
+    assert_eq!((head.output.as_str(), head.activation.as_deref()), ("logits", Some("Softmax")));
+
+    // Without global average pooling there is no class activation map.
+    graph.nodes[2] = node("Relu", &["features"], &["pooled"], &[]);
+    assert_eq!(inspect(&graph.bytes()).unwrap().head, None);
+    graph.nodes[2] = node("Wizardry", &["features"], &["pooled"], &[]);
+    assert!(matches!(inspect(&graph.bytes()), Err(LoadError::UnknownOperators { .. })));
+    assert!(matches!(inspect(b"no protobuf"), Err(LoadError::Malformed(_))));
 }

@@ -54,8 +54,8 @@ pub(crate) enum Command {
     Match(Match),
     /// What another configuration would do with what was received: which instances its routes would gain and lose.
     Backtest(Backtest),
-    /// Model packages: list, verify.
-    Models(Models),
+    /// Model packages: list, verify, evaluate, compare.
+    Models(Box<Models>),
     /// Make the `[[user]]` entry for a name and the passcode on standard input.
     User(User),
 }
@@ -410,6 +410,93 @@ pub(crate) enum ModelsAction {
     List(ModelsPlace),
     /// Hash, load, one run and the self-test of packages.
     Verify(ModelsPlace),
+    /// What a model is worth on labelled images: AUROC, calibration, bands, subgroups, worst errors.
+    Evaluate(Evaluate),
+    /// Whether one of two models is better, on the same labelled images.
+    Compare(Compare),
+}
+
+/// Labelled images.
+#[derive(Debug, Args)]
+pub(crate) struct Labelled {
+    /// The folder of the images: DICOM, JPEG or PNG.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: PathBuf,
+    /// The table that says what is true of each image: CSV with a heading.
+    #[arg(long, value_name = "CSV")]
+    pub(crate) labels: PathBuf,
+    /// The table's column of paths below the folder of images.
+    #[arg(long, value_name = "NAME", default_value = "file")]
+    pub(crate) file_column: String,
+    /// The column of labels: 1 positive, 0 negative, empty for images to be passed over.
+    #[arg(long, value_name = "NAME", default_value = "label")]
+    pub(crate) label_column: String,
+    /// The column that says whose image it is; without it `patient`, else the Patient ID of DICOM images.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) patient_column: Option<String>,
+    /// Labels that mean positive where they are words; all others are negative.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    pub(crate) positive: Vec<String>,
+    /// Only rows with one of these values in a column; may be given again for another.
+    #[arg(long, value_name = "COLUMN=VALUE[,VALUE]")]
+    pub(crate) only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The model's name in the configuration, or the folder of its package.
+    #[arg(long, value_name = "NAME|DIR", default_value = "cxr-pneumonia")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) labelled: Labelled,
+    /// Which finding, where the model has several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) finding: Option<String>,
+    /// Columns of the table whose values are subgroups.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) by: Vec<String>,
+    /// Shares of positives for which predictive values are wanted.
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_values_t = [0.05, 0.15, 0.5], value_parser = share)]
+    pub(crate) prevalence: Vec<f64>,
+    /// How many errors of each kind are listed and drawn.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub(crate) worst: usize,
+    /// Write figures, scores, charts and pictures of the worst errors here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The configuration that names the model; without it the bundled one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// A model's name in the configuration, or the folder of its package; given twice.
+    #[arg(long, value_name = "NAME|DIR", required = true)]
+    pub(crate) model: Vec<String>,
+    #[command(flatten)]
+    pub(crate) labelled: Labelled,
+    /// Which finding, of both models or first of one, then of the other.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) finding: Vec<String>,
+    /// Write figures and the ROC curves here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The configuration that names the models; without it the bundled one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A share of images, above 0 and below 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if share > 0.0 && share < 1.0 { Ok(share) } else { Err("must lie between 0 and 1".to_owned()) }
 }
 
 #[derive(Debug, Args)]

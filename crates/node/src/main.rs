@@ -13,6 +13,7 @@ mod demo;
 mod destination;
 mod doctor;
 mod echo;
+mod evaluate;
 mod export;
 mod fetch;
 mod files;

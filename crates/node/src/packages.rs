@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dokuei_inference::{LoadError, Model, Overrides, Package, PackageError, VerifyReport, verify};
+use dokuei_inference::{Deviation, LoadError, Model, Overrides, Package, PackageError, VerifyReport, verify};
 use serde_json::json;
 
 use crate::args::{Models, ModelsAction, ModelsPlace};
 use crate::config::{self, ConfigError, ConfigFile};
+use crate::evaluate;
 use crate::outcome::{self, Failure, line, say, table};
 use crate::send::words;
 
@@ -73,8 +74,29 @@ fn load_one(package: Package, overrides: &Overrides) -> Result<Model, String> {
     Model::load(package, overrides).map_err(|error: LoadError| words(&error))
 }
 
+/// A model by the folder of its package, or by the name it has in the configuration.
+///
+/// # Errors
+/// There is no such model, or it cannot be loaded.
+pub(crate) fn chosen(name: &str, file: &ConfigFile) -> Result<Arc<Model>, Failure> {
+    let folder = Path::new(name);
+    if folder.is_dir() {
+        let package = Package::open(folder).map_err(|error| Failure::because("", &error))?;
+        let model = Model::load(package, &Overrides::default()).map_err(|error| Failure::because(name, &error))?;
+        return Ok(Arc::new(model));
+    }
+    let models = load(file)?;
+    let known: Vec<&str> = models.iter().map(|model| model.identity().name.as_str()).collect();
+    models.iter().find(|model| model.identity().name == name).cloned().ok_or_else(|| {
+        let words = format!("{name} is neither a folder nor a model of the configuration");
+        Failure::work(words).help(format!("the configuration has {}", known.join(", ")))
+    })
+}
+
 pub(crate) fn run(arguments: &Models) -> Result<(), Failure> {
     match &arguments.action {
+        ModelsAction::Evaluate(arguments) => evaluate::run(arguments),
+        ModelsAction::Compare(arguments) => evaluate::compare(arguments),
         ModelsAction::List(place) => list(place),
         ModelsAction::Verify(place) => verify_all(place),
     }
@@ -181,10 +203,20 @@ fn verify_all(place: &ModelsPlace) -> Result<(), Failure> {
 fn show(from: &str, report: &VerifyReport) {
     line(format!("{} {} from {from}", report.name, report.version));
     line(format!("  weights      {} bytes, SHA-256 {}", report.weights_bytes, report.weights_sha256));
+    let nodes: usize = report.operators.values().sum();
+    line(format!(
+        "  operators    {nodes} of {} kinds, version {}, all known to the engine",
+        report.operators.len(),
+        report.opset
+    ));
+    line(format!("  input        {}", sides(&report.input)));
+    for (name, shape) in &report.outputs {
+        line(format!("  computes     {name}: {}", sides(shape)));
+    }
     line(format!("  load         {}", milliseconds(report.load)));
-    line(format!("  one run      {}", milliseconds(report.run)));
+    line(format!("  one run      {} on one core", milliseconds(report.run)));
     match &report.self_test {
-        Some(deviation) => line(format!("  self-test    passed: {deviation:?}")),
+        Some(deviation) => line(format!("  self-test    passed: {}", deviations(deviation))),
         None => line("  self-test    none in the package"),
     }
     line(format!("  explanation  {}", report.explanation));
@@ -194,6 +226,17 @@ fn show(from: &str, report: &VerifyReport) {
     for warning in &report.warnings {
         say(format!("  warning: {warning}"));
     }
+}
+
+fn sides(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// How far each part of a self-test was off.
+fn deviations(of: &Deviation) -> String {
+    let parts = [("output", Some(of.output)), ("maps", of.maps), ("probabilities", of.probabilities)];
+    let parts = parts.iter().filter_map(|(name, off)| Some(format!("{name} off by {:.1e}", (*off)?)));
+    format!("{}; {} is allowed", parts.collect::<Vec<_>>().join(", "), of.tolerance)
 }
 
 fn milliseconds(duration: Duration) -> String {

@@ -4,6 +4,12 @@ use dokuei_dataset::{Header, ReadAt};
 use dokuei_pixels::{Image, Limits, Picture};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
+/// As [`png`], of the bytes of a Part 10 file.
+pub(crate) fn png_of(file: &[u8]) -> Option<Vec<u8>> {
+    let (_, header) = dokuei_dataset::read_file(&file, &dokuei_dataset::Limits::default()).ok()?;
+    png(&header, &file)
+}
+
 /// The first frame of an image as it asks to be shown, as PNG; `None` when it cannot be shown.
 pub(crate) fn png(header: &Header, file: &dyn ReadAt) -> Option<Vec<u8>> {
     let picture = Image::open(header, file, &Limits::default()).ok()?.picture(0).ok()?;

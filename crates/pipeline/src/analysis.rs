@@ -290,14 +290,16 @@ impl Analyst {
         mut timings: Timings,
     ) -> Result<Verdict, AnalyzeError> {
         let begun = Instant::now();
-        let shown = most_marked(&looks);
+        // Nobody sees maps and pictures where no object shows them.
+        let wanted = |role| input.roles.contains(&role);
+        let shown = most_marked(&looks).filter(|_| wanted(Role::Sc) || wanted(Role::Pdf));
         let mut frames = Vec::with_capacity(looks.len());
         for (index, look) in looks.into_iter().enumerate() {
             let number = u32::try_from(index).ok().and_then(|index| index.checked_add(1));
             let frame = if image.frames() > 1 { number } else { None };
             frames.push(look.explain(frame, shown == Some(index)));
         }
-        let on_page = if input.roles.contains(&Role::Pdf) { first_seen(&frames) } else { None };
+        let on_page = if wanted(Role::Pdf) { first_seen(&frames) } else { None };
         let pictured = match shown.or(on_page) {
             Some(index) => match decoding(|| image.picture(u32::try_from(index).unwrap_or(u32::MAX)))? {
                 Ok(picture) => Some(Pictured { index, picture }),

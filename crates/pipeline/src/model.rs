@@ -109,6 +109,13 @@ impl ReadyModel {
         if errors.is_empty() { Ok(Self { stage, conditions }) } else { Err(errors) }
     }
 
+    /// A model that is shown images without attributes, such as plain pictures: its manifest's conditions cannot be
+    /// asked, its quality limits hold.
+    #[must_use]
+    pub fn without_conditions(stage: Arc<dyn ModelStage>) -> Self {
+        Self { stage, conditions: Vec::new() }
+    }
+
     /// The name routes use.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -11,6 +11,7 @@ mod dcmtk;
 mod doctor;
 mod every_file;
 mod kill;
+mod models;
 mod orthanc;
 mod pynetdicom;
 mod query;

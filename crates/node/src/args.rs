@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Match(Match),
     /// What another configuration would do with what was received: which instances its routes would gain and lose.
     Backtest(Backtest),
-    /// Model packages: list, verify, evaluate, compare.
+    /// Model packages: list, verify, evaluate, compare, init.
     Models(Box<Models>),
     /// Make the `[[user]]` entry for a name and the passcode on standard input.
     User(User),
@@ -414,6 +414,8 @@ pub(crate) enum ModelsAction {
     Evaluate(Evaluate),
     /// Whether one of two models is better, on the same labelled images.
     Compare(Compare),
+    /// Make a package of an ONNX classifier: what the file does not say is asked for.
+    Init(Init),
 }
 
 /// Labelled images.
@@ -491,6 +493,64 @@ pub(crate) struct Compare {
     /// Write JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The network: ONNX in one file.
+    #[arg(value_name = "ONNX")]
+    pub(crate) onnx: PathBuf,
+    /// The folder of the package; made when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What routes call the model: a-z, 0-9, -.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Its release.
+    #[arg(long, value_name = "VERSION", default_value = "0.1.0")]
+    pub(crate) model_version: String,
+    /// Who answers for it.
+    #[arg(long)]
+    pub(crate) vendor: Option<String>,
+    /// Licence of the weights, an SPDX expression.
+    #[arg(long)]
+    pub(crate) licence: Option<String>,
+    /// What it is for, and what not.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) intended_use: Option<String>,
+    /// A condition that images must meet; may be given again.
+    #[arg(long, value_name = "CEL", default_value = "modality in ['CR', 'DX']")]
+    pub(crate) when: Vec<String>,
+    /// The findings in the order of the outputs, or with the output's index.
+    #[arg(long, value_name = "NAME[@INDEX]", value_delimiter = ',')]
+    pub(crate) finding: Vec<String>,
+    /// What makes a probability of an output: sigmoid, softmax or none.
+    #[arg(long, value_name = "KIND", value_parser = ["sigmoid", "softmax", "none"])]
+    pub(crate) activation: Option<String>,
+    /// The probability from which a finding counts as present, which is shown as 50 %: one for all, or one for each.
+    #[arg(long, value_name = "SHARE", value_delimiter = ',')]
+    pub(crate) threshold: Vec<f64>,
+    /// tensor = (value - mean) / scale, with values 0 black to 1 white: one number, or one a channel.
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) mean: Vec<f32>,
+    /// See --mean.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) scale: Vec<f32>,
+    /// How images are fitted to the tensor: pad, crop or squash.
+    #[arg(long, value_name = "KIND", value_parser = ["pad", "crop", "squash"])]
+    pub(crate) geometry: Option<String>,
+    /// Rows and columns of the tensor, where the graph leaves them open.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) size: Option<String>,
+    /// The tensor whose elements the findings are, where it is not the classifier found; without class activation map.
+    #[arg(long, value_name = "TENSOR")]
+    pub(crate) output: Option<String>,
+    /// An input tensor for the self-test, .npy; without it a pattern.
+    #[arg(long, value_name = "NPY")]
+    pub(crate) example: Option<PathBuf>,
+    /// What the network's own framework gives for it, .npy.
+    #[arg(long, value_name = "NPY", requires = "example")]
+    pub(crate) expected: Option<PathBuf>,
 }
 
 /// A share of images, above 0 and below 1.

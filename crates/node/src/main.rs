@@ -18,6 +18,7 @@ mod export;
 mod fetch;
 mod files;
 mod find;
+mod init;
 mod inspect;
 mod json_model;
 mod keys;

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::args::{Models, ModelsAction, ModelsPlace};
 use crate::config::{self, ConfigError, ConfigFile};
 use crate::evaluate;
+use crate::init;
 use crate::outcome::{self, Failure, line, say, table};
 use crate::send::words;
 
@@ -97,6 +98,7 @@ pub(crate) fn run(arguments: &Models) -> Result<(), Failure> {
     match &arguments.action {
         ModelsAction::Evaluate(arguments) => evaluate::run(arguments),
         ModelsAction::Compare(arguments) => evaluate::compare(arguments),
+        ModelsAction::Init(arguments) => init::run(arguments),
         ModelsAction::List(place) => list(place),
         ModelsAction::Verify(place) => verify_all(place),
     }
@@ -200,7 +202,8 @@ fn verify_all(place: &ModelsPlace) -> Result<(), Failure> {
     if failed { Err(Failure::Said) } else { Ok(()) }
 }
 
-fn show(from: &str, report: &VerifyReport) {
+/// What verifying a package showed.
+pub(crate) fn show(from: &str, report: &VerifyReport) {
     line(format!("{} {} from {from}", report.name, report.version));
     line(format!("  weights      {} bytes, SHA-256 {}", report.weights_bytes, report.weights_sha256));
     let nodes: usize = report.operators.values().sum();

@@ -86,6 +86,8 @@ pub struct StoreConfig {
     pub queue_max: u64,
     /// How often work may be cut short (by a dying node or an expired lease) before it is a dead letter.
     pub interruptions_max: u32,
+    /// Whether to keep a journal of what happens to instances, for whoever writes an audit trail and has it forgotten.
+    pub journal: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The disk.
@@ -104,6 +106,7 @@ impl StoreConfig {
             segment_bytes: 64 << 20,
             queue_max: 1_000_000,
             interruptions_max: 10,
+            journal: false,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
         }

@@ -27,7 +27,7 @@ use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
 use crate::unit::millis;
 use crate::writer::{Shared, Writer};
-use crate::{recovery, retention, schema};
+use crate::{journal, recovery, retention, schema};
 
 /// Name of the file whose lock says who owns the folder.
 const LOCK: &str = "node.lock";
@@ -72,6 +72,7 @@ impl Store {
         let incoming = data_dir.join("incoming");
         make_dir(&incoming, config.durability)?;
         let mut conn = schema::open_owned(&data_dir, config.durability)?;
+        journal::keep(&conn, config.journal).map_err(StoreError::index("keep the journal"))?;
         let folders = |name| Folders::open(&data_dir, name, config.durability, Arc::clone(&config.disk));
         let (objects, results) = (folders("objects")?, folders("results")?);
 
@@ -368,6 +369,16 @@ impl Store {
     /// What the index says.
     pub fn end_commitment(&self, id: CommitmentId, end: CommitmentEnd) -> Result<(), StoreError> {
         self.inner.writer.call(move |tx| commitment::finish(tx, id, &end))
+    }
+
+    /// Forgets the entries of the journal up to number `up_to`, which are kept elsewhere now. The later ones that were
+    /// read before are durable afterwards: no other entry gets their numbers.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn forget_journal(&self, up_to: i64) -> Result<(), StoreError> {
+        let forget = StoreError::index("forget entries of the journal");
+        self.inner.writer.call(move |tx| journal::forget(tx.conn, up_to).map_err(forget))
     }
 
     /// Writes a result object durably, to be named by [`Changes::result`].

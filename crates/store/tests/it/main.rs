@@ -8,6 +8,7 @@ mod confirmation;
 mod crash;
 mod delivery;
 mod disk;
+mod journal;
 mod power;
 mod receive;
 mod retention;

@@ -43,6 +43,8 @@ pub struct ListenerConfig {
     pub implementation: Implementation,
     /// What the TLS port works with; without it that port answers nobody.
     pub tls: Option<ServerTls>,
+    /// Told of associations as they come and go.
+    pub observer: Option<Arc<dyn AssociationObserver>>,
     /// Answers requests for storage commitment; without it their contexts are refused.
     pub commitment: Option<Arc<dyn CommitmentService>>,
 }
@@ -62,9 +64,42 @@ impl ListenerConfig {
             timeouts: Timeouts::default(),
             implementation,
             tls: None,
+            observer: None,
             commitment: None,
         }
     }
+}
+
+/// Hears of associations, for an audit trail. Must not block: the association waits for it.
+pub trait AssociationObserver: fmt::Debug + Send + Sync {
+    /// Something has happened to an association.
+    fn observe(&self, association: &Observed<'_>);
+}
+
+/// What happened to which association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed<'a> {
+    /// Number of the connection since the listener began, from 1.
+    pub association: u64,
+    /// Address of the peer.
+    pub peer: SocketAddr,
+    /// Calling AE title, as the peer gives it.
+    pub calling_ae: &'a str,
+    /// Called AE title, as the peer gives it.
+    pub called_ae: &'a str,
+    /// What happened.
+    pub what: Happened<'a>,
+}
+
+/// What happened to an association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happened<'a> {
+    /// It was accepted.
+    Opened,
+    /// It was rejected, for this reason.
+    Refused(&'a str),
+    /// It is over, however it ended.
+    Closed,
 }
 
 /// Knows the users that may associate (PS3.7 § D.3.3.7).

@@ -44,7 +44,8 @@ pub use commitment::{
     REQUEST_COMMITMENT, SOME_FAILED, Ticket,
 };
 pub use config::{
-    AcceptPolicy, Implementation, Limits, ListenerConfig, Peer, RequestorConfig, Timeouts, TransferSyntaxChoice, Users,
+    AcceptPolicy, AssociationObserver, Happened, Implementation, Limits, ListenerConfig, Observed, Peer,
+    RequestorConfig, Timeouts, TransferSyntaxChoice, Users,
 };
 pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;

@@ -15,7 +15,7 @@ use super::established::Established;
 use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
 use super::securing::secure;
-use crate::config::{ListenerConfig, canonical};
+use crate::config::{Happened, ListenerConfig, Observed, canonical};
 use crate::counters::{Counters, Gauge, add};
 use crate::pdu::{Abort, Rejection, read_request};
 use crate::service::StorageService;
@@ -60,7 +60,7 @@ pub(crate) async fn serve_connection<S: StorageService>(
             None
         }
         () = shared.shutdown.cancelled() => None,
-        opened = open(connection, peer, &config, &shared) => opened,
+        opened = open(connection, (peer, number), &config, &shared) => opened,
     };
     drop((half_open, gauge));
     let Some((wire, negotiated, admitted)) = opened else { return };
@@ -74,9 +74,17 @@ pub(crate) async fn serve_connection<S: StorageService>(
         implementation = negotiated.implementation_version_name.as_deref().unwrap_or_default(),
         "association accepted"
     );
+    let observe = |what| {
+        if let Some(observer) = &config.observer {
+            let (calling_ae, called_ae) = (negotiated.calling_ae.as_str(), negotiated.called_ae.as_str());
+            observer.observe(&Observed { association: number, peer, calling_ae, called_ae, what });
+        }
+    };
+    observe(Happened::Opened);
     let open = (admitted, Gauge::new(&shared.counters.open));
     let inbound = Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits);
-    let (mut wire, last_words) = Established::new(wire, inbound, negotiated, &config, &shared).run().await;
+    let (mut wire, last_words) = Established::new(wire, inbound, negotiated.clone(), &config, &shared).run().await;
+    observe(Happened::Closed);
     // The association is over and its place is free; only the connection is left.
     drop(open);
     if let Some(pdu) = last_words {
@@ -87,7 +95,7 @@ pub(crate) async fn serve_connection<S: StorageService>(
 /// From the connection to the association. `None` when there is none.
 async fn open<S: StorageService>(
     connection: Connection,
-    peer: SocketAddr,
+    from: (SocketAddr, u64),
     config: &ListenerConfig,
     shared: &Shared<S>,
 ) -> Option<(Wire, Arc<Negotiated>, Admitted)> {
@@ -98,7 +106,7 @@ async fn open<S: StorageService>(
     };
     let mut wire = Wire::new(transport, config.limits.pdu_length);
     let left = config.timeouts.artim.saturating_sub(begin.elapsed());
-    let (negotiated, admitted) = associate(&mut wire, left, peer, config, shared).await?;
+    let (negotiated, admitted) = associate(&mut wire, left, from, config, shared).await?;
     Some((wire, negotiated, admitted))
 }
 
@@ -106,7 +114,7 @@ async fn open<S: StorageService>(
 async fn associate<S: StorageService>(
     wire: &mut Wire,
     artim: Duration,
-    peer: SocketAddr,
+    (peer, number): (SocketAddr, u64),
     config: &ListenerConfig,
     shared: &Shared<S>,
 ) -> Option<(Arc<Negotiated>, Admitted)> {
@@ -158,6 +166,12 @@ async fn associate<S: StorageService>(
                 %rejection,
                 "association rejected"
             );
+            if let Some(observer) = &config.observer {
+                let (calling_ae, called_ae) = (request.calling_ae_title.trim(), request.called_ae_title.trim());
+                let why = rejection.to_string();
+                let what = Happened::Refused(&why);
+                observer.observe(&Observed { association: number, peer, calling_ae, called_ae, what });
+            }
             return part(wire, &rejection.to_pdu(), config).await;
         }
     };

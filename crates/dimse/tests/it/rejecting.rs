@@ -1,12 +1,12 @@
 //! Who gets no association: each rejection with its result, source and reason (PS3.8 § 9.3.4).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{AssociationRQ, Pdu, UserIdentity, UserIdentityType, UserVariableItem};
-use dokuei_dimse::{AcceptPolicy, Peer};
+use dokuei_dimse::{AcceptPolicy, AssociationObserver, Observed, Peer};
 
 use crate::support::{CT, EXPLICIT, Node, OneUser, Script, ae, bytes_of, proposed, request, until};
 
@@ -169,4 +169,30 @@ async fn more_contexts_than_there_are_ids_are_no_reason_to_reject() {
         .collect();
     assert_eq!(accepted, [255]);
     script.release().await;
+}
+
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl AssociationObserver for Heard {
+    fn observe(&self, association: &Observed<'_>) {
+        let Observed { association, calling_ae, called_ae, what, .. } = association;
+        self.0.lock().unwrap().push(format!("{association} {calling_ae} to {called_ae}: {what:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_hears_of_each_association() {
+    let heard = Arc::new(Heard::default());
+    let observer = Arc::clone(&heard);
+    let node = Node::start(|config| config.observer = Some(observer));
+    check(&node, &changed(|request| request.called_ae_title = "OTHER".into()), CALLED_AE).await;
+    let mut script = Script::connect(node.address).await;
+    script.associate(&ct()).await;
+    drop(script);
+    until("the end of the association is heard of", || heard.0.lock().unwrap().len() == 3).await;
+    let heard = heard.0.lock().unwrap();
+    assert!(heard[0].contains("to OTHER: Refused(\"") && heard[0].contains("called AE"), "{heard:?}");
+    assert!(heard[1].ends_with(": Opened") && heard[2].ends_with(": Closed"), "{heard:?}");
+    assert_eq!(heard[1].split(' ').next(), heard[2].split(' ').next());
 }

@@ -6,15 +6,16 @@ use crate::config::{Change, Difference};
 use crate::site::Site;
 
 /// Keys that a running node has read once.
-const AT_THE_NEXT_START: [(&str, &[&str]); 4] = [
+const AT_THE_NEXT_START: [(&str, &[&str]); 5] = [
     ("node", &["ae_title", "listen", "data_dir", "durability", "duplicates", "workers"]),
     ("http", &["listen"]),
+    ("audit", &["file", "identifiers", "rotate_at", "syslog", "syslog_transport"]),
     ("limits", &["disk_free_min", "queue_depth", "pixels_per_frame"]),
     ("tls", &["listen"]),
 ];
 
-/// Logs what `after` has otherwise than `before`; how many entries that are.
-pub(crate) fn log(before: &Site, after: &Site) -> usize {
+/// Logs what `after` has otherwise than `before`; the same in words.
+pub(crate) fn log(before: &Site, after: &Site) -> Vec<String> {
     let mut differences = before.file.differences(&after.file);
     differences.extend(other_models(before, after));
     for difference in &differences {
@@ -24,7 +25,7 @@ pub(crate) fn log(before: &Site, after: &Site) -> usize {
             tracing::warn!(section = difference.section, keys = ?later, "takes effect at the next start");
         }
     }
-    differences.len()
+    differences.iter().map(ToString::to_string).collect()
 }
 
 /// The changed keys that a running node goes on with as they were.

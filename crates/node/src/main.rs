@@ -2,6 +2,7 @@
 
 mod analyze;
 mod args;
+mod audit;
 mod backtest;
 mod certificates;
 mod changes;

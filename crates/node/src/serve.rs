@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
+use crate::audit::{Audit, Auditor};
 use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
@@ -39,6 +40,7 @@ pub(crate) struct RunningNode {
     telling: JoinHandle<()>,
     listener: watch::Sender<Arc<ListenerConfig>>,
     counters: Arc<Counters>,
+    auditor: Auditor,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -55,16 +57,32 @@ impl RunningNode {
         let (tls, tls_address) = tls.unzip();
         let pipeline = Pipeline::start(store.clone(), setup, site.pipeline())
             .map_err(|error| Failure::because("start the pipeline", &error))?;
+        let ae_title = &site.file.config.node.ae_title;
+        let auditor = Auditor::start(&site.file.config.audit, ae_title.as_str(), &store)
+            .map_err(|error| Failure::because("open the audit trail", &error))?;
+        auditor.audit().know(site.destinations().map(|(destination, _)| destination));
         let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
         let shutdown = CancellationToken::new();
         let commitments = Commitments::new(store.clone(), site.committed_peers());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
-        let (listener, config) = watch::channel(Arc::new(listening(site, &commitments)));
+        let (listener, config) = watch::channel(Arc::new(listening(site, &commitments, auditor.audit())));
         let counters = Arc::new(Counters::default());
         let listeners = Listeners { plain: Some(plain), tls };
         let serving =
             tokio::spawn(dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone()));
-        Ok(Self { address, tls_address, store, pipeline, commitments, telling, listener, counters, shutdown, serving })
+        Ok(Self {
+            address,
+            tls_address,
+            store,
+            pipeline,
+            commitments,
+            telling,
+            listener,
+            counters,
+            auditor,
+            shutdown,
+            serving,
+        })
     }
 
     /// What reads its store.
@@ -76,9 +94,10 @@ impl RunningNode {
     /// title of the port and data folder stay until the next start.
     fn reload(&self, site: &Site) -> Result<(), String> {
         let setup = site.setup().map_err(|errors| format!("{errors:?}"))?;
+        self.auditor.audit().know(site.destinations().map(|(destination, _)| destination));
         // Nothing fails from here on: all of it is in force, or none.
         self.commitments.reload(site.committed_peers());
-        self.listener.send_replace(Arc::new(listening(site, &self.commitments)));
+        self.listener.send_replace(Arc::new(listening(site, &self.commitments, self.auditor.audit())));
         if let Err(error) = self.pipeline.reload(setup) {
             tracing::error!(error = words(&error), "what waits for destinations that are gone is not given up yet");
         }
@@ -95,13 +114,17 @@ impl RunningNode {
         drop(self.telling.await);
         tracing::info!(counters = ?self.counters.snapshot(), "no longer listening");
         self.pipeline.shutdown().await;
-        tokio::task::block_in_place(|| self.store.close());
+        tokio::task::block_in_place(|| {
+            self.auditor.stop();
+            self.store.close();
+        });
     }
 }
 
 /// What the listener is told. Only who writes to stable storage can commit to keep anything.
-fn listening(site: &Site, commitments: &Commitments) -> ListenerConfig {
+fn listening(site: &Site, commitments: &Commitments, audit: &Audit) -> ListenerConfig {
     let mut listener = site.listener();
+    listener.observer = audit.observer();
     if site.file.config.node.durability == Durability::Fsync {
         listener.commitment = Some(Arc::new(commitments.clone()));
     }
@@ -162,7 +185,8 @@ async fn reload(node: &RunningNode, before: &Site, path: Option<PathBuf>) -> Opt
     match site.and_then(|site| node.reload(&site).map(|()| site)) {
         Ok(site) => {
             let changes = changes::log(before, &site);
-            tracing::info!(changes, "configuration reloaded");
+            node.auditor.audit().record("reloaded", serde_json::json!({ "changes": changes }));
+            tracing::info!(changes = changes.len(), "configuration reloaded");
             Some(site)
         }
         Err(problems) => {

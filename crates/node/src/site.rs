@@ -183,6 +183,7 @@ impl Site {
             durability: config.node.durability,
             versions: config.node.duplicates,
             queue_max: config.limits.queue_depth,
+            journal: config.audit.is_on(),
             ..StoreConfig::new(&config.node.data_dir)
         }
     }

@@ -160,13 +160,14 @@ mod tests {
     }
 
     /// The sections, and how a text with only an unknown key in each begins.
-    const SECTIONS: [(&str, &str); 14] = [
+    const SECTIONS: [(&str, &str); 15] = [
         ("node", "[node]"),
         ("http", "[http]"),
         ("results", "[results]"),
         ("limits", "[limits]"),
         ("retention", "[retention]"),
         ("rules", "[rules]"),
+        ("audit", "[audit]"),
         ("tls", "[tls]"),
         ("peer", "[[peer]]"),
         ("user", "[[user]]"),

@@ -16,6 +16,7 @@ use toml::Spanned;
 
 use super::results::Results;
 use super::tls::{DestinationTls, Tls};
+use crate::audit;
 use crate::users::PasscodeHash;
 
 /// The whole file.
@@ -28,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     pub(crate) rules: Rules,
+    pub(crate) audit: audit::Config,
     pub(crate) tls: Option<Spanned<Tls>>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Spanned<Peer>>,

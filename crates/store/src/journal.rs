@@ -53,9 +53,13 @@ const TRIGGERS: [(&str, &str); 9] = [
     ),
     (
         "journal_delivery",
-        "AFTER UPDATE OF state ON delivery WHEN NEW.state IN (2, 3) AND NEW.state <> OLD.state BEGIN
-         INSERT INTO journal (at, what, instance, detail) VALUES (coalesce(NEW.stored_at, NOW),
-            iif(NEW.state = 2, 'sent', 'given_up'), NEW.instance,
+        "AFTER UPDATE OF state ON delivery
+         WHEN (OLD.state = 1 AND NEW.state IN (2, 4)) OR (OLD.state <> 3 AND NEW.state = 3)
+           OR (OLD.state = 4 AND (NEW.state = 0 OR NEW.confirmed_at IS NOT NULL)) BEGIN
+         INSERT INTO journal (at, what, instance, detail) VALUES (
+            CASE WHEN OLD.state = 1 AND NEW.state <> 3 THEN NEW.stored_at ELSE coalesce(NEW.confirmed_at, NOW) END,
+            CASE WHEN NEW.state = 3 THEN 'given_up' WHEN OLD.state = 1 THEN 'sent'
+                 WHEN NEW.state = 0 THEN 'missing' ELSE 'confirmed' END, NEW.instance,
             json_object('destination', NEW.destination, 'role', NEW.role, 'sop_class', NEW.sop_class, 'attempts', NEW.attempts,
                         'status', iif(NEW.status IS NULL, NULL, printf('%04X', NEW.status)))); END",
     ),
@@ -90,8 +94,8 @@ pub struct JournalEntry {
     pub id: i64,
     /// When, milliseconds since 1970.
     pub at: i64,
-    /// `received`, `decided`, `analysed`, `declined`, `analysis_failed`, `result`, `sent`, `given_up`, `removed` or
-    /// `withdrawn`.
+    /// `received`, `decided`, `analysed`, `declined`, `analysis_failed`, `result`, `sent`, `confirmed`, `missing`,
+    /// `given_up`, `removed` or `withdrawn`.
     pub what: String,
     /// To which.
     pub instance: InstanceId,

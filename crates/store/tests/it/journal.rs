@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Decision, DeliveryEnd, JobKind, NewObject, NewResult, Priority, REJECTION, Retention, Store, StoreConfig,
-    TaskEnd,
+    Changes, Confirmation, Decision, DeliveryEnd, JobKind, NewObject, NewResult, Priority, REJECTION, Retention, Store,
+    StoreConfig, TaskEnd,
 };
 use dokuei_types::{DeclineReason, DimseStatus, InstanceId, Uid};
 
@@ -57,8 +57,11 @@ fn every_hop_of_an_instance_is_told_once_and_forgotten_when_it_is_said_so() {
     let instance = analysed(&store);
     send(&store, "1.2.3.4", b"bytes").unwrap();
     let lease = store.lease_deliveries("pacs", 1, LEASE).unwrap().remove(0);
-    let stored = DeliveryEnd::Stored { status: DimseStatus(0xB000), sop_class: "1.1".into(), comment: None };
+    let (status, confirm_at) = (DimseStatus(0xB000), Some(START));
+    let stored = DeliveryEnd::Stored { status, sop_class: "1.1".into(), comment: None, confirm_at };
     store.apply(Changes::delivered(&lease, stored)).unwrap();
+    let asked = store.inquire("pacs", 1, LEASE).unwrap().unwrap();
+    store.apply(Changes::confirmed(&asked.objects[0], &asked.transaction_uid, Confirmation::Kept)).unwrap();
     let came = r#"{"bytes":5,"called_ae":"DOKUEI","calling_ae":"CR_ROOM_1","outcome":"#;
     let expected = [
         format!(r#"received {came}"new","peer":"127.0.0.1:50000"}}"#),
@@ -67,6 +70,7 @@ fn every_hop_of_an_instance_is_told_once_and_forgotten_when_it_is_said_so() {
         r#"analysed {"kind":null,"model":"lungs","route":"chest"}"#.to_owned(),
         format!(r#"received {came}"duplicate","peer":"127.0.0.1:50000"}}"#),
         r#"sent {"attempts":1,"destination":"pacs","role":"sr","sop_class":"1.1","status":"B000"}"#.to_owned(),
+        r#"confirmed {"attempts":1,"destination":"pacs","role":"sr","sop_class":"1.1","status":"B000"}"#.to_owned(),
     ];
     assert_eq!(said(&store), expected);
     let first = store.reader().journal(0, 1).unwrap().remove(0);
@@ -80,7 +84,7 @@ fn every_hop_of_an_instance_is_told_once_and_forgotten_when_it_is_said_so() {
     store.apply(Changes::delivered(&note, DeliveryEnd::Dead { status: None, reason: "a name".into() })).unwrap();
     let told = said(&store);
     assert_eq!(
-        told[6..],
+        told[expected.len()..],
         [
             r#"withdrawn {"model":"lungs","version":"1.0"}"#,
             r#"given_up {"attempts":1,"destination":"pacs","role":"rejection","sop_class":null,"status":null}"#

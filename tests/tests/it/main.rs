@@ -11,6 +11,7 @@ mod crash;
 mod dcmtk;
 mod doctor;
 mod every_file;
+mod hospital_day;
 mod kill;
 mod models;
 mod orthanc;

@@ -1,6 +1,9 @@
-//! What the listener has done so far, for a status page.
+//! What the listener has done so far, for a status page, and who is associated.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Running totals; cheap to read at any time.
 #[derive(Debug, Default)]
@@ -15,6 +18,8 @@ pub struct Counters {
     pub(crate) instances: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    /// Addresses and ports at the other end of the associations that are open.
+    peers: Mutex<HashSet<SocketAddr>>,
 }
 
 /// The totals at one moment; each is exact, together they may be a moment apart.
@@ -59,6 +64,12 @@ impl Counters {
             bytes: self.bytes.load(Relaxed),
         }
     }
+
+    /// Whether the association that came from just this address and port is open.
+    #[must_use]
+    pub fn is_open(&self, peer: SocketAddr) -> bool {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).contains(&peer)
+    }
 }
 
 /// Adds to a total.
@@ -79,5 +90,25 @@ impl<'a> Gauge<'a> {
 impl Drop for Gauge<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Has an association among the open ones as long as it lives.
+pub(crate) struct Open<'a> {
+    counters: &'a Counters,
+    peer: SocketAddr,
+    _gauge: Gauge<'a>,
+}
+
+impl<'a> Open<'a> {
+    pub(crate) fn new(counters: &'a Counters, peer: SocketAddr) -> Self {
+        counters.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+        Self { counters, peer, _gauge: Gauge::new(&counters.open) }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.counters.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.peer);
     }
 }

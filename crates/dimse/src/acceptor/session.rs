@@ -16,7 +16,7 @@ use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
 use super::securing::secure;
 use crate::config::{Happened, ListenerConfig, Observed, canonical};
-use crate::counters::{Counters, Gauge, add};
+use crate::counters::{Counters, Gauge, Open, add};
 use crate::pdu::{Abort, Rejection, read_request};
 use crate::service::StorageService;
 use crate::sop_class::Named;
@@ -81,7 +81,7 @@ pub(crate) async fn serve_connection<S: StorageService>(
         }
     };
     observe(Happened::Opened);
-    let open = (admitted, Gauge::new(&shared.counters.open));
+    let open = (admitted, Open::new(&shared.counters, peer));
     let inbound = Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits);
     let (mut wire, last_words) = Established::new(wire, inbound, negotiated.clone(), &config, &shared).run().await;
     observe(Happened::Closed);

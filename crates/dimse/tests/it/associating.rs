@@ -106,3 +106,17 @@ async fn a_second_request_is_unexpected() {
     script.check_aborted(unexpected).await;
     until("it is counted", || node.counters.snapshot().aborted == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_association_is_known_by_its_address_until_it_is_over() {
+    let node = Node::start(|_| {});
+    let mut script = Script::connect(node.address).await;
+    let peer = script.stream.local_addr().unwrap();
+    assert!(!node.counters.is_open(peer), "a connection is no association");
+    script.associate(&request(vec![proposed(1, CT, EXPLICIT)], 0)).await;
+    until("it is open", || node.counters.is_open(peer)).await;
+    let _other = Script::associated(node.address).await;
+    script.release().await;
+    until("it is over", || !node.counters.is_open(peer)).await;
+    until("the other one is open", || node.counters.snapshot().open == 1).await;
+}

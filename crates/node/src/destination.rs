@@ -6,12 +6,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
-use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel};
+use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel};
 use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
 use dokuei_types::Uid;
 
 use crate::config::{self, Confirm};
 use crate::confirmation;
+use crate::count;
 use crate::files;
 use crate::send::{self, words};
 
@@ -46,6 +47,10 @@ impl Destination for DicomDestination {
                 Confirm::No | Confirm::Commitment => confirmation::ask_commitment(&self.config, &inquiry).await,
             }
         })
+    }
+
+    fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>> {
+        Box::pin(async move { count::count(&self.config, &counted).await })
     }
 }
 

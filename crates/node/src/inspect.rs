@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dokuei_pipeline::RouteTrace;
-use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, Store, StoreReader, StoredFile};
+use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, ShownUnit, Store, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -174,6 +174,9 @@ fn show_one(shown: &ShownInstance) {
             arrival.outcome
         ));
     }
+    for unit in &shown.units {
+        line(format!("  {:<10} of route {}: {}", unit.level, unit.route, settled(unit)));
+    }
     let routes = routes_of(shown);
     for task in &shown.tasks {
         let reason = task.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -207,6 +210,16 @@ fn show_one(shown: &ShownInstance) {
         ));
     }
     routes.iter().for_each(show_route);
+}
+
+/// Whether a series or study has settled, why and when, or what it waits for.
+fn settled(unit: &ShownUnit) -> String {
+    let waits_for = unit.waits_for.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    match (unit.reason, unit.settled_at, unit.next_at) {
+        (Some(reason), Some(at), _) => format!("settled at {} by {}", time(at), reason.as_str()),
+        (_, _, Some(at)) => format!("waits until {} at least{waits_for}", time(at)),
+        _ => "settled".to_owned(),
+    }
 }
 
 /// What the rules said.

@@ -10,6 +10,7 @@ mod check;
 mod commitment;
 mod config;
 mod confirmation;
+mod count;
 mod demo;
 mod destination;
 mod doctor;

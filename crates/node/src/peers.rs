@@ -34,8 +34,9 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let wants = |object| results && destination.objects.contains(&object);
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
     let confirms = |how| destination.confirm == how && (results || originals);
-    let asked =
-        objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), confirms(Confirm::Find)]);
+    let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));
+    let queries = confirms(Confirm::Find) || counts;
+    let asked = objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), queries]);
     Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
 }
 
@@ -133,7 +134,7 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         ),
         Purpose::Queries => (
             Verdict::Failed,
-            "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm",
+            "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm and count_at",
         ),
         Purpose::Originals => (
             Verdict::Warning,

@@ -61,12 +61,15 @@ impl RunningNode {
         let auditor = Auditor::start(&site.file.config.audit, ae_title.as_str(), &store)
             .map_err(|error| Failure::because("open the audit trail", &error))?;
         auditor.audit().know(site.destinations().map(|(destination, _)| destination));
+        let counters = Arc::new(Counters::default());
+        let open = Arc::clone(&counters);
+        // The store names a sender by address and port, which belong to one association.
+        pipeline.watch_senders(move |peer| peer.parse().is_ok_and(|peer| open.is_open(peer)));
         let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
         let shutdown = CancellationToken::new();
         let commitments = Commitments::new(store.clone(), site.committed_peers());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
         let (listener, config) = watch::channel(Arc::new(listening(site, &commitments, auditor.audit())));
-        let counters = Arc::new(Counters::default());
         let listeners = Listeners { plain: Some(plain), tls };
         let serving =
             tokio::spawn(dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone()));

@@ -16,6 +16,19 @@ pub trait Destination: Send + Sync + 'static {
 
     /// Asks whether it keeps what it has stored; one outcome for each object, in their order.
     fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>>;
+
+    /// Asks how many instances it has of each series or study; one answer for each, in their order: the count, 0 where
+    /// it has none, or why it is not known.
+    fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>>;
+}
+
+/// A series or study to be counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Study Instance UID.
+    pub study: String,
+    /// Series Instance UID; `None` for the whole study.
+    pub series: Option<String>,
 }
 
 /// One object to be sent.

@@ -25,8 +25,9 @@ use jiff::tz::TimeZone;
 use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFindings, Verdict};
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
-use crate::pipeline::Setup;
+use crate::pipeline::{IsSending, Setup};
 use crate::rules::{Route, Rules, Trigger};
+use crate::settling::Step;
 use crate::trace::RouteTrace;
 use crate::variables::Attributes;
 
@@ -38,14 +39,16 @@ pub(crate) struct Stages<'a> {
     pub(crate) store: &'a Store,
     pub(crate) setup: &'a Setup,
     pub(crate) config: &'a PipelineConfig,
+    /// Whether the association from this address and port is still open.
+    pub(crate) is_sending: &'a IsSending,
 }
 
 impl Stages<'_> {
     /// Does what a lease of the cheap kinds is about: match or settle.
-    pub(crate) fn route(&self, lease: &Lease) -> Result<Changes, FlowError> {
+    pub(crate) fn route(&self, lease: &Lease) -> Result<Step, FlowError> {
         match lease.subject {
-            Subject::Instance(instance) => self.decide(lease, instance),
-            Subject::Unit(unit) => Ok(Changes::complete(lease).settle(unit)),
+            Subject::Instance(instance) => self.decide(lease, instance).map(Step::Done),
+            Subject::Unit(unit) => self.settle(lease, unit),
             Subject::Task(task, _) => Err(FlowError::Hopeless(format!("task {task} came to the router"))),
         }
     }

@@ -8,6 +8,7 @@
 //! | the router, one thread | match, settle | tried again, then a dead letter |
 //! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
 //! | a task per destination | deliver, have it confirmed | tried again for days, then a dead letter |
+//! | a task | have series and studies counted at their source | as if nobody had been asked |
 //! | the keeper, a task | remove what is kept no longer | tried again a minute later |
 //!
 //! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
@@ -18,6 +19,7 @@ mod bell;
 mod condition;
 mod config;
 mod confirmation;
+mod counting;
 mod delivery;
 mod error;
 mod flow;
@@ -28,6 +30,7 @@ mod outbox;
 mod pipeline;
 mod report;
 mod rules;
+mod settling;
 mod share;
 mod trace;
 mod variables;
@@ -39,7 +42,7 @@ pub use analysis::{
 pub use backtest::{Backtest, Changed};
 pub use config::PipelineConfig;
 pub use confirmation::record_answer;
-pub use delivery::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel, RetryPolicy};
+pub use delivery::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, RetryPolicy};
 pub use error::PipelineError;
 pub use hours::{Hours, HoursError};
 pub use model::{ModelSession, ModelStage, ReadyModel};

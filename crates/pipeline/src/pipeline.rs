@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use dokuei_results::CaptureStyle;
 use dokuei_store::{Retention, Store, receive_first};
 use dokuei_types::{AeTitle, NodeIdentity};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +17,14 @@ use crate::bell::Bell;
 use crate::config::PipelineConfig;
 use crate::delivery::Destination;
 use crate::error::PipelineError;
+use crate::flow::Stages;
 use crate::model::ReadyModel;
 use crate::rules::Rules;
-use crate::{keeper, outbox, worker};
+use crate::settling::Question;
+use crate::{counting, keeper, outbox, worker};
+
+/// Whether the association from this address and port is still open.
+pub(crate) type IsSending = dyn Fn(&str) -> bool + Send + Sync;
 
 /// A place that objects are sent to, as routes name it.
 #[derive(Clone)]
@@ -81,11 +87,24 @@ pub(crate) struct Core {
     pub(crate) looked: Notify,
     pub(crate) stop: CancellationToken,
     setup: RwLock<Arc<Setup>>,
+    is_sending: OnceLock<Box<IsSending>>,
+    /// To those who ask the sources of series and studies.
+    questions: UnboundedSender<Question>,
 }
 
 impl Core {
     pub(crate) fn setup(&self) -> Arc<Setup> {
         Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn stages<'a>(&'a self, setup: &'a Setup) -> Stages<'a> {
+        let is_sending = self.is_sending.get().map_or(&(|_: &str| false) as &IsSending, AsRef::as_ref);
+        Stages { store: &self.store, setup, config: &self.config, is_sending }
+    }
+
+    /// Has a source asked. Nobody is there to do so only when the node stops: the lease then ends with it.
+    pub(crate) fn ask(&self, question: Question) {
+        drop(self.questions.send(question));
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -103,7 +122,7 @@ pub struct Pipeline {
     core: Arc<Core>,
     runtime: Handle,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Deliveries and the keeper, and what stops the deliveries of the present setup.
+    /// Deliveries, the keeper and the questions to sources, and what stops the deliveries of the present setup.
     deliveries: TaskTracker,
     delivering: Mutex<CancellationToken>,
 }
@@ -117,6 +136,7 @@ impl Pipeline {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(store: Store, setup: Setup, config: PipelineConfig) -> Result<Self, PipelineError> {
+        let (questions, asked) = mpsc::unbounded_channel();
         let core = Arc::new(Core {
             store,
             config,
@@ -125,6 +145,8 @@ impl Pipeline {
             looked: Notify::new(),
             stop: CancellationToken::new(),
             setup: RwLock::new(Arc::new(setup)),
+            is_sending: OnceLock::new(),
+            questions,
         });
         // Weak: the store must not keep the pipeline that keeps the store.
         let listening = Arc::downgrade(&core);
@@ -149,6 +171,8 @@ impl Pipeline {
         pipeline.deliver()?;
         let keep = keeper::keep(Arc::clone(&pipeline.core), pipeline.core.stop.clone());
         pipeline.deliveries.spawn_on(keep, &pipeline.runtime);
+        let count = counting::drive(Arc::clone(&pipeline.core), asked, pipeline.core.stop.clone());
+        pipeline.deliveries.spawn_on(count, &pipeline.runtime);
         Ok(pipeline)
     }
 
@@ -162,6 +186,12 @@ impl Pipeline {
         self.deliver()?;
         self.core.wake();
         Ok(())
+    }
+
+    /// Has a series or study wait while an association that brought some of it is open, as `is_sending` says of the
+    /// address and port at its other end. Once, before anything is received.
+    pub fn watch_senders(&self, is_sending: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        drop(self.core.is_sending.set(Box::new(is_sending)));
     }
 
     /// Looks for work now; needed only when the clock is moved by hand.

@@ -96,6 +96,10 @@ pub struct RouteConfig {
     /// Time after the first instance at which it counts as settled whatever still arrives.
     #[serde(default = "settle_at_most")]
     pub settle_at_most: Interval,
+    /// The destination that is asked by C-FIND how many instances a quiet series or study has, by name; it settles once
+    /// as many are here.
+    #[serde(default)]
+    pub count_at: Option<String>,
     /// What goes first when more waits than can be done at once.
     #[serde(default)]
     pub priority: Priority,
@@ -129,7 +133,8 @@ fn settle_at_most() -> Interval {
 pub struct RuleError {
     /// Name of the route, or of the model.
     pub route: String,
-    /// The key it is about: `name`, `when`, `shadow`, `models`, `send_results`, `send_images`, `settle_at_most`.
+    /// The key it is about: `name`, `when`, `shadow`, `models`, `send_results`, `send_images`, `settle_at_most`,
+    /// `count_at`.
     pub key: &'static str,
     /// The condition or name that is wrong, as it is written.
     pub text: String,
@@ -304,6 +309,7 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
     unknown("models", "model", &route.models, models);
     unknown("send_results", "destination", &route.send_results, destinations);
     unknown("send_images", "destination", &route.send_images, destinations);
+    unknown("count_at", "destination", route.count_at.as_slice(), destinations);
     if route.models.is_empty() && route.send_images.is_empty() {
         let help = Some("give it `models`, `send_images` or both".to_owned());
         errors.push(mistake(route, "models", "", "does nothing with what it matches".into(), help));
@@ -314,6 +320,10 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
     }
     if route.models.is_empty() && !route.send_results.is_empty() {
         errors.push(mistake(route, "send_results", "", "has no model that would make results".into(), None));
+    }
+    if let Some(name) = route.count_at.as_ref().filter(|_| route.trigger == Trigger::Instance) {
+        let help = Some("set `trigger` to \"series\" or \"study\", or leave `count_at` out".to_owned());
+        errors.push(mistake(route, "count_at", name, "waits for nothing that could be counted".into(), help));
     }
     if route.trigger != Trigger::Instance && route.settle_at_most.0 < route.settle_after.0 {
         let text = route.settle_at_most.to_string();
@@ -475,7 +485,9 @@ mod tests {
             settle_at_most: Interval(Duration::from_secs(1)),
             ..route("short", &[])
         };
-        let errors = compile(&[wrong, empty, idle, short, route("short", &[])]).unwrap_err();
+        let mut counted = route("counted", &[]);
+        counted.count_at = Some("pcas".into());
+        let errors = compile(&[wrong, empty, idle, short, route("short", &[]), counted]).unwrap_err();
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
@@ -488,6 +500,8 @@ mod tests {
                 "`idle`, models: does nothing with what it matches",
                 "`short`, settle_at_most: `1s` is shorter than settle_after, 30s",
                 "`short`, name: `short` is the name of another route too",
+                "`counted`, count_at: `pcas` is not the name of a destination",
+                "`counted`, count_at: `pcas` waits for nothing that could be counted",
             ]
         );
         assert_eq!(errors[1].help(), Some("there is `pacs`, `archive`"));

@@ -4,8 +4,9 @@ use std::time::Duration;
 use dokuei_store::{Changes, Fault, JobKind, Lease, StoreError, StoredInstance, Subject};
 
 use crate::error::FlowError;
-use crate::flow::{Analysts, Stages};
+use crate::flow::Analysts;
 use crate::pipeline::Core;
+use crate::settling::Step;
 
 /// Longest sleep when nothing is due, so that a clock which was set does no harm.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -24,10 +25,18 @@ pub(crate) fn route(core: &Core) {
         }
         let leases = core.store.lease(kind, ROUTED_AT_ONCE, ROUTING_TIME_MAX)?;
         let setup = core.setup();
-        let stages = Stages { store: &core.store, setup: &setup, config: &core.config };
-        let changes = leases.iter().map(|lease| conclude(core, lease, guarded(|| stages.route(lease))));
-        let outcomes = core.store.apply_all(changes.collect());
-        for (lease, outcome) in leases.iter().zip(outcomes) {
+        let stages = core.stages(&setup);
+        let ends = leases.iter().filter_map(|lease| match guarded(|| stages.route(lease)) {
+            Ok(Step::Ask(question)) => {
+                core.ask(*question);
+                None
+            }
+            Ok(Step::Done(changes)) => Some((lease, changes)),
+            Err(error) => Some((lease, conclude(core, lease, Err(error)))),
+        });
+        let (leases, changes): (Vec<_>, Vec<_>) = ends.unzip();
+        let outcomes = core.store.apply_all(changes);
+        for (lease, outcome) in leases.into_iter().zip(outcomes) {
             settle_account(core, lease, outcome.map(|_| ()));
         }
         Ok(())
@@ -37,7 +46,7 @@ pub(crate) fn route(core: &Core) {
 /// Decides on an instance as it arrives; `None` to leave it to the router.
 pub(crate) fn decide(core: &Core, stored: &StoredInstance, beginning: &[u8]) -> Option<Changes> {
     let setup = core.setup();
-    let stages = Stages { store: &core.store, setup: &setup, config: &core.config };
+    let stages = core.stages(&setup);
     catch_unwind(AssertUnwindSafe(|| stages.decide_at_arrival(stored, beginning))).unwrap_or_default()
 }
 
@@ -47,7 +56,7 @@ pub(crate) fn analyze(core: &Core) {
     each(core, &[JobKind::Analyze], |kind| {
         for lease in core.store.lease(kind, 1, core.config.analysis_time_max)? {
             let setup = core.setup();
-            let stages = Stages { store: &core.store, setup: &setup, config: &core.config };
+            let stages = core.stages(&setup);
             let outcome = guarded(|| match lease.subject {
                 Subject::Task(task, instance) => stages.analyze(&lease, task, instance, &mut analysts),
                 _ => Err(FlowError::Hopeless("this job is not for a model".to_owned())),
@@ -107,7 +116,7 @@ pub(crate) fn sleep_until(next: Option<i64>, now: i64) -> Duration {
 }
 
 /// Runs a step so that a panic ends its job alone.
-fn guarded(step: impl FnOnce() -> Result<Changes, FlowError>) -> Result<Changes, FlowError> {
+fn guarded<T>(step: impl FnOnce() -> Result<T, FlowError>) -> Result<T, FlowError> {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Err(FlowError::Hopeless("the step panicked".to_owned())))
 }
 

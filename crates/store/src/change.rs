@@ -14,7 +14,7 @@ use crate::outbox::{self, DeliveryEnd, DeliveryLease};
 use crate::priority::Priority;
 use crate::tally::{self, Tally};
 use crate::task::{self, NewTask, TaskEnd};
-use crate::unit::{self, NewMember, millis};
+use crate::unit::{self, NewMember, SettleReason, millis};
 use crate::writer::{Request, Tx};
 
 /// What the rules said of an instance.
@@ -53,7 +53,7 @@ enum Change {
         lease: Option<Duration>,
     },
     Join(NewMember),
-    Settle(UnitId),
+    Settle(UnitId, SettleReason),
     Result(usize),
     Finish {
         task: TaskId,
@@ -167,8 +167,8 @@ impl Changes {
 
     /// Settles a unit: a task for each member that waits and each model of the route.
     #[must_use]
-    pub fn settle(mut self, unit: UnitId) -> Self {
-        self.list.push(Change::Settle(unit));
+    pub fn settle(mut self, unit: UnitId, reason: SettleReason) -> Self {
+        self.list.push(Change::Settle(unit, reason));
         self
     }
 
@@ -233,7 +233,7 @@ impl Changes {
                     applied.leases.extend(lease);
                 }
                 Change::Join(member) => unit::join(tx, member)?,
-                Change::Settle(unit) => unit::settle(tx, *unit)?,
+                Change::Settle(unit, reason) => unit::settle(tx, *unit, *reason)?,
                 Change::Result(index) => {
                     if let (Some((result, objects)), Some(kept)) = (self.staged.get(*index), kept.get_mut(*index)) {
                         *kept = object::add(tx, result, objects)?;

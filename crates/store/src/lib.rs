@@ -86,11 +86,11 @@ pub use replay::Replayed;
 pub use retention::{FreeSpace, Removed, Retention};
 pub use show::{
     CommitmentCounts, Counts, DeadLetter, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject,
-    ShownResult, ShownTask,
+    ShownResult, ShownTask, ShownUnit,
 };
 pub use store::Store;
 pub use stored_file::StoredFile;
 pub use tally::{Tallied, Tally};
 pub use task::{NewTask, SendTo, StoredTask, TaskEnd};
-pub use unit::{NewMember, UnitLevel};
+pub use unit::{NewMember, SettleReason, StoredUnit, UnitLevel};
 pub use withdraw::Withdrawn;

@@ -6,11 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::config::{Clock, SystemClock};
 use crate::error::StoreError;
-use crate::model::TaskId;
+use crate::model::{TaskId, UnitId};
 use crate::object::{self, StoredObject, StoredResult};
 use crate::replay::{self, Replayed};
 use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
+use crate::unit::{self, StoredUnit, UnitLevel};
 use crate::writer::Tx;
 use crate::{ends, schema};
 
@@ -175,6 +176,23 @@ impl StoreReader {
             .query_map([limit], |row| instance_row(row, self.data_dir()))?
             .collect()
         })
+    }
+
+    /// The series or study of a number that a route waits for.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn unit(&self, id: UnitId) -> Result<Option<StoredUnit>, StoreError> {
+        self.with("read a unit", |conn| unit::find(conn, id))
+    }
+
+    /// How many instances of a series or study are here, with those of our results that `destination` has stored: what
+    /// it would count itself if all of them had come from there.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn held(&self, level: UnitLevel, uid: &str, destination: &str) -> Result<u64, StoreError> {
+        self.with("count the instances of a unit", |conn| unit::held(conn, level, uid, destination))
     }
 
     /// The task of a number.

@@ -13,7 +13,7 @@ use crate::tally;
 pub(crate) const FILE: &str = "index.sqlite";
 
 /// The layout this program writes: that of [`TABLES`], brought up to date by [`UPGRADES`].
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -223,14 +223,29 @@ INSERT INTO layout VALUES (3);
 ";
 
 /// What brings a layout to the next, oldest first.
-const UPGRADES: [(i64, &str); 1] = [(
-    3,
-    "-- The destination was asked as often, last under this Transaction UID, whether it keeps what it has stored.
-     ALTER TABLE delivery ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
-     ALTER TABLE delivery ADD COLUMN transaction_uid TEXT;
-     ALTER TABLE delivery ADD COLUMN confirmed_at INTEGER;
-     CREATE INDEX delivery_transaction ON delivery (transaction_uid) WHERE transaction_uid IS NOT NULL;",
-)];
+const UPGRADES: [(i64, &str); 2] = [
+    (
+        3,
+        "-- The destination was asked as often, last under this Transaction UID, whether it keeps what it has stored.
+         ALTER TABLE delivery ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE delivery ADD COLUMN transaction_uid TEXT;
+         ALTER TABLE delivery ADD COLUMN confirmed_at INTEGER;
+         CREATE INDEX delivery_transaction ON delivery (transaction_uid) WHERE transaction_uid IS NOT NULL;",
+    ),
+    (
+        4,
+        "-- When the unit settles in any case; 0: at its timer, as those did that waited before.
+         ALTER TABLE unit ADD COLUMN cap_at INTEGER NOT NULL DEFAULT 0;
+         -- When a pass of a unit settled, and why.
+         CREATE TABLE settled (
+             unit INTEGER NOT NULL REFERENCES unit (id),
+             pass INTEGER NOT NULL,
+             at INTEGER NOT NULL,
+             reason TEXT NOT NULL,
+             PRIMARY KEY (unit, pass)
+         ) WITHOUT ROWID;",
+    ),
+];
 
 /// Opens the index for the owner, making or upgrading it.
 pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Connection, StoreError> {

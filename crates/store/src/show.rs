@@ -14,6 +14,7 @@ use crate::read::StoreReader;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
 use crate::tally::{self, Tallied};
+use crate::unit::SettleReason;
 
 /// How much there is of everything, for `dokuei status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -108,6 +109,8 @@ pub struct ShownInstance {
     pub arrivals: Vec<ShownArrival>,
     /// What the rules said, route by route and condition by condition.
     pub decision: Option<serde_json::Value>,
+    /// The series and studies that routes wait for, or waited for, with it.
+    pub units: Vec<ShownUnit>,
     /// Each model's work on it.
     pub tasks: Vec<ShownTask>,
     /// What models said of it.
@@ -129,6 +132,25 @@ pub struct ShownArrival {
     pub peer: String,
     /// When, milliseconds since 1970.
     pub at: i64,
+}
+
+/// A series or study that a route waits for the whole of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownUnit {
+    /// Name of the route.
+    pub route: String,
+    /// `series` or `study`.
+    pub level: String,
+    /// Its UID.
+    pub uid: String,
+    /// Why it settled; `None` while it waits, and where an earlier version of this program did not record it.
+    pub reason: Option<SettleReason>,
+    /// When it settled, milliseconds since 1970.
+    pub settled_at: Option<i64>,
+    /// When it is looked at next while it waits, milliseconds since 1970.
+    pub next_at: Option<i64>,
+    /// What it waited for when it was looked at last, in words.
+    pub waits_for: Option<String>,
 }
 
 /// One model's work for one route.
@@ -371,6 +393,16 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
         .prepare_cached("SELECT trace FROM decision WHERE instance = ?1")?
         .query_row([id.0], |row| json(row, 0))
         .optional()?;
+    shown.units = conn
+        .prepare_cached(
+            "SELECT route, level, uid, settled.reason, settled.at, job.not_before, job.reason
+             FROM member JOIN unit ON unit.id = member.unit
+             LEFT JOIN settled ON settled.unit = member.unit AND settled.pass = member.pass
+             LEFT JOIN job ON job.unit = member.unit AND member.pass IS NULL
+             WHERE member.instance = ?1 ORDER BY unit.id",
+        )?
+        .query_map([id.0], unit_row)?
+        .collect::<rusqlite::Result<_>>()?;
     shown.tasks = conn
         .prepare_cached("SELECT route, model, state, reason, finished_at FROM task WHERE instance = ?1 ORDER BY id")?
         .query_map([id.0], |row| {
@@ -422,9 +454,22 @@ fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Res
         removed_why: row.get(19)?,
         arrivals: vec![first],
         decision: None,
+        units: Vec::new(),
         tasks: Vec::new(),
         results: Vec::new(),
         deliveries: Vec::new(),
+    })
+}
+
+fn unit_row(row: &Row<'_>) -> rusqlite::Result<ShownUnit> {
+    Ok(ShownUnit {
+        route: row.get(0)?,
+        level: row.get(1)?,
+        uid: row.get(2)?,
+        reason: row.get::<_, Option<String>>(3)?.as_deref().and_then(SettleReason::from_word),
+        settled_at: row.get(4)?,
+        next_at: row.get(5)?,
+        waits_for: row.get(6)?,
     })
 }
 

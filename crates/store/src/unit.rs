@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use dokuei_types::{InstanceId, Uid};
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::job;
 use crate::model::UnitId;
 use crate::priority::Priority;
+use crate::schema::state;
 use crate::task::{self, NewTask, SendTo};
 use crate::writer::Tx;
 
@@ -26,6 +28,59 @@ impl UnitLevel {
             Self::Study => "study",
         }
     }
+
+    fn from_word(word: &str) -> Self {
+        if word == "study" { Self::Study } else { Self::Series }
+    }
+}
+
+/// Why a series or study counts as settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SettleReason {
+    /// Nothing came for long enough.
+    Quiet,
+    /// It has waited for as long as it may.
+    Cap,
+    /// All that its source has is here.
+    Count,
+}
+
+impl SettleReason {
+    /// The word in tables and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Cap => "cap",
+            Self::Count => "count",
+        }
+    }
+
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Quiet, Self::Cap, Self::Count].into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// A series or study that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredUnit {
+    /// Its number.
+    pub id: UnitId,
+    /// Name of the route that waits.
+    pub route: String,
+    /// Series or study.
+    pub level: UnitLevel,
+    /// Its UID.
+    pub uid: String,
+    /// Study Instance UID of its first member that waits.
+    pub study: Option<String>,
+    /// When its last member came, milliseconds since 1970.
+    pub last_at: i64,
+    /// When it settles in any case, milliseconds since 1970.
+    pub cap_at: i64,
+    /// Addresses and ports of those that brought the members which wait: each was one association.
+    pub peers: Vec<String>,
 }
 
 /// An instance that belongs to a series or study a route waits for.
@@ -57,7 +112,7 @@ pub struct NewMember {
 pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let (models, send) = (task::json(&member.models)?, task::json(&member.send)?);
-    let unit: i64 = tx
+    let (unit, first_at): (i64, i64) = tx
         .conn
         .prepare_cached(
             "INSERT INTO unit (route, level, uid, models, send, priority, first_at, last_at)
@@ -66,12 +121,12 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
              SET models = excluded.models, send = excluded.send, priority = excluded.priority, last_at = excluded.last_at,
                  first_at = CASE WHEN EXISTS (SELECT 1 FROM member WHERE unit = unit.id AND pass IS NULL)
                                  THEN first_at ELSE excluded.first_at END
-             RETURNING id",
+             RETURNING id, first_at",
         )
         .and_then(|mut insert| {
             let (level, priority) = (member.level.as_str(), member.priority.number());
             let about = params![member.route, level, member.uid.as_str(), models, send, priority, tx.now];
-            insert.query_row(about, |row| row.get(0))
+            insert.query_row(about, |row| Ok((row.get(0)?, row.get(1)?)))
         })
         .map_err(failed("record a unit"))?;
     tx.conn
@@ -81,20 +136,19 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
         )
         .and_then(|mut insert| insert.execute(params![unit, member.instance.0, tx.now]))
         .map_err(failed("record a member"))?;
-    let first_at: i64 = tx
-        .conn
-        .prepare_cached("SELECT first_at FROM unit WHERE id = ?1")
-        .and_then(|mut find| find.query_row([unit], |row| row.get(0)))
-        .map_err(failed("read a unit"))?;
-    let quiet = tx.now.saturating_add(millis(member.settle_after));
-    let cap = first_at.saturating_add(millis(member.settle_at_most));
-    job::add_settle(tx, unit, quiet.min(cap))?;
+    let cap_at = first_at.saturating_add(millis(member.settle_at_most));
+    tx.conn
+        .prepare_cached("UPDATE unit SET cap_at = ?2 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![unit, cap_at]))
+        .map_err(failed("set the cap of a unit"))?;
+    let quiet_at = tx.now.saturating_add(millis(member.settle_after));
+    job::add_settle(tx, unit, quiet_at.min(cap_at))?;
     tx.touched.insert(member.instance.0);
     Ok(())
 }
 
 /// Settles a unit: each member that waits becomes a task for each model.
-pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
+pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId, reason: SettleReason) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let (route, models, send, priority): (String, String, String, i64) = tx
         .conn
@@ -103,6 +157,10 @@ pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
             update.query_row([unit.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         })
         .map_err(failed("settle a unit"))?;
+    tx.conn
+        .prepare_cached("INSERT INTO settled (unit, pass, at, reason) SELECT id, pass, ?2, ?3 FROM unit WHERE id = ?1")
+        .and_then(|mut insert| insert.execute(params![unit.0, tx.now, reason.as_str()]))
+        .map_err(failed("record why a unit settled"))?;
     let models: Vec<String> = parse(unit, &models)?;
     let send: Vec<SendTo> = parse(unit, &send)?;
     let priority = Priority::from_number(priority);
@@ -132,6 +190,61 @@ pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// A unit, with those that brought what waits in it.
+pub(crate) fn find(conn: &Connection, unit: UnitId) -> rusqlite::Result<Option<StoredUnit>> {
+    let found = conn
+        .prepare_cached(
+            "SELECT route, level, uid, last_at, cap_at,
+                    (SELECT study FROM member JOIN instance ON instance.id = member.instance
+                     WHERE member.unit = unit.id AND pass IS NULL ORDER BY instance LIMIT 1)
+             FROM unit WHERE id = ?1",
+        )?
+        .query_row([unit.0], |row| {
+            Ok(StoredUnit {
+                id: unit,
+                route: row.get(0)?,
+                level: UnitLevel::from_word(&row.get::<_, String>(1)?),
+                uid: row.get(2)?,
+                last_at: row.get(3)?,
+                cap_at: row.get(4)?,
+                study: row.get(5)?,
+                peers: Vec::new(),
+            })
+        })
+        .optional()?;
+    let Some(mut found) = found else { return Ok(None) };
+    found.peers = conn
+        .prepare_cached(
+            "SELECT DISTINCT peer FROM member JOIN instance ON instance.id = member.instance
+             WHERE unit = ?1 AND pass IS NULL ORDER BY peer",
+        )?
+        .query_map([unit.0], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(found))
+}
+
+/// How many instances of a series or study are here, with those of our results that `destination` has stored: what it
+/// would count itself if all of them had come from there.
+pub(crate) fn held(conn: &Connection, level: UnitLevel, uid: &str, destination: &str) -> rusqlite::Result<u64> {
+    let count: i64 = match level {
+        UnitLevel::Series => conn
+            .prepare_cached("SELECT count(DISTINCT sop_instance) FROM instance WHERE series = ?1")?
+            .query_row([uid], |row| row.get(0))?,
+        UnitLevel::Study => conn
+            .prepare_cached(
+                "SELECT count(*) FROM (
+                     SELECT sop_instance FROM instance WHERE study = ?1
+                     UNION SELECT object.sop_instance FROM instance
+                     JOIN delivery ON delivery.instance = instance.id AND delivery.destination = ?2
+                     JOIN object ON object.result = delivery.result AND object.role = delivery.role
+                                AND object.sop_class = delivery.sop_class
+                     WHERE instance.study = ?1 AND delivery.state IN (?3, ?4))",
+            )?
+            .query_row(params![uid, destination, state::STORED, state::UNCONFIRMED], |row| row.get(0))?,
+    };
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 fn parse<T: serde::de::DeserializeOwned>(unit: UnitId, json: &str) -> Result<T, StoreError> {

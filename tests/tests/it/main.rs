@@ -19,5 +19,6 @@ mod pynetdicom;
 mod query;
 mod radiographs;
 mod reload;
+mod settling;
 mod tls;
 mod validated;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, Parcel, Pipeline};
+use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, Pipeline};
 use dokuei_store::{Inquiry, Store, StoreConfig};
 use dokuei_testkit::DeadlyDisk;
 use dokuei_types::{DimseStatus, End};
@@ -43,6 +43,10 @@ impl Destination for Archive {
 
     fn confirm(&self, inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
         Box::pin(async move { vec![ConfirmationOutcome::Kept; inquiry.objects.len()] })
+    }
+
+    fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>> {
+        Box::pin(async move { vec![Ok(0); counted.len()] })
     }
 }
 

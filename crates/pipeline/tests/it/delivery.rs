@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dokuei_pipeline::{
-    BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, RetryPolicy, RouteConfig, record_answer,
+    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, RetryPolicy, RouteConfig, record_answer,
 };
 use dokuei_store::Inquiry;
 use dokuei_types::{DimseStatus, End};
@@ -124,6 +124,10 @@ impl Destination for Broken {
     }
 
     fn confirm(&self, _inquiry: Inquiry) -> BoxFuture<'_, Vec<ConfirmationOutcome>> {
+        Box::pin(async { panic!("the played destination panics") })
+    }
+
+    fn count(&self, _counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>> {
         Box::pin(async { panic!("the played destination panics") })
     }
 }

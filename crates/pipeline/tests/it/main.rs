@@ -7,4 +7,5 @@ mod crash;
 mod delivery;
 mod life;
 mod routes;
+mod settling;
 mod support;

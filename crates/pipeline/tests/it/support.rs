@@ -9,8 +9,8 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, file_meta, write_dataset};
 use dokuei_inference::{Accepts, EngineFault, InferError, Inference};
 use dokuei_pipeline::{
-    BoxFuture, ConfirmationOutcome, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage, Parcel,
-    Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
+    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage,
+    Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
@@ -20,6 +20,7 @@ use dokuei_types::{
     Region, Uid,
 };
 use ndarray::Array2;
+use tokio::sync::watch;
 
 /// Longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -175,6 +176,12 @@ pub(crate) struct PlayedPacs {
     pub(crate) confirms: Mutex<VecDeque<ConfirmationOutcome>>,
     /// The questions it was asked.
     pub(crate) inquiries: Mutex<Vec<Inquiry>>,
+    /// What it says when it is asked how much it has; afterwards that it cannot say.
+    pub(crate) counts: Mutex<VecDeque<Result<u64, String>>>,
+    /// What it was asked to count.
+    pub(crate) counted: Mutex<Vec<Counted>>,
+    /// Whether it keeps its counts to itself for now.
+    pub(crate) is_silent: watch::Sender<bool>,
 }
 
 impl PlayedPacs {
@@ -214,6 +221,18 @@ impl Destination for PlayedPacs {
         let answers = inquiry.objects.iter().map(answer).collect();
         self.inquiries.lock().unwrap().push(inquiry);
         Box::pin(std::future::ready(answers))
+    }
+
+    fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>> {
+        let mut counts = self.counts.lock().unwrap();
+        let answer = |_: &_| counts.pop_front().unwrap_or_else(|| Err("it cannot say".into()));
+        let answers = counted.iter().map(answer).collect();
+        self.counted.lock().unwrap().extend(counted);
+        let mut is_silent = self.is_silent.subscribe();
+        Box::pin(async move {
+            is_silent.wait_for(|is_silent| !is_silent).await.unwrap();
+            answers
+        })
     }
 }
 

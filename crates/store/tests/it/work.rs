@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Decision, JobKind, NewMember, NewObject, NewResult, NewTask, Priority, Staged, Store, StoreConfig,
-    StoreError, Subject, TaskEnd, UnitLevel,
+    Changes, Decision, JobKind, NewMember, NewObject, NewResult, NewTask, Priority, SettleReason, Staged, Store,
+    StoreConfig, StoreError, Subject, TaskEnd, UnitLevel,
 };
 use dokuei_types::{DeclineReason, End, InstanceId, Uid};
 
@@ -270,7 +270,10 @@ fn a_study_settles_after_quiet_or_at_the_cap_and_late_images_make_another_pass()
     bench.clock.advance_ms(7_000);
     let settle = one_lease(&store, JobKind::Settle);
     let Subject::Unit(unit) = settle.subject else { panic!("{settle:?}") };
-    store.apply(Changes::complete(&settle).settle(unit)).unwrap();
+    let waiting = store.reader().unit(unit).unwrap().unwrap();
+    assert_eq!((waiting.last_at, waiting.cap_at), (START + 18_000, START + 25_000));
+    assert_eq!(waiting.peers.len(), 1, "all came over one association");
+    store.apply(Changes::complete(&settle).settle(unit, SettleReason::Cap)).unwrap();
     assert_eq!(store.lease(JobKind::Analyze, 10, LEASE).unwrap().len(), 3);
 
     arrive(4);
@@ -278,9 +281,13 @@ fn a_study_settles_after_quiet_or_at_the_cap_and_late_images_make_another_pass()
     assert_eq!(store.next_job_at(JobKind::Settle).unwrap(), Some(late), "a late image has a cap of its own");
     bench.clock.advance_ms(10_000);
     let settle = one_lease(&store, JobKind::Settle);
-    store.apply(Changes::complete(&settle).settle(unit)).unwrap();
+    store.apply(Changes::complete(&settle).settle(unit, SettleReason::Quiet)).unwrap();
     let again = store.lease(JobKind::Analyze, 10, LEASE).unwrap();
     assert_eq!(again.iter().map(instance_of).collect::<Vec<_>>(), instances[3..]);
+    let shown = |instance| store.reader().show(instance).unwrap().unwrap().units.remove(0);
+    let settled = |instance| (shown(instance).reason, shown(instance).settled_at, shown(instance).next_at);
+    assert_eq!(settled(instances[0]), (Some(SettleReason::Cap), Some(START + 25_000), None));
+    assert_eq!(settled(instances[3]), (Some(SettleReason::Quiet), Some(late), None), "each pass has its own");
 }
 
 #[test]
@@ -304,7 +311,7 @@ fn the_urgent_goes_first_and_one_image_before_a_study() {
     bench.clock.advance_ms(25_000);
     let settle = one_lease(&store, JobKind::Settle);
     let Subject::Unit(unit) = settle.subject else { panic!("{settle:?}") };
-    store.apply(Changes::complete(&settle).settle(unit)).unwrap();
+    store.apply(Changes::complete(&settle).settle(unit, SettleReason::Quiet)).unwrap();
     let image = arrive(3, |changes, id| changes.begin(task(id), None));
     let urgent = arrive(4, |changes, id| {
         changes.begin(NewTask { priority: Priority::Urgent, ..task(id) }, None).send_original(
@@ -317,6 +324,28 @@ fn the_urgent_goes_first_and_one_image_before_a_study() {
     assert_eq!(turns, [urgent, image, study, research]);
     let sent: Vec<_> = store.lease_deliveries("pacs", 10, LEASE).unwrap().iter().map(|lease| lease.instance).collect();
     assert_eq!(sent, [urgent, study, research]);
+}
+
+#[test]
+fn what_waited_before_reasons_were_kept_settles_at_its_timer() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
+    let lease = one_lease(&store, JobKind::Match);
+    store.apply(Changes::complete(&lease).join(member(instance))).unwrap();
+    store.close();
+    drop(store);
+    let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
+    let before = "DROP TABLE settled; ALTER TABLE unit DROP COLUMN cap_at; UPDATE layout SET version = 4;";
+    index.execute_batch(before).unwrap();
+    drop(index);
+    let store = bench.open();
+    bench.clock.advance_ms(10_000);
+    let settle = one_lease(&store, JobKind::Settle);
+    let Subject::Unit(unit) = settle.subject else { panic!("{settle:?}") };
+    assert_eq!(store.reader().unit(unit).unwrap().unwrap().cap_at, 0);
+    store.apply(Changes::complete(&settle).settle(unit, SettleReason::Quiet)).unwrap();
+    assert_eq!(store.reader().show(instance).unwrap().unwrap().units[0].reason, Some(SettleReason::Quiet));
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! How many instances a peer has of series and studies, by C-FIND (PS3.4 § C.4.1).
+
+use std::collections::BTreeMap;
+
+use dicom_dictionary_std::tags;
+use dokuei_dataset::{Limits, Tag, read_header};
+use dokuei_dimse::{Association, ProposedContext, QueryResponse, RequestorConfig};
+use dokuei_pipeline::Counted;
+use dokuei_types::{DimseStatus, Uid};
+use tokio_util::sync::CancellationToken;
+
+use crate::keys::{self, Key, Level};
+use crate::send::words;
+
+/// Matches of one query that are taken.
+const MATCHES_MAX: usize = 100_000;
+
+/// Asks for all of `counted` over one association; for each the count, or in words why there is none.
+pub(crate) async fn count(config: &RequestorConfig, counted: &[Counted]) -> Vec<Result<u64, String>> {
+    let model = keys::find_model(Level::Study, false);
+    let association = Association::request(config, &[ProposedContext::information_model(model.clone())]).await;
+    let mut asking = match association {
+        Ok(association) => Asking { association, model },
+        Err(error) => return vec![Err(format!("{}; {}", words(&error), error.advice())); counted.len()],
+    };
+    let mut counts = Vec::with_capacity(counted.len());
+    for Counted { study, series } in counted {
+        counts.push(match series {
+            Some(series) => asking.of_series(study, series).await,
+            None => asking.of_study(study).await,
+        });
+    }
+    if asking.association.is_usable() {
+        drop(asking.association.release().await);
+    }
+    counts
+}
+
+struct Asking {
+    association: Association,
+    model: Uid,
+}
+
+impl Asking {
+    /// Number of Study Related Instances (PS3.4 § C.3.4), which is optional: else those of its series.
+    async fn of_study(&mut self, study: &str) -> Result<u64, String> {
+        let number = tags::NUMBER_OF_STUDY_RELATED_INSTANCES;
+        let keys = [Key::of(tags::STUDY_INSTANCE_UID, study), Key::any(number)];
+        match self.matches(Level::Study, &keys, tags::STUDY_INSTANCE_UID, number).await?.get(study) {
+            None => return Ok(0),
+            Some(Some(count)) => return Ok(*count),
+            Some(None) => {}
+        }
+        let number = tags::NUMBER_OF_SERIES_RELATED_INSTANCES;
+        let keys = [Key::of(tags::STUDY_INSTANCE_UID, study), Key::any(tags::SERIES_INSTANCE_UID), Key::any(number)];
+        let mut sum: u64 = 0;
+        for (series, count) in self.matches(Level::Series, &keys, tags::SERIES_INSTANCE_UID, number).await? {
+            let count = match count {
+                Some(count) => count,
+                None => self.one_by_one(study, &series).await?,
+            };
+            sum = sum.saturating_add(count);
+        }
+        Ok(sum)
+    }
+
+    /// Number of Series Related Instances, which is optional too: else its images are counted.
+    async fn of_series(&mut self, study: &str, series: &str) -> Result<u64, String> {
+        let number = tags::NUMBER_OF_SERIES_RELATED_INSTANCES;
+        let keys =
+            [Key::of(tags::STUDY_INSTANCE_UID, study), Key::of(tags::SERIES_INSTANCE_UID, series), Key::any(number)];
+        match self.matches(Level::Series, &keys, tags::SERIES_INSTANCE_UID, number).await?.get(series) {
+            None => Ok(0),
+            Some(Some(count)) => Ok(*count),
+            Some(None) => self.one_by_one(study, series).await,
+        }
+    }
+
+    async fn one_by_one(&mut self, study: &str, series: &str) -> Result<u64, String> {
+        let keys = [
+            Key::of(tags::STUDY_INSTANCE_UID, study),
+            Key::of(tags::SERIES_INSTANCE_UID, series),
+            Key::any(tags::SOP_INSTANCE_UID),
+        ];
+        let number = tags::INSTANCE_NUMBER;
+        Ok(self.matches(Level::Image, &keys, tags::SOP_INSTANCE_UID, number).await?.len() as u64)
+    }
+
+    /// The matches by the unique key of their level, each with what it says of `number`.
+    async fn matches(
+        &mut self,
+        level: Level,
+        keys: &[Key],
+        unique: Tag,
+        number: Tag,
+    ) -> Result<BTreeMap<String, Option<u64>>, String> {
+        let identifier = keys::identifier(level, keys);
+        let query = self.association.find(&self.model, &identifier, CancellationToken::new()).await;
+        let mut query = query.map_err(|error| words(&error))?;
+        let mut matches = BTreeMap::new();
+        while let Some(response) = query.next().await.map_err(|error| words(&error))? {
+            let QueryResponse { status, comment, identifier, transfer_syntax, .. } = response;
+            if status.is_pending() {
+                let header = read_header(&identifier, 0, transfer_syntax.as_str(), &Limits::default());
+                let dataset = header.map_err(|error| words(&error))?.dataset;
+                let count = dataset.int(number).and_then(|count| u64::try_from(count).ok());
+                matches.extend(dataset.uid(unique).map(|uid| (uid.as_str().to_owned(), count)));
+            } else if status != DimseStatus::SUCCESS && !status.is_warning() {
+                return Err(format!("asked by C-FIND it answers with {status}: {comment}"));
+            }
+            if matches.len() > MATCHES_MAX {
+                return Err(format!("it has more than {MATCHES_MAX} matches"));
+            }
+        }
+        Ok(matches)
+    }
+}

@@ -8,11 +8,13 @@ use tempfile::tempdir;
 
 /// What validators say of values that are the source's own, and of what they do not know themselves. A result has to
 /// repeat the former, since they are whose result it is.
-const OF_THE_SOURCE: [&str; 16] = [
+const OF_THE_SOURCE: [&str; 18] = [
     // Identifiers that every reference has to repeat.
     "Illegal root for UID",
     "(Invalid Value)",
-    // Identity that is empty or of an old form.
+    // Identity that is empty, of an old form, or not what its attribute allows: it is repeated byte for byte.
+    "(0010,0040) (Patient's Sex)",
+    "\tError - Dicom dataset contains invalid data values for Value Representations",
     "needed to build DICOMDIR",
     "Retired Person Name form",
     "Requested Procedure ID",

@@ -97,6 +97,10 @@ fn public_item(item: &Dataset) -> Dataset {
             },
             Value::Omitted { .. } => continue,
         };
+        // Of type 1C wherever it is (PS3.3 § 8.8): not said rather than empty.
+        if element.tag == tags::CODING_SCHEME_VERSION && matches!(&value, Value::Bytes(bytes) if blank(bytes)) {
+            continue;
+        }
         copy.put(Element { tag: element.tag, vr: element.vr, value });
     }
     copy
@@ -211,6 +215,7 @@ mod tests {
         let mut item = Dataset::new();
         item.put_bytes(tags::PATIENT_ID, VR::LO, *b"OTHER\0");
         item.put_items(tags::SCHEDULED_PROTOCOL_CODE_SEQUENCE, Vec::new());
+        item.put_bytes(tags::CODING_SCHEME_VERSION, VR::SH, []);
         let mut from = Dataset::new();
         from.put_bytes(tags::PATIENT_ID, VR::LO, *b"A 1\0\0\0");
         from.put_items(tags::OTHER_PATIENT_I_DS_SEQUENCE, vec![item]);

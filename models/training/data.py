@@ -153,8 +153,8 @@ def shrink(image: Image.Image) -> Image.Image:
 
 
 def to_input(image: Image.Image) -> np.ndarray:
-    """What deployment does: squash to the input size, antialiased bilinear. [SIZE, SIZE] uint8."""
-    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    """What deployment does: squash to the input size, antialiased bilinear, unrounded. [SIZE, SIZE] float, 0 to 255."""
+    return np.asarray(image.convert("F").resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 PLAIN = (0.0, (0.0, 0.0, 1.0, 1.0))  # geometry of the whole image

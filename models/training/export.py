@@ -41,7 +41,7 @@ class Scorer:
         """Logits and maps of images prepared as deployment prepares them."""
         logits, maps = [], []
         for case in cases:
-            pixels = data.to_input(data.read_gray(case.path)).astype(np.float32)[None, None] / 255
+            pixels = data.to_input(data.read_gray(case.path))[None, None] / 255
             logit, map_ = self.run(pixels)
             logits.append(float(logit[0, 0]))
             maps.append(map_)

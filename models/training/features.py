@@ -56,7 +56,7 @@ def features(trunk, cases, count, seed, file) -> Features:
 
 
 def run(trunk, pixels) -> torch.Tensor:
-    """Features of images [SIZE, SIZE] uint8."""
+    """Features of images [SIZE, SIZE], 0 to 255."""
     x = torch.from_numpy(np.stack(pixels))[:, None].float() / 255
     # Half the precision is three times as fast and costs nothing here; figures come from the exported graph.
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

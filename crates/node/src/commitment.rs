@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dataset::{Dataset, Encoding, Limits, VR, read_header, write_dataset};
+use dokuei_dataset::{Dataset, VR};
 use dokuei_dimse::{
-    ALL_COMMITTED, Association, CommitmentResult, CommitmentService, Information, Notice, Pending, ProposedContext,
-    Refusal, RequestorConfig, SOME_FAILED, Ticket,
+    ALL_COMMITTED, Association, CommitmentResult, CommitmentService, Notice, Pending, ProposedContext, Refusal,
+    RequestorConfig, SOME_FAILED, Ticket,
 };
 use dokuei_pipeline::{RetryPolicy, record_answer};
 use dokuei_store::{CommitmentEnd, CommitmentId, Holding, NewCommitment, OpenCommitment, Store, StoreError};
@@ -20,6 +20,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::confirmation::Answer;
+use crate::information;
 use crate::send::words;
 
 /// Peers told at a time over associations of ours.
@@ -262,28 +263,21 @@ impl Shared {
 /// What telling a peer came to: done, to be tried again, or given up with its age.
 fn end(open: &OpenCommitment, outcome: Result<(), String>, policy: &RetryPolicy, now: i64) -> CommitmentEnd {
     let Err(reason) = outcome else { return CommitmentEnd::Told };
-    let age_ms = u64::try_from(now.saturating_sub(open.asked_at)).unwrap_or_default();
-    if Duration::from_millis(age_ms) >= policy.give_up_after {
+    if policy.is_over(open.asked_at, now) {
         let attempts = open.attempts.saturating_add(1);
         return CommitmentEnd::Dead { reason: format!("given up after {attempts} attempts: {reason}") };
     }
-    let wait = policy.wait(open.attempts, open.id.0);
-    let at = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-    CommitmentEnd::Retry { at, reason }
+    CommitmentEnd::Retry { at: policy.next_at(open.attempts, open.id.0, now), reason }
 }
 
 /// What an N-ACTION asks for (PS3.4 Table J.3-1).
 fn requested(notice: &Notice) -> Result<NewCommitment, Refusal> {
     let wrong = |comment: String| Refusal::new(DimseStatus::INVALID_ARGUMENT_VALUE, comment);
-    let header = read_header(&notice.information, 0, notice.transfer_syntax.as_str(), &Limits::default())
-        .map_err(|error| wrong(error.to_string()))?;
-    let transaction_uid =
-        header.dataset.uid(tags::TRANSACTION_UID).ok_or_else(|| wrong("no Transaction UID".to_owned()))?;
-    let pair = |item: &Dataset| {
-        Some((item.uid(tags::REFERENCED_SOP_CLASS_UID)?, item.uid(tags::REFERENCED_SOP_INSTANCE_UID)?))
-    };
-    let items = header.dataset.items(tags::REFERENCED_SOP_SEQUENCE);
-    let referenced: Vec<(Uid, Uid)> = items.iter().map_while(pair).collect();
+    let asked = information::read(&notice.information, &notice.transfer_syntax);
+    let asked = asked.map_err(|error| wrong(error.to_string()))?;
+    let transaction_uid = asked.uid(tags::TRANSACTION_UID).ok_or_else(|| wrong("no Transaction UID".to_owned()))?;
+    let items = asked.items(tags::REFERENCED_SOP_SEQUENCE);
+    let referenced: Vec<(Uid, Uid)> = items.iter().map_while(information::referenced).collect();
     if referenced.is_empty() || referenced.len() < items.len() {
         return Err(wrong("Referenced SOP Sequence lacks a class or instance".to_owned()));
     }
@@ -299,9 +293,7 @@ fn requested(notice: &Notice) -> Result<NewCommitment, Refusal> {
 fn result(request: &NewCommitment, holdings: &[Holding]) -> CommitmentResult {
     let (mut held, mut failed) = (Vec::new(), Vec::new());
     for ((sop_class, sop_instance), holding) in request.referenced.iter().zip(holdings) {
-        let mut item = Dataset::new();
-        item.put_text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, sop_class.as_str());
-        item.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, sop_instance.as_str());
+        let mut item = information::reference(sop_class.as_str(), sop_instance.as_str());
         match failure_reason(*holding) {
             None => held.push(item),
             Some(DimseStatus(reason)) => {
@@ -318,9 +310,7 @@ fn result(request: &NewCommitment, holdings: &[Holding]) -> CommitmentResult {
             dataset.put_items(tag, items);
         }
     }
-    let [implicit, explicit] =
-        [Encoding::ImplicitLittle, Encoding::ExplicitLittle].map(|encoding| write_dataset(&dataset, encoding));
-    CommitmentResult { event_type, information: Information { implicit, explicit } }
+    CommitmentResult { event_type, information: information::written(&dataset) }
 }
 
 /// Why there is no commitment to an instance (PS3.3 § C.14.1.1).
@@ -340,6 +330,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use dokuei_dataset::{Encoding, Limits, read_header, write_dataset};
+
     use super::*;
 
     const CR: &str = uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE;

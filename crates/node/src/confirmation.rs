@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Encoding, Limits, VR, read_header, write_dataset};
-use dokuei_dimse::{
-    AssociateError, Association, Information, ProposedContext, QueryResponse, RequestorConfig, SendError,
-};
+use dokuei_dataset::{Dataset, VR};
+use dokuei_dimse::{AssociateError, Association, Information, ProposedContext, RequestorConfig, SendError};
 use dokuei_pipeline::ConfirmationOutcome;
 use dokuei_store::{Inquiry, Unconfirmed};
 use dokuei_types::{DimseStatus, Uid};
 use tokio_util::sync::CancellationToken;
 
+use crate::information;
 use crate::keys::{self, Key, Level};
+use crate::query::{self, QueryError};
 use crate::send::words;
 
 /// How long a result is waited for over the association of its request. Most peers use one of their own.
@@ -25,7 +25,7 @@ const RESULT_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Answer {
     pub(crate) transaction_uid: Uid,
     /// What is said of each instance, by class and instance: nothing when it is committed to, else the Failure Reason.
-    instances: HashMap<(String, String), Option<DimseStatus>>,
+    instances: HashMap<(Uid, Uid), Option<DimseStatus>>,
 }
 
 impl Answer {
@@ -34,29 +34,23 @@ impl Answer {
     /// # Errors
     /// What is wrong with it, in words.
     pub(crate) fn read(information: &[u8], transfer_syntax: &Uid) -> Result<Self, String> {
-        let header = read_header(&information, 0, transfer_syntax.as_str(), &Limits::default())
-            .map_err(|error| error.to_string())?;
-        let transaction_uid = header.dataset.uid(tags::TRANSACTION_UID).ok_or("no Transaction UID")?;
-        let failed = header.dataset.items(tags::FAILED_SOP_SEQUENCE).iter().filter_map(|item| {
+        let said = information::read(information, transfer_syntax).map_err(|error| error.to_string())?;
+        let transaction_uid = said.uid(tags::TRANSACTION_UID).ok_or("no Transaction UID")?;
+        let failed = said.items(tags::FAILED_SOP_SEQUENCE).iter().filter_map(|item| {
             let reason = item.int(tags::FAILURE_REASON).and_then(|reason| u16::try_from(reason).ok());
-            Some((pair(item)?, Some(reason.map_or(DimseStatus::PROCESSING_FAILURE, DimseStatus))))
+            Some((information::referenced(item)?, Some(reason.map_or(DimseStatus::PROCESSING_FAILURE, DimseStatus))))
         });
-        let held = header.dataset.items(tags::REFERENCED_SOP_SEQUENCE).iter();
-        let held = held.filter_map(|item| Some((pair(item)?, None)));
+        let held = said.items(tags::REFERENCED_SOP_SEQUENCE).iter();
+        let held = held.filter_map(|item| Some((information::referenced(item)?, None)));
         // What is in both has failed.
         Ok(Self { transaction_uid, instances: held.chain(failed).collect() })
     }
 
     /// What it says of an object; `None` when it does not name it.
     pub(crate) fn of(&self, object: &Unconfirmed) -> Option<ConfirmationOutcome> {
-        let key = (object.sop_class.clone(), object.sop_instance.clone());
+        let key = (Uid::new(&object.sop_class).ok()?, Uid::new(&object.sop_instance).ok()?);
         Some(self.instances.get(&key)?.map_or(ConfirmationOutcome::Kept, failure))
     }
-}
-
-fn pair(item: &Dataset) -> Option<(String, String)> {
-    let text = |tag| item.uid(tag).map(|uid| uid.as_str().to_owned());
-    Some((text(tags::REFERENCED_SOP_CLASS_UID)?, text(tags::REFERENCED_SOP_INSTANCE_UID)?))
 }
 
 /// What a Failure Reason (PS3.3 § C.14.1.1) means for what was sent.
@@ -153,26 +147,18 @@ async fn found(association: &mut Association, model: &Uid, object: &Unconfirmed)
         Key::of(tags::SERIES_INSTANCE_UID, series),
         Key::of(tags::SOP_INSTANCE_UID, &object.sop_instance),
     ];
-    let failed = |error: SendError| match error {
-        SendError::NotAccepted { .. } => {
+    let mut is_found = false;
+    let is_it = |uid: Uid| uid.as_str() == object.sop_instance;
+    let asked = query::matches(association, model, (Level::Image, &keys), CancellationToken::new(), |dataset| {
+        is_found |= dataset.uid(tags::SOP_INSTANCE_UID).is_some_and(is_it);
+    });
+    asked.await.map(|()| is_found).map_err(|error| match error {
+        QueryError::Broken(SendError::NotAccepted { .. }) => {
             ConfirmationOutcome::Refused("it answers no queries of ours: allow Study Root C-FIND there".to_owned())
         }
-        error => ConfirmationOutcome::Unreachable(words(&error)),
-    };
-    let identifier = keys::identifier(Level::Image, &keys);
-    let mut query = association.find(model, &identifier, CancellationToken::new()).await.map_err(failed)?;
-    let mut is_found = false;
-    while let Some(response) = query.next().await.map_err(failed)? {
-        let QueryResponse { status, comment, identifier, transfer_syntax, .. } = response;
-        if status.is_pending() {
-            let header = read_header(&identifier, 0, transfer_syntax.as_str(), &Limits::default());
-            let uid = header.ok().and_then(|header| header.dataset.uid(tags::SOP_INSTANCE_UID));
-            is_found |= uid.is_some_and(|uid| uid.as_str() == object.sop_instance);
-        } else if status != DimseStatus::SUCCESS && !status.is_warning() {
-            return Err(ConfirmationOutcome::Unable(format!("asked for it, it answers with {status}: {comment}")));
-        }
-    }
-    Ok(is_found)
+        QueryError::Broken(error) => ConfirmationOutcome::Unreachable(words(&error)),
+        error => ConfirmationOutcome::Unable(words(&error)),
+    })
 }
 
 fn unreachable(inquiry: &Inquiry, error: &AssociateError) -> Vec<ConfirmationOutcome> {
@@ -182,18 +168,11 @@ fn unreachable(inquiry: &Inquiry, error: &AssociateError) -> Vec<ConfirmationOut
 
 /// The information of an N-ACTION (PS3.4 Table J.3-1).
 fn question(inquiry: &Inquiry) -> Information {
-    let item = |object: &Unconfirmed| {
-        let mut item = Dataset::new();
-        item.put_text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &object.sop_class);
-        item.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &object.sop_instance);
-        item
-    };
+    let item = |object: &Unconfirmed| information::reference(&object.sop_class, &object.sop_instance);
     let mut dataset = Dataset::new();
     dataset.put_text(tags::TRANSACTION_UID, VR::UI, inquiry.transaction_uid.as_str());
     dataset.put_items(tags::REFERENCED_SOP_SEQUENCE, inquiry.objects.iter().map(item).collect());
-    let [implicit, explicit] =
-        [Encoding::ImplicitLittle, Encoding::ExplicitLittle].map(|encoding| write_dataset(&dataset, encoding));
-    Information { implicit, explicit }
+    information::written(&dataset)
 }
 
 #[cfg(test)]
@@ -224,9 +203,7 @@ mod tests {
         let mut dataset = Dataset::new();
         dataset.put_text(tags::TRANSACTION_UID, VR::UI, "1.9");
         let item = |instance: &str, reason: Option<u16>| {
-            let mut item = Dataset::new();
-            item.put_text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE);
-            item.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance);
+            let mut item = information::reference(uids::CT_IMAGE_STORAGE, instance);
             if let Some(reason) = reason {
                 item.put_u16(tags::FAILURE_REASON, &[reason]);
             }
@@ -238,11 +215,11 @@ mod tests {
             tags::FAILED_SOP_SEQUENCE,
             failed.iter().map(|(instance, reason)| item(instance, *reason)).collect(),
         );
-        for (encoding, syntax) in [
-            (Encoding::ImplicitLittle, uids::IMPLICIT_VR_LITTLE_ENDIAN),
-            (Encoding::ExplicitLittle, uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        ] {
-            let answer = Answer::read(&write_dataset(&dataset, encoding), &Uid::new(syntax).unwrap()).unwrap();
+        let Information { implicit, explicit } = information::written(&dataset);
+        for (bytes, syntax) in
+            [(implicit, uids::IMPLICIT_VR_LITTLE_ENDIAN), (explicit, uids::EXPLICIT_VR_LITTLE_ENDIAN)]
+        {
+            let answer = Answer::read(&bytes, &Uid::new(syntax).unwrap()).unwrap();
             assert_eq!(answer.transaction_uid.as_str(), "1.9");
             let of = |instance: &str| answer.of(&object(instance));
             assert_eq!(of("1.1"), Some(ConfirmationOutcome::Kept));

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Limits, Tag, read_header};
-use dokuei_dimse::{Association, ProposedContext, QueryResponse, RequestorConfig};
+use dokuei_dataset::Tag;
+use dokuei_dimse::{Association, ProposedContext, RequestorConfig};
 use dokuei_pipeline::Counted;
-use dokuei_types::{DimseStatus, Uid};
+use dokuei_types::Uid;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::{self, Key, Level};
+use crate::query;
 use crate::send::words;
-
-/// Matches of one query that are taken.
-const MATCHES_MAX: usize = 100_000;
 
 /// Asks for all of `counted` over one association; for each the count, or in words why there is none.
 pub(crate) async fn count(config: &RequestorConfig, counted: &[Counted]) -> Vec<Result<u64, String>> {
@@ -94,24 +92,12 @@ impl Asking {
         unique: Tag,
         number: Tag,
     ) -> Result<BTreeMap<String, Option<u64>>, String> {
-        let identifier = keys::identifier(level, keys);
-        let query = self.association.find(&self.model, &identifier, CancellationToken::new()).await;
-        let mut query = query.map_err(|error| words(&error))?;
-        let mut matches = BTreeMap::new();
-        while let Some(response) = query.next().await.map_err(|error| words(&error))? {
-            let QueryResponse { status, comment, identifier, transfer_syntax, .. } = response;
-            if status.is_pending() {
-                let header = read_header(&identifier, 0, transfer_syntax.as_str(), &Limits::default());
-                let dataset = header.map_err(|error| words(&error))?.dataset;
-                let count = dataset.int(number).and_then(|count| u64::try_from(count).ok());
-                matches.extend(dataset.uid(unique).map(|uid| (uid.as_str().to_owned(), count)));
-            } else if status != DimseStatus::SUCCESS && !status.is_warning() {
-                return Err(format!("asked by C-FIND it answers with {status}: {comment}"));
-            }
-            if matches.len() > MATCHES_MAX {
-                return Err(format!("it has more than {MATCHES_MAX} matches"));
-            }
-        }
+        let (association, model, mut matches) = (&mut self.association, &self.model, BTreeMap::new());
+        let asked = query::matches(association, model, (level, keys), CancellationToken::new(), |dataset| {
+            let count = dataset.int(number).and_then(|count| u64::try_from(count).ok());
+            matches.extend(dataset.uid(unique).map(|uid| (uid.as_str().to_owned(), count)));
+        });
+        asked.await.map_err(|error| words(&error))?;
         Ok(matches)
     }
 }

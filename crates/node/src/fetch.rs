@@ -4,23 +4,22 @@ mod contexts;
 mod folder;
 mod relay;
 
-use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dataset::{Limits, read_header};
 use dokuei_dimse::message::{SubOperations, meaning};
 use dokuei_dimse::{Association, ProposedContext, QueryResponse, Receive, RequestorConfig, StorageService, Timeouts};
 use dokuei_types::{AeTitle, DimseStatus};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Fetch;
 use crate::config;
 use crate::find::{broken, no_association, on_interrupt, refused};
+use crate::information;
 use crate::keys::{self, Key, Level, known};
 use crate::outcome::{self, Failure, line, say};
 use crate::requestor;
@@ -35,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) async fn run(arguments: &Fetch) -> Result<(), Failure> {
     let config = requestor::of(&arguments.asked)?;
     let cancel = on_interrupt();
-    let bar = progress(arguments.json);
+    let bar = outcome::progress("instances", None, arguments.json);
     let last = match (&arguments.move_to, &arguments.out) {
         (Some(destination), _) => move_to(destination, arguments, &config, cancel, &bar).await?,
         (None, Some(folder)) => into_folder(arguments, &config, folder, cancel, &bar).await?,
@@ -178,14 +177,6 @@ fn wanted(arguments: &Fetch) -> dokuei_dimse::Information {
     keys::identifier(level, &keys)
 }
 
-fn progress(json: bool) -> ProgressBar {
-    let visible = io::stderr().is_terminal() && !json;
-    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} instances, {per_sec}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
 fn show(bar: &ProgressBar, counts: &SubOperations) {
     let done = u64::from(counts.done());
     if let Some(remaining) = counts.remaining {
@@ -236,8 +227,8 @@ fn failed_instances(last: &QueryResponse) -> Vec<String> {
     if last.identifier.is_empty() {
         return Vec::new();
     }
-    match read_header(&last.identifier, 0, last.transfer_syntax.as_str(), &Limits::default()) {
-        Ok(header) => header.dataset.texts(tags::FAILED_SOP_INSTANCE_UID_LIST),
+    match information::read(&last.identifier, &last.transfer_syntax) {
+        Ok(dataset) => dataset.texts(tags::FAILED_SOP_INSTANCE_UID_LIST),
         Err(error) => {
             say(format!("the list of what failed cannot be read: {error}"));
             Vec::new()

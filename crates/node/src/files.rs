@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{FileMeta, FileSection, Header, Limits, read_file, read_file_meta};
+use dokuei_dataset::{FileMeta, FileSection, Header, Limits, MetaFields, file_meta, read_file, read_file_meta};
+use dokuei_dimse::StoreRequest;
 use dokuei_store::StoredFile;
-use dokuei_types::Uid;
+use dokuei_types::{AeTitle, Uid};
 
 use crate::outcome::Failure;
 
@@ -55,6 +56,18 @@ fn walk(folder: &Path, files: &mut Vec<(PathBuf, bool)>) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// File Meta Information in front of what a peer sends to `receiver` (PS3.10 § 7.1).
+pub(crate) fn meta_of(request: &StoreRequest<'_>, receiver: &AeTitle) -> Vec<u8> {
+    file_meta(&MetaFields {
+        sop_class: request.sop_class.as_str(),
+        sop_instance: request.sop_instance.as_str(),
+        transfer_syntax: request.transfer_syntax.as_str(),
+        source_ae: Some(request.calling_ae.as_str()),
+        sending_ae: Some(request.calling_ae.as_str()),
+        receiving_ae: Some(receiver.as_str()),
+    })
 }
 
 /// What is needed to send a file as it is.

@@ -1,12 +1,13 @@
 //! `dokuei find`: what a PACS has, by C-FIND.
 
-use dokuei_dataset::{Dataset, Limits, Tag, read_header};
+use dokuei_dataset::{Dataset, Tag};
 use dokuei_dimse::message::meaning;
 use dokuei_dimse::{AssociateError, Association, ProposedContext, QueryResponse, SendError};
 use dokuei_types::DimseStatus;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Find;
+use crate::information;
 use crate::json_model;
 use crate::keys::{self, Key};
 use crate::outcome::{self, Failure, say};
@@ -81,10 +82,9 @@ impl Matches {
         }
         self.count = self.count.saturating_add(1);
         self.lacks_keys |= response.status == DimseStatus(0xFF01);
-        let limits = Limits::default();
-        match read_header(&response.identifier, 0, response.transfer_syntax.as_str(), &limits) {
-            Ok(header) if self.json => outcome::json(&json_model::object(&header.dataset), false),
-            Ok(header) => self.rows.push(self.columns.iter().map(|tag| cell(&header.dataset, *tag)).collect()),
+        match information::read(&response.identifier, &response.transfer_syntax) {
+            Ok(dataset) if self.json => outcome::json(&json_model::object(&dataset), false),
+            Ok(dataset) => self.rows.push(self.columns.iter().map(|tag| cell(&dataset, *tag)).collect()),
             Err(error) => say(format!("match {} cannot be read: {error}", self.count)),
         }
         true

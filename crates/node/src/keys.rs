@@ -5,9 +5,11 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
-use dokuei_dataset::{Dataset, Encoding, Tag, VR, write_dataset};
+use dokuei_dataset::{Dataset, Tag, VR};
 use dokuei_dimse::Information;
 use dokuei_types::Uid;
+
+use crate::information;
 
 /// Query/Retrieve Level (0008,0052).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -174,9 +176,7 @@ pub(crate) fn identifier(level: Level, keys: &[Key]) -> Information {
     if !keys.iter().all(|key| key.value.is_ascii()) {
         dataset.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192");
     }
-    let [implicit, explicit] =
-        [Encoding::ImplicitLittle, Encoding::ExplicitLittle].map(|encoding| write_dataset(&dataset, encoding));
-    Information { implicit, explicit }
+    information::written(&dataset)
 }
 
 #[cfg(test)]

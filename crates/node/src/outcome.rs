@@ -1,8 +1,9 @@
 //! How a command ends, and how it writes.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::Diagnostic;
 use thiserror::Error;
 
@@ -73,6 +74,17 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 /// Writes a line for people to standard error.
 pub(crate) fn say(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// A bar on standard error while `what` are worked on, of which there are `total`, where that is known; none where a
+/// program reads, or nobody looks.
+pub(crate) fn progress(what: &str, total: Option<u64>, json: bool) -> ProgressBar {
+    let visible = io::stderr().is_terminal() && !json;
+    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let left = if total.is_some() { ", {eta} left" } else { "" };
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}{left}"));
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(total, target).with_style(style)
 }
 
 /// Writes a value as JSON: one line, or spread out where a person reads it too.

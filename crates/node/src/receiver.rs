@@ -1,12 +1,14 @@
 //! What the listener stores into: the store behind the DIMSE service.
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Limits, MetaFields, ReadError, Scan, Scanned, Tag, file_meta};
+use dokuei_dataset::{Dataset, Limits, ReadError, Scan, Scanned, Tag};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
 use dokuei_store::{Arrival, Committed, Incoming, IndexEntry, Store, StoreError};
 use dokuei_types::{AeTitle, DimseStatus};
 use serde_json::json;
 use tokio::sync::oneshot;
+
+use crate::files;
 
 /// Receives instances for one node.
 pub(crate) struct Receiver {
@@ -48,14 +50,7 @@ impl StorageService for Receiver {
     type Incoming = Receiving;
 
     fn begin(&self, request: StoreRequest<'_>) -> Result<Receiving, Refusal> {
-        let meta = file_meta(&MetaFields {
-            sop_class: request.sop_class.as_str(),
-            sop_instance: request.sop_instance.as_str(),
-            transfer_syntax: request.transfer_syntax.as_str(),
-            source_ae: Some(request.calling_ae.as_str()),
-            sending_ae: Some(request.calling_ae.as_str()),
-            receiving_ae: Some(self.ae_title.as_str()),
-        });
+        let meta = files::meta_of(&request, &self.ae_title);
         let arrival = Arrival {
             calling_ae: request.calling_ae.clone(),
             called_ae: request.called_ae.clone(),

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dokuei_dimse::{
     AssociateError, Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome, plan_contexts,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::fs::File;
 use tokio::io::AsyncSeekExt;
@@ -27,7 +26,7 @@ pub(crate) async fn run(arguments: &Send) -> Result<(), Failure> {
     let total = instances.len();
     let sending = Arc::new(Sending {
         config: requestor::config(&arguments.peer, &arguments.call)?,
-        bar: progress(total, arguments.json),
+        bar: outcome::progress("instances", Some(total as u64), arguments.json),
         json: arguments.json,
         tally: Mutex::default(),
     });
@@ -76,14 +75,6 @@ fn groups(instances: Vec<Sendable>) -> Vec<(Vec<ProposedContext>, VecDeque<Senda
         }
     }
     groups
-}
-
-fn progress(total: usize, json: bool) -> ProgressBar {
-    let visible = io::stderr().is_terminal() && !json;
-    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} instances, {per_sec}, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// What all senders share.

@@ -139,9 +139,8 @@ fn again(core: &Core, lease: &Lease, reason: &str) -> Changes {
     if attempts >= core.config.attempts_max && lease.kind != JobKind::Settle {
         return bury(lease, &format!("{reason} ({attempts} attempts)"));
     }
-    let wait = core.config.retry.wait(lease.attempts, lease.job.0);
     tracing::warn!(job = %lease.job, kind = lease.kind.as_str(), reason, "tried again later");
-    Changes::retry(lease, core.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)), reason)
+    Changes::retry(lease, core.config.retry.next_at(lease.attempts, lease.job.0, core.now()), reason)
 }
 
 fn bury(lease: &Lease, reason: &str) -> Changes {

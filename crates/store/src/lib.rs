@@ -1,6 +1,6 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 4
+//! # Layout of the data folder, version 5
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder

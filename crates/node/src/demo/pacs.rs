@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dataset::{Dataset, Limits, MetaFields, file_meta, read_file};
+use dokuei_dataset::{Dataset, Limits, read_file};
 use dokuei_dimse::{Counters, IncomingInstance, ListenerConfig, Refusal, StorageService, StoreRequest};
 use dokuei_results::SrClass;
 use dokuei_types::{AeTitle, DimseStatus, Uid};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::files;
 use crate::outcome::Failure;
 use crate::requestor::implementation;
 
@@ -100,14 +101,7 @@ impl StorageService for Archive {
         // UIDs are digits and dots: a checked one is a safe file name.
         let path = self.folder.join(format!("{}.dcm", request.sop_instance));
         let mut file = File::create_new(&path).or_else(|_| File::create(&path)).map_err(refusal)?;
-        let meta = file_meta(&MetaFields {
-            sop_class: request.sop_class.as_str(),
-            sop_instance: request.sop_instance.as_str(),
-            transfer_syntax: request.transfer_syntax.as_str(),
-            source_ae: Some(request.calling_ae.as_str()),
-            sending_ae: None,
-            receiving_ae: None,
-        });
+        let meta = files::meta_of(&request, request.called_ae);
         file.write_all(&meta).map_err(refusal)?;
         Ok(Arriving { file, path, list: Arc::clone(&self.arrived) })
     }

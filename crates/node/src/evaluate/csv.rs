@@ -1,4 +1,5 @@
 //! Tables of comma-separated values (RFC 4180): a cell in quotes may hold commas, line ends, and quotes twice.
+//! A quote that is never closed is an error: a lenient reader takes the rest of the table for one cell, and its rows go missing.
 
 /// A row and the line it begins at.
 #[derive(Debug, PartialEq)]

@@ -1,7 +1,6 @@
 //! A model looks at every labelled image, on all cores; one image a core is in memory.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +11,12 @@ use dokuei_inference::Model;
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, ReadyModel, Verdict};
 use dokuei_results::{CaptureStyle, Role};
 use dokuei_types::NodeIdentity;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Zoned;
 
 use super::labels::LabelledImage;
 use super::plain;
 use crate::config::ConfigFile;
-use crate::outcome::Failure;
+use crate::outcome::{self, Failure};
 use crate::site;
 
 /// Largest JPEG or PNG file, in bytes.
@@ -78,7 +76,7 @@ impl Scorer {
     pub(crate) fn score(&self, images: &[LabelledImage], finding: usize) -> Result<Vec<Outcome>, Failure> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(images.len());
         let analysts = (0..cores).map(|_| self.analyst()).collect::<Result<Vec<_>, _>>()?;
-        let bar = progress(images.len());
+        let bar = outcome::progress("images", Some(images.len() as u64), false);
         let next = AtomicUsize::new(0);
         let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
         let work = |mut analyst: Analyst| {
@@ -181,11 +179,4 @@ pub(crate) fn open(path: &Path) -> Result<Opened, String> {
 fn take<'a>(next: &AtomicUsize, images: &'a [LabelledImage]) -> (usize, Option<&'a LabelledImage>) {
     let index = next.fetch_add(1, Ordering::Relaxed);
     (index, images.get(index))
-}
-
-fn progress(total: usize) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style)
 }

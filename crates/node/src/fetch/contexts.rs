@@ -1,12 +1,12 @@
 //! The presentation contexts of a C-GET: the peer can send only what was proposed before it is asked.
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_dataset::{Limits, read_header};
-use dokuei_dimse::{Association, CONTEXTS_MAX, ProposedContext, RequestorConfig, SendError};
+use dokuei_dimse::{Association, CONTEXTS_MAX, ProposedContext, RequestorConfig};
 use dokuei_types::Uid;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::{self, Key, Level, known};
+use crate::query::{self, QueryError};
 
 pub(super) const GET_MODEL: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET;
 
@@ -102,22 +102,20 @@ pub(super) async fn classes(config: &RequestorConfig, study: &Uid, cancel: &Canc
     }
 }
 
-async fn in_study(config: &RequestorConfig, study: &Uid, cancel: CancellationToken) -> Result<Vec<Uid>, SendError> {
+async fn in_study(config: &RequestorConfig, study: &Uid, cancel: CancellationToken) -> Result<Vec<Uid>, QueryError> {
     let model = keys::find_model(Level::Study, false);
     let contexts = [ProposedContext::information_model(model.clone())];
     // Who cannot be reached is said of the association that follows.
     let Ok(mut association) = Association::request(config, &contexts).await else { return Ok(Vec::new()) };
     let keys = [Key::of(tags::STUDY_INSTANCE_UID, study.as_str()), Key::any(tags::SOP_CLASSES_IN_STUDY)];
-    let asked = keys::identifier(Level::Study, &keys);
-    let mut query = association.find(&model, &asked, cancel).await?;
     let mut classes = Vec::new();
-    while let Some(response) = query.next().await? {
-        let header = read_header(&response.identifier, 0, response.transfer_syntax.as_str(), &Limits::default());
-        if let (true, Ok(header)) = (classes.is_empty() && response.status.is_pending(), header) {
-            let named = header.dataset.texts(tags::SOP_CLASSES_IN_STUDY);
+    let asked = query::matches(&mut association, &model, (Level::Study, &keys), cancel, |dataset| {
+        if classes.is_empty() {
+            let named = dataset.texts(tags::SOP_CLASSES_IN_STUDY);
             classes.extend(named.iter().filter_map(|uid| Uid::new(uid).ok()));
         }
-    }
+    });
+    asked.await?;
     drop(association.release().await);
     Ok(classes)
 }

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use dokuei_dataset::{MetaFields, file_meta};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
 use dokuei_types::DimseStatus;
 use tempfile::NamedTempFile;
+
+use crate::files;
 
 /// Bytes that wait in memory for a write.
 const BUFFER: usize = 256 * 1024;
@@ -37,14 +38,7 @@ impl StorageService for Folder {
     fn begin(&self, request: StoreRequest<'_>) -> Result<Arriving, Refusal> {
         let file = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&self.path).map_err(refusal)?;
         let mut file = BufWriter::with_capacity(BUFFER, file);
-        let meta = file_meta(&MetaFields {
-            sop_class: request.sop_class.as_str(),
-            sop_instance: request.sop_instance.as_str(),
-            transfer_syntax: request.transfer_syntax.as_str(),
-            source_ae: Some(request.calling_ae.as_str()),
-            sending_ae: Some(request.calling_ae.as_str()),
-            receiving_ae: Some(request.called_ae.as_str()),
-        });
+        let meta = files::meta_of(&request, request.called_ae);
         file.write_all(&meta).map_err(refusal)?;
         // A UID is digits and dots, and with its extension no path upwards.
         Ok(Arriving { file, path: self.path.join(format!("{}.dcm", request.sop_instance)) })

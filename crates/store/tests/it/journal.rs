@@ -3,26 +3,15 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Confirmation, Decision, DeliveryEnd, JobKind, NewObject, NewResult, Priority, REJECTION, Retention, Store,
+    Changes, Confirmation, Decision, DeliveryEnd, JobKind, NewResult, Priority, REJECTION, Retention, Store,
     StoreConfig, TaskEnd,
 };
 use dokuei_types::{DeclineReason, DimseStatus, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, model, one_lease, send, task};
+use crate::support::{Bench, LEASE, START, model, object, one_lease, send, task};
 
 fn open(bench: &Bench) -> Store {
     Store::open(StoreConfig { journal: true, ..bench.config() }).unwrap()
-}
-
-fn object<'a>(role: &'a str, uid: &'a Uid) -> NewObject<'a> {
-    NewObject {
-        role,
-        sop_class: uid,
-        sop_instance: uid,
-        series: uid,
-        transfer_syntax: "1.2.840.10008.1.2.1",
-        bytes: b"bytes",
-    }
 }
 
 /// What the journal says, a word and its details a line.

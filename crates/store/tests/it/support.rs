@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use dokuei_store::{
-    Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewTask, Priority, SendTo, Step, Store,
-    StoreConfig, StoreError, Subject,
+    Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewObject, NewTask, Priority, SendTo,
+    Step, Store, StoreConfig, StoreError, Subject,
 };
 use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
 
@@ -204,4 +204,16 @@ pub(crate) fn disk_use(dir: &Path) -> u64 {
     let mut found = files(dir);
     walk(&dir.join("segments"), &mut found);
     found.iter().map(|path| std::fs::metadata(path).unwrap().blocks() * 512).sum()
+}
+
+/// An object of a result; one UID serves for all of its own.
+pub(crate) fn object<'a>(role: &'a str, uid: &'a Uid) -> NewObject<'a> {
+    NewObject {
+        role,
+        sop_class: uid,
+        sop_instance: uid,
+        series: uid,
+        transfer_syntax: "1.2.840.10008.1.2.1",
+        bytes: role.as_bytes(),
+    }
 }

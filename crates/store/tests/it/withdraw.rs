@@ -1,23 +1,12 @@
 //! Results that are taken back.
 
 use dokuei_store::{
-    Changes, DeliveryEnd, DeliveryLease, JobKind, NewObject, NewResult, Priority, REJECTION, Staged, Store,
-    StoreReader, TaskEnd, Withdrawn,
+    Changes, DeliveryEnd, DeliveryLease, JobKind, NewResult, Priority, REJECTION, Staged, Store, StoreReader, TaskEnd,
+    Withdrawn,
 };
 use dokuei_types::{DimseStatus, End, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, model, one_lease, send, task};
-
-fn object<'a>(role: &'a str, uid: &'a Uid) -> NewObject<'a> {
-    NewObject {
-        role,
-        sop_class: uid,
-        sop_instance: uid,
-        series: uid,
-        transfer_syntax: "1.2.840.10008.1.2.1",
-        bytes: role.as_bytes(),
-    }
-}
+use crate::support::{Bench, LEASE, START, model, object, one_lease, send, task};
 
 fn stage(store: &Store, role: &str, uid: &str) -> Staged {
     store.stage(&object(role, &Uid::new(uid).unwrap())).unwrap()

@@ -82,6 +82,7 @@ fn one(
         node,
         style,
         made_at: &Zoned::now(),
+        version: 1,
         revises: &[],
         roles: &Role::ALL,
         limits: &limits,

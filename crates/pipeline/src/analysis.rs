@@ -48,6 +48,8 @@ pub struct AnalysisInput<'a> {
     pub style: &'a CaptureStyle,
     /// When the analysis began; written into the result objects.
     pub made_at: &'a Zoned,
+    /// Which it is of the data sets that came under its SOP Instance UID, from 1.
+    pub version: u32,
     /// The objects of an earlier result of the model that this one revises.
     pub revises: &'a [ObjectReference],
     /// Which result objects are made.

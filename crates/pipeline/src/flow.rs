@@ -150,7 +150,8 @@ impl Stages<'_> {
         route.config.send_results.iter().map(to).collect()
     }
 
-    /// The result of the model's version before, which this one revises.
+    /// The result before of the model, by another version of it or of another version of the instance, which this one
+    /// revises.
     fn revised(&self, instance: InstanceId, model: &ModelIdentity) -> Result<Vec<ObjectReference>, FlowError> {
         let reference = |object: &StoredObject| {
             ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
@@ -191,10 +192,8 @@ impl Stages<'_> {
             let changes = changes.finish(task, TaskEnd::Reported(Box::new(model.clone())));
             return Ok(outbox(changes, &planned, &model));
         }
-        if self.store.reader().reported_otherwise(instance, &model)? {
-            // Its results would carry the UIDs of those: two reports, one identity.
-            let text = "another version of this instance is reported on already".to_owned();
-            return Ok(changes.finish(task, TaskEnd::Declined(DeclineReason::Limit(text))));
+        if self.store.reader().is_earlier_version_in_work(instance, &planned.model)? {
+            return Err(FlowError::Again("an earlier version of this instance is being looked at".to_owned()));
         }
         let stored = self.stored(instance)?;
         let (header, file) = match self.header(&stored)? {
@@ -210,6 +209,7 @@ impl Stages<'_> {
             node: &self.setup.node,
             style: &self.setup.style,
             made_at: &began,
+            version: stored.version,
             revises: &self.revised(instance, &model)?,
             roles: &self.roles(&planned.send),
             limits: &self.config.limits,
@@ -258,9 +258,6 @@ impl Stages<'_> {
         let model = analyst.model().identity().clone();
         let model = ModelIdentity { weights_sha256: format!("{} (declined)", model.weights_sha256), ..model };
         let reader = self.store.reader();
-        if reader.reported_otherwise(instance, &model)? {
-            return Ok(changes);
-        }
         if reader.result(instance, &model)?.is_some() {
             return Ok(outbox(changes, planned, &model));
         }

@@ -32,6 +32,7 @@ pub(crate) fn objects(
         made_at: input.made_at,
         explanation: stage.explanation(),
         parameters: &parameters,
+        source_version: input.version,
         revises: input.revises,
     };
     // The report refers to the picture, which is therefore made first.

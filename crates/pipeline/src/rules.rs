@@ -58,7 +58,7 @@ impl ReportDeclined {
         match reason {
             DeclineReason::Codec(_) | DeclineReason::Malformed(_) | DeclineReason::Limit(_) => self != Self::Never,
             DeclineReason::Criteria(_) => self == Self::Always,
-            DeclineReason::NoPixels(_) | DeclineReason::Derived(_) => false,
+            DeclineReason::NoPixels(_) | DeclineReason::Derived(_) | DeclineReason::Replaced(_) => false,
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct ReportInput<'a> {
     /// Further Algorithm Parameters (111002, DCM), `key=value`: bands, calibration, what a site changed.
     /// The hash of the weights and the marking thresholds are written without being listed here.
     pub parameters: &'a [String],
+    /// Which it is of the data sets that came under the SOP Instance UIDs of the sources, from 1. Each has results of
+    /// its own.
+    pub source_version: u32,
     /// The objects of the result that this one revises; none for a first one. Each report names the one of its own
     /// SOP class among them.
     pub revises: &'a [ObjectReference],

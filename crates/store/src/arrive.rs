@@ -14,6 +14,7 @@ use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
 use crate::read::StoredInstance;
+use crate::replace;
 use crate::stored_file::StoredFile;
 use crate::writer::{Request, Tx};
 
@@ -117,7 +118,8 @@ pub(crate) struct Arriving<'a> {
 
 /// The versions of an instance. Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew
 /// whenever it is used.
-const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL FROM instance WHERE sop_instance = ?1";
+const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL, end_kind IN ('open', 'failed')
+                     FROM instance WHERE sop_instance = ?1";
 
 /// A version of an instance in the index.
 struct Known {
@@ -127,6 +129,8 @@ struct Known {
     is_same: bool,
     /// Its bytes are kept no longer.
     is_removed: bool,
+    /// Something is left to do for it, or was given up.
+    is_unfinished: bool,
 }
 
 /// What became of an arrival.
@@ -165,10 +169,17 @@ impl Arriving<'_> {
                 self.again(tx, *last, "refused")?;
                 Ok(Outcome::Refused)
             }
-            VersionPolicy::Keep => {
+            VersionPolicy::Keep | VersionPolicy::Replace => {
                 let version = version.saturating_add(1);
                 let instance = InstanceId(self.insert(tx, version)?);
-                self.again(tx, *last, "superseded")?;
+                if self.description.versions == VersionPolicy::Keep {
+                    self.again(tx, *last, "superseded")?;
+                } else {
+                    for earlier in known.iter().filter(|known| known.is_unfinished) {
+                        replace::end_work(tx, earlier.id, version)?;
+                    }
+                    self.again(tx, *last, replace::REPLACED)?;
+                }
                 Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::Version(version) }))
             }
         }
@@ -182,7 +193,8 @@ impl Arriving<'_> {
             .prepare_cached(KNOWN)
             .and_then(|mut find| {
                 find.query_map(params![self.description.arrival.sop_instance.as_str(), digest.as_slice()], |row| {
-                    Ok(Known { id: row.get(0)?, version: row.get(1)?, is_same: row.get(2)?, is_removed: row.get(3)? })
+                    let (is_same, is_removed) = (row.get(2)?, row.get(3)?);
+                    Ok(Known { id: row.get(0)?, version: row.get(1)?, is_same, is_removed, is_unfinished: row.get(4)? })
                 })?
                 .collect()
             })

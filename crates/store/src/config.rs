@@ -25,6 +25,8 @@ pub enum VersionPolicy {
     /// Kept beside the earlier ones, as a further version with work of its own.
     #[default]
     Keep,
+    /// As [`Keep`](Self::Keep), and what is left to do for the earlier ones is not done.
+    Replace,
     /// Refused and recorded; what is stored stays as it is.
     Refuse,
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::model::DeliveryId;
-use crate::outbox::stop_if_withdrawn;
+use crate::outbox::stop_if_void;
 use crate::schema::state;
 use crate::unit::millis;
 use crate::writer::Tx;
@@ -169,7 +169,7 @@ pub(crate) fn finish(
     tx.touched.insert(instance);
     tx.ring = true;
     match end {
-        Confirmation::Missing { .. } => stop_if_withdrawn(tx, id),
+        Confirmation::Missing { .. } => stop_if_void(tx, id),
         _ => Ok(()),
     }
 }

@@ -265,7 +265,7 @@ fn logged(
         }
     };
     match versions {
-        VersionPolicy::Keep => {
+        VersionPolicy::Keep | VersionPolicy::Replace => {
             let sop_instance = told.description.arrival.sop_instance.clone();
             let committed = Committed { sop_instance, record: RecordId::of(&place) };
             let unanswered: Option<fn(Result<Committed, StoreError>)> = None;

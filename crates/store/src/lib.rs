@@ -53,6 +53,7 @@ mod outbox;
 mod priority;
 mod read;
 mod recovery;
+mod replace;
 mod replay;
 mod retention;
 mod schema;

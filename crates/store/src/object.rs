@@ -197,7 +197,8 @@ pub(crate) fn find_id(conn: &Connection, instance: InstanceId, model: &ModelIden
         .optional()
 }
 
-/// The objects of the latest result that another version of `model` gave for `instance`.
+/// The objects of the latest result that `model` gave for `instance` in another version of it, or for an earlier version
+/// of the instance in the same study.
 pub(crate) fn earlier(
     conn: &Connection,
     data_dir: &Path,
@@ -206,7 +207,11 @@ pub(crate) fn earlier(
 ) -> rusqlite::Result<Vec<StoredObject>> {
     let id: Option<i64> = conn
         .prepare_cached(
-            "SELECT max(id) FROM result WHERE instance = ?1 AND model = ?2 AND NOT (version = ?3 AND weights = ?4)",
+            "SELECT max(result.id) FROM instance AS this JOIN instance AS seen USING (sop_instance)
+             JOIN result ON result.instance = seen.id
+             WHERE this.id = ?1 AND seen.study IS this.study AND result.model = ?2
+               AND (seen.version < this.version
+                    OR seen.id = this.id AND NOT (result.version = ?3 AND result.weights = ?4))",
         )?
         .query_row(params![instance.0, model.name, model.version, model.weights_sha256], |row| row.get(0))?;
     id.map_or_else(|| Ok(Vec::new()), |id| objects(conn, data_dir, id, None))

@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::model::DeliveryId;
 use crate::object::{self, StoredObject, object_row};
 use crate::priority::Priority;
+use crate::replace::REPLACED;
 use crate::schema::state;
 use crate::withdraw::is_withdrawn;
 use crate::writer::Tx;
@@ -293,18 +294,21 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
     result.map(|_| ()).map_err(failed("record a delivery"))?;
     match end {
         DeliveryEnd::Stored { .. } => Ok(()),
-        _ => stop_if_withdrawn(tx, id),
+        _ => stop_if_void(tx, id),
     }
 }
 
-/// Ends a delivery that did not succeed and whose result was withdrawn while it was tried.
-pub(crate) fn stop_if_withdrawn(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError> {
+/// Ends a delivery that did not succeed, and whose result was withdrawn or whose instance was replaced since it was
+/// queued.
+pub(crate) fn stop_if_void(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
             "DELETE FROM delivery WHERE id = ?1 AND role <> ?2
-             AND EXISTS (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?2)",
+             AND (EXISTS (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?2)
+                  OR EXISTS (SELECT 1 FROM arrival
+                             WHERE instance = delivery.instance AND outcome = ?3 AND at >= delivery.queued_at))",
         )
-        .and_then(|mut delete| delete.execute(params![id.0, REJECTION]))
+        .and_then(|mut delete| delete.execute(params![id.0, REJECTION, REPLACED]))
         .map(drop)
         .map_err(StoreError::index("stop a delivery"))
 }

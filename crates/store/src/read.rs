@@ -211,8 +211,8 @@ impl StoreReader {
         self.with("read a result", |conn| object::find(conn, self.data_dir(), id, model))
     }
 
-    /// The objects of the latest result that the model of this name gave of an instance in another version; none
-    /// when there is none.
+    /// The objects of the latest result that the model of this name gave of an instance before: in another version of
+    /// the model, or for an earlier version of the instance in the same study; none when there is none.
     ///
     /// # Errors
     /// What the index says.
@@ -220,21 +220,19 @@ impl StoreReader {
         self.with("look for an earlier result", |conn| object::earlier(conn, self.data_dir(), id, model))
     }
 
-    /// Whether a model of this name, version and weights has a result for another version of the same SOP
-    /// instance: the objects of both would carry the same UIDs.
+    /// Whether the model of this name is still to look at an earlier version of an instance, or is looking.
     ///
     /// # Errors
     /// What the index says.
-    pub fn reported_otherwise(&self, id: InstanceId, model: &ModelIdentity) -> Result<bool, StoreError> {
-        self.with("look for results of other versions", |conn| {
+    pub fn is_earlier_version_in_work(&self, id: InstanceId, model: &str) -> Result<bool, StoreError> {
+        self.with("look for work on earlier versions", |conn| {
             conn.prepare_cached(
                 "SELECT EXISTS (
-                     SELECT 1 FROM instance AS this JOIN instance AS other USING (sop_instance)
-                     JOIN result ON result.instance = other.id
-                     WHERE this.id = ?1 AND other.id <> ?1
-                       AND result.model = ?2 AND result.version = ?3 AND result.weights = ?4)",
+                     SELECT 1 FROM instance AS this JOIN instance AS earlier USING (sop_instance)
+                     JOIN task ON task.instance = earlier.id
+                     WHERE this.id = ?1 AND earlier.version < this.version AND task.model = ?2 AND task.state = 'open')",
             )?
-            .query_row(params![id.0, model.name, model.version, model.weights_sha256], |row| row.get(0))
+            .query_row(params![id.0, model], |row| row.get(0))
         })
     }
 

@@ -122,7 +122,8 @@ pub struct ShownInstance {
 /// One time an instance came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownArrival {
-    /// `new`, `duplicate` (same bytes), `superseded` (other bytes, kept as a further version) or `refused`.
+    /// `new`, `duplicate` (same bytes), `superseded` (other bytes, kept as a further version), `replaced` (likewise, in
+    /// place of this one) or `refused`.
     pub outcome: String,
     /// AE title of the sender.
     pub calling_ae: String,

@@ -54,6 +54,8 @@ pub enum DeclineReason {
     Criteria(String),
     /// Written by this node or by another algorithm: never analysed.
     Derived(String),
+    /// A later version of the instance has come in its place.
+    Replaced(String),
 }
 
 impl fmt::Display for DeclineReason {
@@ -65,6 +67,7 @@ impl fmt::Display for DeclineReason {
             Self::Limit(detail) => ("limit", detail),
             Self::Criteria(detail) => ("model's criteria", detail),
             Self::Derived(detail) => ("derived object", detail),
+            Self::Replaced(detail) => ("replaced", detail),
         };
         write!(f, "{kind}: {detail}")
     }

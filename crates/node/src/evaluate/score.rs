@@ -141,6 +141,7 @@ impl Scorer {
             node: &self.node,
             style: &self.style,
             made_at: &self.made_at,
+            version: 1,
             revises: &[],
             roles,
             limits: &AnalysisLimits::default(),

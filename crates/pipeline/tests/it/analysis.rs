@@ -22,6 +22,7 @@ fn look(data: &Dataset, play: Play, limits: &AnalysisLimits) -> Verdict {
         node: &node,
         style: &CaptureStyle::default(),
         made_at: &made_at,
+        version: 1,
         revises: &[],
         roles: &Role::ALL,
         limits,

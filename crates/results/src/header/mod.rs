@@ -49,16 +49,20 @@ impl<'a> Basis<'a> {
         Ok(Self { input, envelope: Envelope::new(lead, input.node, input.made_at), references })
     }
 
-    /// A UID for `role` that depends on the sources, the model and nothing else, so that it repeats.
+    /// A UID for `role` that depends on the sources, their version, the model and nothing else, so that it repeats.
     pub(crate) fn uid(&self, sources: &[Reference], role: &[&str]) -> Uid {
         let model = self.input.model;
         let frames: Vec<String> =
             sources.iter().map(|s| s.frame.map_or_else(String::new, |frame| frame.to_string())).collect();
+        let version = format!("version {}", self.input.source_version);
         let mut parts = vec![model.name.as_str(), &model.version, &model.weights_sha256];
         for (source, frame) in sources.iter().zip(&frames) {
             parts.extend([source.sop_instance.as_str(), frame]);
         }
         parts.extend(role);
+        if self.input.source_version > 1 {
+            parts.push(&version);
+        }
         if !self.input.sources.iter().any(|source| matches!(source.outcome, Outcome::Analysed(_))) {
             // The model may look at the image yet.
             parts.push("not analysed");

@@ -49,6 +49,7 @@ impl Setup {
             made_at: &self.made_at,
             explanation: Explanation::ClassActivation,
             parameters: &self.parameters,
+            source_version: 1,
             revises: &[],
         }
     }

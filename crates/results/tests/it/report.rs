@@ -203,6 +203,9 @@ fn the_same_again_gives_the_same_bytes_and_another_model_another_object() {
     let setup = Setup::new();
     let object = structured_report(&setup.input(&sources), SrClass::Comprehensive, &[]).unwrap();
     assert_ne!(object.sop_instance, first[0].sop_instance);
+    let again = ReportInput { source_version: 2, ..setup.input(&sources) };
+    let later = structured_report(&again, SrClass::Comprehensive, &[]).unwrap();
+    assert!(later.sop_instance != object.sop_instance && later.series_instance != object.series_instance);
 }
 
 #[test]

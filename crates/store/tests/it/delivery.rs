@@ -14,7 +14,7 @@ fn lease(store: &Store) -> Vec<DeliveryLease> {
     store.lease_deliveries("pacs", 10, LEASE).unwrap()
 }
 
-fn stored() -> DeliveryEnd {
+pub(crate) fn stored() -> DeliveryEnd {
     DeliveryEnd::Stored { status: DimseStatus::SUCCESS, sop_class: "1.2".into(), comment: None, confirm_at: None }
 }
 

@@ -13,5 +13,6 @@ mod power;
 mod receive;
 mod retention;
 mod support;
+mod versions;
 mod withdraw;
 mod work;

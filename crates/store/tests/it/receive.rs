@@ -176,10 +176,12 @@ fn check_two_at_once(versions: VersionPolicy, len: usize, other_bytes: bool, exp
 #[test]
 fn two_senders_at_once_with_one_uid_are_one_after_the_other() {
     for len in [1_000, LARGE] {
-        for versions in [VersionPolicy::Keep, VersionPolicy::Refuse] {
+        for versions in [VersionPolicy::Keep, VersionPolicy::Replace, VersionPolicy::Refuse] {
             check_two_at_once(versions, len, false, ["Duplicate", "New"]);
         }
-        check_two_at_once(VersionPolicy::Keep, len, true, ["New", "Version(2)"]);
+        for versions in [VersionPolicy::Keep, VersionPolicy::Replace] {
+            check_two_at_once(versions, len, true, ["New", "Version(2)"]);
+        }
         check_two_at_once(VersionPolicy::Refuse, len, true, ["New", "refused"]);
     }
 }

@@ -16,6 +16,14 @@ pub(super) const CASE_VARIABLE: &str = "DOKUEI_POWER_CASE";
 pub(super) const DATA: &str = "data";
 pub(super) const SHADOW: &str = "shadow";
 
+/// What may be done with other bytes under a known UID, by the name the child is told.
+pub(super) const POLICIES: [(&str, VersionPolicy); 3] =
+    [("keep", VersionPolicy::Keep), ("replace", VersionPolicy::Replace), ("refuse", VersionPolicy::Refuse)];
+
+pub(super) fn name(policy: VersionPolicy) -> &'static str {
+    POLICIES.iter().find(|(_, known)| *known == policy).unwrap().0
+}
+
 /// Receives from many senders and works on what it has, until its disk ends it; says on stderr what was promised.
 #[test]
 fn child() {
@@ -23,7 +31,8 @@ fn child() {
     let mut words = case.split(' ');
     let mut number = || words.next().unwrap().parse::<u64>().unwrap();
     let (case, life) = (number(), number());
-    let versions = if words.next() == Some("true") { VersionPolicy::Keep } else { VersionPolicy::Refuse };
+    let named = words.next().unwrap();
+    let (_, versions) = *POLICIES.iter().find(|(name, _)| *name == named).unwrap();
     live(Path::new(&folder), case * 16 + life, versions);
     std::process::abort();
 }

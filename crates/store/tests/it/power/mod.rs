@@ -74,7 +74,7 @@ fn survive(case: u64) -> Heard {
     // In memory where there is some: what a power cut takes is played anyway.
     let memory = Some(Path::new("/dev/shm")).filter(|memory| memory.is_dir());
     let folder = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
-    let policy = if random.below(2) == 0 { VersionPolicy::Keep } else { VersionPolicy::Refuse };
+    let policy = child::POLICIES[random.below(child::POLICIES.len())].1;
     let mut heard = Heard::default();
     for life in 0..=random.below(3) as u64 {
         run_child(folder.path(), case, life, policy, &mut heard);
@@ -88,7 +88,7 @@ fn run_child(folder: &Path, case: u64, life: u64, policy: VersionPolicy, heard: 
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "power::child::child", "--nocapture"])
         .env(child::FOLDER_VARIABLE, folder)
-        .env(child::CASE_VARIABLE, format!("{case} {life} {}", policy == VersionPolicy::Keep))
+        .env(child::CASE_VARIABLE, format!("{case} {life} {}", child::name(policy)))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,0 +1,101 @@
+//! Other bytes under a SOP Instance UID that is known.
+
+use dokuei_store::{
+    ArrivalKind, Changes, DeliveryEnd, IndexEntry, JobKind, Lease, Priority, Store, StoreConfig, StoreError, Subject,
+    TaskEnd, VersionPolicy,
+};
+use dokuei_types::{DeclineReason, End, Uid};
+
+use crate::delivery;
+use crate::support::{Bench, LEASE, START, commit_with, data_set, entry, instance_of, model, one_lease, send, task};
+use crate::work::{end, result, stage, trace};
+
+#[test]
+fn a_later_version_follows_the_earlier_ones_and_their_results() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let first = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
+    let second = send(&store, "1.2.3.4", b"other").unwrap().instance;
+    let moved = IndexEntry { study: Some(Uid::new("1.2.4").unwrap()), ..entry() };
+    let third = commit_with(&store, "1.2.3.4", b"elsewhere", moved).and_then(|it| store.indexed(it)).unwrap().instance;
+    let in_work = |instance| store.reader().is_earlier_version_in_work(instance, "lungs").unwrap();
+    let leases = store.lease(JobKind::Match, 10, LEASE).unwrap();
+    let begun = Changes::complete(&leases[0]).begin(task(first), None);
+    store.apply(begun).unwrap();
+    assert_eq!([first, second, third].map(in_work), [false, true, true]);
+    assert!(!store.reader().is_earlier_version_in_work(second, "bones").unwrap());
+    let lease = one_lease(&store, JobKind::Analyze);
+    let Subject::Task(number, _) = lease.subject else { panic!("{lease:?}") };
+    let made = Changes::complete(&lease).result(result(first), vec![stage(&store, "sr", "1.1")]);
+    store.apply(made.finish(number, TaskEnd::Reported(Box::new(model())))).unwrap();
+    assert_eq!([first, second, third].map(in_work), [false; 3]);
+    let earlier = |instance| store.reader().earlier_objects(instance, &model()).unwrap().len();
+    assert_eq!([first, second, third].map(earlier), [0, 1, 0], "what lies in another study is not revised");
+}
+
+#[test]
+fn what_is_left_to_do_for_a_replaced_instance_is_not_done() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Replace, ..bench.config() }).unwrap();
+    let replaced =
+        |instance| matches!(end(&store, instance), Some(End::Declined { reason: DeclineReason::Replaced(_) }));
+
+    // Not looked at by any route.
+    let new = send(&store, "1.1", b"bytes").unwrap().instance;
+    send(&store, "1.1", b"other").unwrap();
+    assert!(replaced(new));
+    // In work by a model, and waiting to be sent.
+    let busy = send(&store, "1.2", b"bytes").unwrap().instance;
+    let of = |instance| move |lease: &Lease| instance_of(lease) == instance;
+    let leases = store.lease(JobKind::Match, 10, LEASE).unwrap();
+    let lease = leases.iter().find(|lease| of(busy)(lease)).unwrap();
+    let changes = Changes::complete(lease).decide(busy, trace()).begin(task(busy), None);
+    store.apply(changes.send_original(busy, "pacs", Priority::Routine)).unwrap();
+    let working = one_lease(&store, JobKind::Analyze);
+    let before = store.queue_depth();
+    let next = send(&store, "1.2", b"other").unwrap();
+    assert_eq!(next.kind, ArrivalKind::Version(2));
+    assert_eq!(store.queue_depth(), before, "one job less, one more");
+    assert!(replaced(busy));
+    let Subject::Task(number, _) = working.subject else { panic!("{working:?}") };
+    let made = Changes::complete(&working).result(result(busy), vec![stage(&store, "sr", "1.1")]);
+    let late = store.apply(made.finish(number, TaskEnd::Reported(Box::new(model()))));
+    assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "{late:?}");
+    let shown = store.reader().show(busy).unwrap().unwrap();
+    assert_eq!((shown.deliveries.len(), shown.results.len()), (0, 0));
+    assert_eq!(shown.decision, Some(trace().trace), "what the routes said of it is still known");
+    assert_eq!(shown.arrivals.last().unwrap().outcome, "replaced");
+    assert_eq!(data_set(&store, busy), b"bytes", "its bytes stay");
+    // The later one has all its work before it, and an end of its own.
+    assert_eq!(end(&store, next.instance), None);
+    // What has ended well stays as it ended.
+    let lease = store.lease(JobKind::Match, 10, LEASE).unwrap();
+    let lease = lease.iter().find(|lease| of(next.instance)(lease)).unwrap();
+    store.apply(Changes::complete(lease).decide(next.instance, trace())).unwrap();
+    send(&store, "1.2", b"a third").unwrap();
+    assert_eq!(end(&store, next.instance), Some(End::NoRuleMatched));
+}
+
+#[test]
+fn what_is_being_sent_of_a_replaced_instance_is_sent_or_not_but_not_tried_again() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Replace, ..bench.config() }).unwrap();
+    for ends_well in [true, false] {
+        let uid = if ends_well { "1.1" } else { "1.2" };
+        let first = send(&store, uid, b"bytes").unwrap().instance;
+        let lease = store.lease(JobKind::Match, 10, LEASE).unwrap().pop().unwrap();
+        store.apply(Changes::complete(&lease).send_original(first, "pacs", Priority::Routine)).unwrap();
+        let sending = store.lease_deliveries("pacs", 10, LEASE).unwrap().pop().unwrap();
+        send(&store, uid, b"other").unwrap();
+        assert_eq!(end(&store, first), None, "it may arrive yet");
+        let missed = DeliveryEnd::Retry { at: START, status: None, reason: "no answer".into() };
+        let outcome = if ends_well { delivery::stored() } else { missed };
+        store.apply(Changes::delivered(&sending, outcome)).unwrap();
+        assert!(matches!(end(&store, first), Some(End::Declined { reason: DeclineReason::Replaced(_) })));
+        let shown = store.reader().show(first).unwrap().unwrap();
+        assert_eq!(shown.deliveries.len(), usize::from(ends_well));
+        for lease in store.lease(JobKind::Match, 10, LEASE).unwrap() {
+            store.apply(Changes::complete(&lease)).unwrap();
+        }
+    }
+}

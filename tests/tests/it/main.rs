@@ -15,6 +15,7 @@ mod hospital_day;
 mod kill;
 mod models;
 mod orthanc;
+mod parity;
 mod pynetdicom;
 mod query;
 mod radiographs;

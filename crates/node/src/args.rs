@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 
 use crate::config::{Address, DestinationTls, MinimumVersion};
 use crate::keys::{Key, Level};
+use crate::moment::Moment;
 
 /// Dokuei: a DICOM node that stores what arrives, lets models look at it, and sends back what they found.
 #[derive(Debug, Parser)]
@@ -45,8 +46,8 @@ pub(crate) enum Command {
     /// Read everything that is kept, and say whether it is what was stored.
     Verify(Verify),
     /// What was given up after every retry.
-    Failed(Inspect),
-    /// Take up again what was given up, or everything about these instances.
+    Failed(Failed),
+    /// Take up again what was given up, or send again what was sent.
     Replay(Replay),
     /// Take results back: a rejection note goes to every destination that got them.
     Withdraw(Withdraw),
@@ -313,17 +314,49 @@ pub(crate) struct Verify {
     pub(crate) place: Where,
 }
 
+/// What of it is meant.
+#[derive(Debug, Args)]
+pub(crate) struct Among {
+    /// Only deliveries to this destination.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) destination: Option<String>,
+    /// Only what was stored there, or tried last, since then: a span before now (2h, 7d), or a time (2026-11-22T08:00 by
+    /// the clock of this machine, or with its zone: 2026-11-22T08:00+01:00).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Moment>,
+    /// The same before then.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Moment>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Failed {
+    /// Only of these instances: numbers, SOP Instance, Series or Study Instance UIDs.
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) among: Among,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// Instances alone: what failed of them, else what was sent, else the routes. With any of the options below: all that
+/// was given up or sent and fits every one of them.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Numbers or SOP Instance UIDs of instances.
-    #[arg(required_unless_present = "all_failed")]
+    /// Numbers, SOP Instance, Series or Study Instance UIDs of instances.
+    #[arg(required_unless_present_any = ["all_failed", "destination", "since", "until"])]
     pub(crate) ids: Vec<String>,
-    /// Everything `failed` lists.
+    /// Only what was given up, as `failed` lists it.
     #[arg(long)]
     pub(crate) all_failed: bool,
+    #[command(flatten)]
+    pub(crate) among: Among,
     /// Ask routes and models again, also where something was reported: a model of another version makes a revision.
-    #[arg(long, conflicts_with = "all_failed")]
+    #[arg(long, requires = "ids", conflicts_with_all = ["all_failed", "destination", "since", "until"])]
     pub(crate) analyze: bool,
+    /// List what would go, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) place: Where,
 }
@@ -387,9 +420,9 @@ pub(crate) struct Backtest {
     /// The other configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// How far back.
+    /// How far back: a span before now, or a time.
     #[arg(long, value_name = "TIME", default_value = "30d")]
-    pub(crate) since: Interval,
+    pub(crate) since: Moment,
     /// The node's data folder; without it the one this configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

@@ -2,7 +2,6 @@
 
 use dokuei_dataset::Limits;
 use dokuei_pipeline::{Backtest, Changed};
-use jiff::Timestamp;
 
 use crate::args::{self, Where};
 use crate::config;
@@ -16,8 +15,7 @@ pub(crate) fn run(arguments: &args::Backtest) -> Result<(), Failure> {
     let site = Site::check(file)?;
     let rules = site.rules().map_err(|errors| Failure::work(format!("{errors:?}")))?;
     let reader = attach(&Where { config: None, data_dir: Some(data_dir), json: arguments.json })?;
-    let age_ms = i64::try_from(arguments.since.0.as_millis()).unwrap_or(i64::MAX);
-    let since = Timestamp::now().as_millisecond().saturating_sub(age_ms);
+    let since = arguments.since.ms();
     let found = Backtest::run(&rules, &reader, since, &Limits::default()).map_err(|error| unreadable(&error))?;
     if arguments.json {
         outcome::json(&found, true);

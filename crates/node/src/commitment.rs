@@ -25,6 +25,8 @@ use crate::send::words;
 
 /// Peers told at a time over associations of ours.
 const TOLD_AT_A_TIME: usize = 8;
+/// Longest time between two looks into the store.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Pause after the store has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -191,8 +193,8 @@ impl Shared {
             Ok(next.map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or_default()))
         });
         let next: Option<u64> = next.await.unwrap_or(Err(StoreError::Closed))?;
-        // What becomes due sooner rings.
-        Ok(next.map_or(Duration::from_secs(3_600), Duration::from_millis))
+        // What becomes due sooner rings, but for what is replayed beside the node.
+        Ok(next.map_or(PAUSE_MAX, Duration::from_millis).min(PAUSE_MAX))
     }
 
     async fn worked_out(

@@ -1,23 +1,21 @@
-//! `dokuei status`, `show`, `failed` and `replay`: what a node's data folder holds, while the node runs or not.
+//! `dokuei status` and `show`: what a node's data folder holds, while the node runs or not.
 
 use std::path::{Path, PathBuf};
 
 use dokuei_pipeline::RouteTrace;
-use dokuei_store::{Counts, DeadLetter, Replayed, ShownInstance, ShownUnit, Store, StoreReader, StoredFile};
+use dokuei_store::{Counts, ShownInstance, ShownUnit, Store, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::args::{Inspect, Replay, Show, Where};
+use crate::args::{Inspect, Show, Where};
 use crate::config;
-use crate::outcome::{self, Failure, line, table};
+use crate::outcome::{self, Failure, line};
 use crate::reports;
 use crate::route_match::verdict;
 
 /// Instances listed at a time.
 const PAGE: usize = 1_000;
-/// Dead letters shown at most.
-const FAILED_MAX: usize = 10_000;
 
 pub(crate) fn attach(place: &Where) -> Result<StoreReader, Failure> {
     let data_dir: PathBuf = match &place.data_dir {
@@ -262,58 +260,6 @@ fn words(end: &End) -> String {
         End::Declined { reason } => format!("{word}: {reason}"),
         End::Failed { reason } => format!("{word}: {reason}"),
     }
-}
-
-pub(crate) fn failed(arguments: &Inspect) -> Result<(), Failure> {
-    let letters: Vec<DeadLetter> = attach(&arguments.place)?.failed(FAILED_MAX).map_err(|error| unreadable(&error))?;
-    if arguments.place.json {
-        outcome::json(&letters, true);
-        return Ok(());
-    }
-    if letters.is_empty() {
-        line("nothing was given up");
-        return Ok(());
-    }
-    let heading = ["instance", "what", "attempts", "why"].map(str::to_owned).to_vec();
-    let rows = letters.iter().map(|letter| {
-        vec![letter.instance.to_string(), letter.what.clone(), letter.attempts.to_string(), letter.reason.clone()]
-    });
-    table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
-    Ok(())
-}
-
-pub(crate) fn replay(arguments: &Replay) -> Result<(), Failure> {
-    let reader = attach(&arguments.place)?;
-    let mut instances = Vec::new();
-    for id in &arguments.ids {
-        instances.extend(find(&reader, id)?);
-    }
-    if arguments.all_failed {
-        let letters = reader.failed(FAILED_MAX).map_err(|error| unreadable(&error))?;
-        instances.extend(letters.iter().map(|letter| letter.instance));
-    }
-    instances.sort_unstable();
-    instances.dedup();
-    let replay = if arguments.analyze { StoreReader::match_again } else { StoreReader::replay };
-    let replayed: Replayed = replay(&reader, &instances).map_err(|error| Failure::because("replay", &error))?;
-    if arguments.place.json {
-        outcome::json(&replayed, true);
-        return Ok(());
-    }
-    let Replayed { jobs, deliveries, sent_again, matched_again, in_work, unknown } = replayed;
-    for (count, words) in [
-        (jobs, "jobs that were given up wait again"),
-        (deliveries, "deliveries that were given up wait again"),
-        (sent_again, "objects are sent once more"),
-        (matched_again, "instances are matched with the routes again"),
-        (in_work, "instances are in work and left alone"),
-        (unknown, "numbers are unknown"),
-    ] {
-        if count > 0 {
-            line(format!("{count} {words}"));
-        }
-    }
-    Ok(())
 }
 
 /// A time as people read it, in the time zone of the machine.

@@ -25,12 +25,14 @@ mod init;
 mod inspect;
 mod json_model;
 mod keys;
+mod moment;
 mod outcome;
 mod packages;
 mod peers;
 mod picture;
 mod query;
 mod receiver;
+mod replay;
 mod reports;
 mod requestor;
 mod route_match;
@@ -93,8 +95,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Show(arguments) => inspect::show(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
-        Command::Failed(arguments) => inspect::failed(arguments),
-        Command::Replay(arguments) => inspect::replay(arguments),
+        Command::Failed(arguments) => replay::failed(arguments),
+        Command::Replay(arguments) => replay::replay(arguments),
         Command::Withdraw(arguments) => withdraw::run(arguments),
         Command::Models(arguments) => packages::run(arguments),
         Command::User(arguments) => users::run(arguments),

@@ -166,6 +166,23 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: CommitmentId, end: &CommitmentEnd) -> 
         .map_err(StoreError::index("record a storage commitment"))
 }
 
+/// Has the peers of requests that were given up told after all, those that were last due from `since` to before `until`;
+/// their AE titles.
+pub(crate) fn revive(tx: &mut Tx<'_>, since: Option<i64>, until: Option<i64>) -> Result<Vec<String>, StoreError> {
+    tx.ring = true;
+    tx.conn
+        .prepare_cached(
+            "UPDATE commitment SET state = ?1, attempts = 0, not_before = ?2, asked_at = ?2
+             WHERE state = ?3 AND not_before >= ?4 AND not_before < ?5 RETURNING peer_ae",
+        )
+        .and_then(|mut update| {
+            let (since, until) = (since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
+            let meant = params![state::WAITING, tx.now, state::DEAD, since, until];
+            update.query_map(meant, |row| row.get(0))?.collect()
+        })
+        .map_err(StoreError::index("take up requests for storage commitment again"))
+}
+
 /// Where the versions of an instance are, by SOP class.
 type Places = Vec<(String, StoredFile)>;
 

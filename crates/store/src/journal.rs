@@ -55,7 +55,7 @@ const TRIGGERS: [(&str, &str); 9] = [
         "journal_delivery",
         "AFTER UPDATE OF state ON delivery
          WHEN (OLD.state = 1 AND NEW.state IN (2, 4)) OR (OLD.state <> 3 AND NEW.state = 3)
-           OR (OLD.state = 4 AND (NEW.state = 0 OR NEW.confirmed_at IS NOT NULL)) BEGIN
+           OR (OLD.state = 4 AND ((NEW.state = 0 AND NEW.stored_at IS NOT NULL) OR NEW.confirmed_at IS NOT NULL)) BEGIN
          INSERT INTO journal (at, what, instance, detail) VALUES (
             CASE WHEN OLD.state = 1 AND NEW.state <> 3 THEN NEW.stored_at ELSE coalesce(NEW.confirmed_at, NOW) END,
             CASE WHEN NEW.state = 3 THEN 'given_up' WHEN OLD.state = 1 THEN 'sent'

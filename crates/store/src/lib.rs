@@ -41,6 +41,7 @@ mod confirmation;
 mod disk;
 mod ends;
 mod error;
+mod failed;
 mod folder;
 mod incoming;
 mod integrity;
@@ -74,6 +75,7 @@ pub use config::{Clock, Durability, ManualClock, StoreConfig, SystemClock, Versi
 pub use confirmation::{Confirmation, Inquiry, Unconfirmed};
 pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
+pub use failed::{DeadLetter, Filter};
 pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
@@ -83,11 +85,11 @@ pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
 pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
-pub use replay::Replayed;
+pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};
 pub use retention::{FreeSpace, Removed, Retention};
 pub use show::{
-    CommitmentCounts, Counts, DeadLetter, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject,
-    ShownResult, ShownTask, ShownUnit,
+    CommitmentCounts, Counts, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject, ShownResult,
+    ShownTask, ShownUnit,
 };
 pub use store::Store;
 pub use stored_file::StoredFile;

@@ -8,7 +8,6 @@ use crate::config::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::model::{TaskId, UnitId};
 use crate::object::{self, StoredObject, StoredResult};
-use crate::replay::{self, Replayed};
 use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
 use crate::unit::{self, StoredUnit, UnitLevel};
@@ -236,33 +235,20 @@ impl StoreReader {
         })
     }
 
-    /// Tries again what failed for `instances`; where nothing failed, what was sent is sent again (the
-    /// same bytes), and where nothing was sent the rules are asked again. A running node hears of it
-    /// within half a second.
-    ///
-    /// # Errors
-    /// What the index says.
-    pub fn replay(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
-        self.change(|tx| replay::replay(tx, instances))
-    }
-
-    /// Asks rules and models again about `instances`, also where something was reported: a model that has changed
-    /// since makes a revision, one that has not says what it said, and nothing is sent twice. Those in work are
-    /// left alone.
-    ///
-    /// # Errors
-    /// What the index says.
-    pub fn match_again(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
-        self.change(|tx| replay::match_again(tx, instances))
-    }
-
-    /// Changes the index beside the node that owns it.
-    fn change<T>(&self, change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Changes the index beside the node that owns it, or only looks what that would come to.
+    pub(crate) fn change<T>(
+        &self,
+        dry_run: bool,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let failed = StoreError::index;
         let mut conn = schema::open_beside(self.data_dir())?;
         let outer = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("begin a replay"))?;
         let mut tx = Tx::new(&outer, SystemClock.now_ms());
         let changed = change(&mut tx)?;
+        if dry_run {
+            return Ok(changed);
+        }
         ends::refresh(&mut tx)?;
         outer.commit().map_err(failed("commit a replay"))?;
         Ok(changed)

@@ -1,15 +1,39 @@
 use dokuei_types::InstanceId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
+use crate::commitment;
 use crate::error::StoreError;
+use crate::failed::{DELIVERY_AT, DELIVERY_WHAT, Filter, JOB_WHAT};
 use crate::job;
 use crate::outbox::REJECTION;
+use crate::read::StoreReader;
 use crate::schema::state;
 use crate::writer::Tx;
 
+/// Instances in one transaction, so that the node that owns the index never waits for long.
+const AT_ONCE: usize = 500;
+
+/// What is to be set going again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replay {
+    /// What failed of these instances; where nothing failed, what was sent is sent again, and where nothing was sent the
+    /// rules are asked again.
+    Instances(Vec<InstanceId>),
+    /// Rules and models are asked again about these instances, also where something was reported: a model that has
+    /// changed since makes a revision, one that has not says what it said, and nothing is sent twice.
+    Analyze(Vec<InstanceId>),
+    /// All of a part that was given up; also what was sent, unless `failed_only`.
+    Part {
+        /// Which part.
+        filter: Filter,
+        /// Whether what was sent is left alone.
+        failed_only: bool,
+    },
+}
+
 /// What a replay has set going again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Replayed {
     /// Dead jobs that wait again.
     pub jobs: usize,
@@ -19,106 +43,337 @@ pub struct Replayed {
     pub sent_again: usize,
     /// Instances without a failure and without a delivery, for which the rules are asked again.
     pub matched_again: usize,
+    /// Requests for storage commitment whose peers are to be told after all.
+    pub commitments: usize,
     /// Instances still in work, left alone.
     pub in_work: usize,
     /// Numbers that no instance has.
     pub unknown: usize,
+    /// What cannot go, since its bytes were removed.
+    pub refused: Vec<ReplayRefused>,
+    /// What goes, one by one; only of a dry run.
+    pub listed: Vec<ReplayItem>,
 }
 
-/// Sets going again what failed for `instances`; where nothing failed, what was sent is sent again,
-/// and where nothing was sent the rules are asked again.
-pub(crate) fn replay(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
-    let mut replayed = Replayed::default();
-    for instance in instances {
-        one(tx, instance.0, &mut replayed)?;
-    }
-    tx.ring = true;
-    Ok(replayed)
+/// Something that a replay sets going again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplayItem {
+    /// The instance; `None` for a request of a peer.
+    pub instance: Option<InstanceId>,
+    /// `match`, `analyze` with the model's name, `deliver` with role and destination, or `tell` with the AE title of a
+    /// peer.
+    pub what: String,
 }
 
-/// Asks the rules again for `instances` that are not in work, whatever came of them before.
-pub(crate) fn match_again(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
-    let mut replayed = Replayed::default();
-    for instance in instances {
-        let count = match end_of(tx, instance.0)?.as_deref() {
-            None => &mut replayed.unknown,
-            Some("open") => &mut replayed.in_work,
-            Some(_) => {
-                job::add_match(tx, instance.0)?;
-                &mut replayed.matched_again
+/// Something whose bytes retention has removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplayRefused {
+    /// The instance.
+    pub instance: InstanceId,
+    /// What was to be done, as in [`ReplayItem`].
+    pub what: String,
+    /// When they were removed, milliseconds since 1970.
+    pub removed_at: i64,
+    /// `age` or `space`.
+    pub removed_why: String,
+}
+
+impl StoreReader {
+    /// Sets going again what `replay` says; with `dry_run` nothing changes, and it is listed instead. An instance whose
+    /// bytes were removed is refused in the outcome, the rest goes. A running node hears of it within half a second.
+    ///
+    /// Every instance is replayed as a whole; what an error leaves undone is of other instances.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn set_going(&self, replay: &Replay, dry_run: bool) -> Result<Replayed, StoreError> {
+        let mut replayed = Replayed::default();
+        let instances = match replay {
+            Replay::Instances(instances) | Replay::Analyze(instances) => instances.clone(),
+            Replay::Part { filter, failed_only } => {
+                self.with("list what is to be replayed", |conn| affected(conn, filter, *failed_only))?
             }
         };
-        *count = count.saturating_add(1);
+        for some in instances.chunks(AT_ONCE) {
+            self.change(dry_run, |tx| {
+                tx.ring = true;
+                let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: dry_run };
+                some.iter().try_for_each(|instance| replaying.instance(replay, instance.0))
+            })?;
+        }
+        if let Replay::Part { filter, .. } = replay
+            && !filter.is_of_deliveries()
+            && filter.instances.is_none()
+        {
+            self.change(dry_run, |tx| {
+                Replaying { tx, replayed: &mut replayed, is_listed: dry_run }.commitments(filter)
+            })?;
+        }
+        Ok(replayed)
     }
+
+    /// As [`set_going`](Self::set_going) with [`Replay::Instances`].
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn replay(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        self.set_going(&Replay::Instances(instances.to_vec()), false)
+    }
+
+    /// As [`set_going`](Self::set_going) with [`Replay::Analyze`].
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn match_again(&self, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+        self.set_going(&Replay::Analyze(instances.to_vec()), false)
+    }
+}
+
+/// As [`StoreReader::replay`], in the node that owns the index.
+pub(crate) fn replay(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
+    let mut replayed = Replayed::default();
     tx.ring = true;
+    let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: false };
+    instances.iter().try_for_each(|instance| replaying.named(instance.0))?;
     Ok(replayed)
 }
 
-/// The word for how an instance has ended, or `open`; `None` when there is none of this number.
-fn end_of(tx: &Tx<'_>, instance: i64) -> Result<Option<String>, StoreError> {
-    tx.conn
-        .prepare_cached("SELECT end_kind FROM instance WHERE id = ?1")
-        .and_then(|mut find| find.query_row([instance], |row| row.get(0)).optional())
-        .map_err(StoreError::index("find an instance"))
+/// The instances that have something in a part.
+fn affected(conn: &Connection, filter: &Filter, failed_only: bool) -> rusqlite::Result<Vec<InstanceId>> {
+    let text = format!(
+        "SELECT instance FROM delivery
+         WHERE (?1 IS NULL OR destination = ?1) AND state IN (?5, iif(?7, ?5, ?6), iif(?7, ?5, ?8))
+           AND (?2 IS NULL OR instance IN (SELECT value FROM json_each(?2)))
+           AND {DELIVERY_AT} >= ?3 AND {DELIVERY_AT} < ?4
+         UNION
+         SELECT instance FROM job
+         WHERE ?1 IS NULL AND state = ?5 AND instance IS NOT NULL
+           AND (?2 IS NULL OR instance IN (SELECT value FROM json_each(?2)))
+           AND not_before >= ?3 AND not_before < ?4
+         ORDER BY 1"
+    );
+    let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
+    let (dead, stored, unconfirmed) = (state::DEAD, state::STORED, state::UNCONFIRMED);
+    conn.prepare_cached(&text)?
+        .query_map(
+            params![filter.destination, filter.instances(), since, until, dead, stored, failed_only, unconfirmed],
+            |row| row.get(0).map(InstanceId),
+        )?
+        .collect()
 }
 
-fn one(tx: &mut Tx<'_>, instance: i64, replayed: &mut Replayed) -> Result<(), StoreError> {
-    let Some(end) = end_of(tx, instance)? else {
-        replayed.unknown = replayed.unknown.saturating_add(1);
-        return Ok(());
-    };
-    tx.touched.insert(instance);
-    let jobs = revive_jobs(tx, instance)?;
-    let deliveries = requeue(tx, instance, state::DEAD)?;
-    replayed.jobs = replayed.jobs.saturating_add(jobs);
-    replayed.deliveries = replayed.deliveries.saturating_add(deliveries);
-    if jobs > 0 || deliveries > 0 {
-        return Ok(());
-    }
-    match end.as_str() {
-        "open" => replayed.in_work = replayed.in_work.saturating_add(1),
-        "reported" | "forwarded" => {
-            replayed.sent_again = replayed.sent_again.saturating_add(requeue(tx, instance, state::STORED)?);
+/// A replay under way, in one transaction.
+struct Replaying<'a, 'conn> {
+    tx: &'a mut Tx<'conn>,
+    replayed: &'a mut Replayed,
+    is_listed: bool,
+}
+
+/// A delivery that may be sent again.
+struct Candidate {
+    id: i64,
+    what: String,
+    state: i64,
+    gone: Gone,
+}
+
+/// When bytes were removed, and why, if they were.
+type Gone = Option<(i64, String)>;
+
+impl Replaying<'_, '_> {
+    fn instance(&mut self, replay: &Replay, instance: i64) -> Result<(), StoreError> {
+        match replay {
+            Replay::Instances(_) => self.named(instance),
+            Replay::Analyze(_) => self.analyze(instance),
+            Replay::Part { filter, failed_only } => {
+                if !filter.is_of_deliveries() {
+                    self.jobs(instance, filter)?;
+                }
+                let sent: &[i64] = if *failed_only { &[] } else { &[state::STORED, state::UNCONFIRMED] };
+                self.send(instance, &[&[state::DEAD], sent].concat(), filter).map(drop)
+            }
         }
-        _ => {
-            job::add_match(tx, instance)?;
-            replayed.matched_again = replayed.matched_again.saturating_add(1);
+    }
+
+    fn named(&mut self, instance: i64) -> Result<(), StoreError> {
+        let Some(end) = self.end_of(instance)? else {
+            self.replayed.unknown = self.replayed.unknown.saturating_add(1);
+            return Ok(());
+        };
+        let all = Filter::default();
+        let jobs = self.jobs(instance, &all)?;
+        let deliveries = self.send(instance, &[state::DEAD], &all)?;
+        if jobs > 0 || deliveries > 0 {
+            return Ok(());
+        }
+        match end.as_str() {
+            "open" => self.replayed.in_work = self.replayed.in_work.saturating_add(1),
+            "reported" | "forwarded" => {
+                self.send(instance, &[state::STORED], &all)?;
+            }
+            _ => self.match_again(instance)?,
+        }
+        Ok(())
+    }
+
+    fn analyze(&mut self, instance: i64) -> Result<(), StoreError> {
+        let count = match self.end_of(instance)?.as_deref() {
+            None => &mut self.replayed.unknown,
+            Some("open") => &mut self.replayed.in_work,
+            Some(_) => return self.match_again(instance),
+        };
+        *count = count.saturating_add(1);
+        Ok(())
+    }
+
+    /// The word for how an instance has ended, or `open`; `None` when there is none of this number.
+    fn end_of(&self, instance: i64) -> Result<Option<String>, StoreError> {
+        self.tx
+            .conn
+            .prepare_cached("SELECT end_kind FROM instance WHERE id = ?1")
+            .and_then(|mut find| find.query_row([instance], |row| row.get(0)).optional())
+            .map_err(StoreError::index("find an instance"))
+    }
+
+    fn match_again(&mut self, instance: i64) -> Result<(), StoreError> {
+        let gone = self
+            .tx
+            .conn
+            .prepare_cached("SELECT removed_at, removed_why FROM instance WHERE id = ?1")
+            .and_then(|mut find| find.query_row([instance], |row| gone(row, 0)))
+            .map_err(StoreError::index("look whether an instance is kept"))?;
+        if let Some(gone) = gone {
+            self.refuse(instance, "match", gone);
+            return Ok(());
+        }
+        job::add_match(self.tx, instance)?;
+        self.list(Some(instance), "match");
+        self.replayed.matched_again = self.replayed.matched_again.saturating_add(1);
+        Ok(())
+    }
+
+    /// Has dead jobs wait again; how many.
+    fn jobs(&mut self, instance: i64, filter: &Filter) -> Result<usize, StoreError> {
+        let failed = StoreError::index;
+        let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
+        let jobs = self
+            .tx
+            .conn
+            .prepare_cached(&format!(
+                "SELECT job.id, {JOB_WHAT} FROM job LEFT JOIN task ON task.id = job.task
+                 WHERE job.instance = ?1 AND +job.state = ?2 AND job.not_before >= ?3 AND job.not_before < ?4"
+            ))
+            .and_then(|mut find| {
+                find.query_map(params![instance, state::DEAD, since, until], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect::<rusqlite::Result<Vec<(i64, String)>>>()
+            })
+            .map_err(failed("look for dead jobs"))?;
+        for (job, what) in &jobs {
+            self.tx
+                .conn
+                .prepare_cached(
+                    "UPDATE task SET state = 'open', reason = NULL, finished_at = NULL
+                     WHERE id = (SELECT task FROM job WHERE id = ?1)",
+                )
+                .and_then(|mut update| update.execute([job]))
+                .map_err(failed("open tasks again"))?;
+            self.tx
+                .conn
+                .prepare_cached(
+                    "UPDATE job SET state = ?2, attempts = 0, interrupted = 0, not_before = ?3 WHERE id = ?1",
+                )
+                .and_then(|mut update| update.execute(params![job, state::WAITING, self.tx.now]))
+                .map_err(failed("revive jobs"))?;
+            self.list(Some(instance), what);
+        }
+        if !jobs.is_empty() {
+            self.tx.touched.insert(instance);
+        }
+        self.tx.queue = self.tx.queue.saturating_add(i64::try_from(jobs.len()).unwrap_or_default());
+        self.replayed.jobs = self.replayed.jobs.saturating_add(jobs.len());
+        Ok(jobs.len())
+    }
+
+    /// Puts deliveries of these states back into the queue, as if they were new; how many there are, also of those whose
+    /// bytes are gone. Of a withdrawn result it is the note alone.
+    fn send(&mut self, instance: i64, states: &[i64], filter: &Filter) -> Result<usize, StoreError> {
+        let failed = StoreError::index;
+        let mut found = self.candidates(instance, filter).map_err(failed("look for deliveries"))?;
+        found.retain(|candidate| states.contains(&candidate.state));
+        let count = found.len();
+        for Candidate { id, what, state, gone } in found {
+            if let Some(gone) = gone {
+                self.refuse(instance, &what, gone);
+                continue;
+            }
+            self.tx
+                .conn
+                .prepare_cached(
+                    "UPDATE delivery SET state = ?2, attempts = 0, not_before = ?3, queued_at = ?3, first_tried_at = NULL,
+                            stored_at = NULL, confirmed_at = NULL WHERE id = ?1",
+                )
+                .and_then(|mut update| update.execute(params![id, state::WAITING, self.tx.now]))
+                .map_err(failed("queue deliveries again"))?;
+            self.tx.touched.insert(instance);
+            self.list(Some(instance), &what);
+            let count = match state {
+                state::DEAD => &mut self.replayed.deliveries,
+                _ => &mut self.replayed.sent_again,
+            };
+            *count = count.saturating_add(1);
+        }
+        Ok(count)
+    }
+
+    fn candidates(&self, instance: i64, filter: &Filter) -> rusqlite::Result<Vec<Candidate>> {
+        // Objects of one role go together, and of alternatives the first is offered first: one that is gone is missed.
+        let text = format!(
+            "SELECT delivery.id, {DELIVERY_WHAT}, delivery.state, coalesce(gone.removed_at, image.removed_at),
+                    coalesce(gone.removed_why, image.removed_why)
+             FROM delivery
+             LEFT JOIN instance AS image ON image.id = delivery.instance AND delivery.result = 0
+             LEFT JOIN object AS gone ON gone.result = delivery.result AND gone.role = delivery.role
+                                     AND gone.removed_at IS NOT NULL
+             WHERE delivery.instance = ?1 AND (?2 IS NULL OR delivery.destination = ?2)
+               AND {DELIVERY_AT} >= ?3 AND {DELIVERY_AT} < ?4
+               AND (delivery.role = ?5 OR NOT EXISTS
+                    (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?5))
+             GROUP BY delivery.id ORDER BY delivery.id"
+        );
+        let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
+        self.tx
+            .conn
+            .prepare_cached(&text)?
+            .query_map(params![instance, filter.destination, since, until, REJECTION], |row| {
+                Ok(Candidate { id: row.get(0)?, what: row.get(1)?, state: row.get(2)?, gone: gone(row, 3)? })
+            })?
+            .collect()
+    }
+
+    /// Has peers told what is committed to, whom nobody has told.
+    fn commitments(&mut self, filter: &Filter) -> Result<(), StoreError> {
+        for peer in commitment::revive(self.tx, filter.since, filter.until)? {
+            self.list(None, &format!("tell {peer} what is committed to"));
+            self.replayed.commitments = self.replayed.commitments.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, instance: Option<i64>, what: &str) {
+        if self.is_listed {
+            self.replayed.listed.push(ReplayItem { instance: instance.map(InstanceId), what: what.to_owned() });
         }
     }
-    Ok(())
+
+    fn refuse(&mut self, instance: i64, what: &str, (removed_at, removed_why): (i64, String)) {
+        let (instance, what) = (InstanceId(instance), what.to_owned());
+        self.replayed.refused.push(ReplayRefused { instance, what, removed_at, removed_why });
+    }
 }
 
-fn revive_jobs(tx: &mut Tx<'_>, instance: i64) -> Result<usize, StoreError> {
-    let failed = StoreError::index;
-    tx.conn
-        .prepare_cached(
-            "UPDATE task SET state = 'open', reason = NULL, finished_at = NULL
-             WHERE id IN (SELECT task FROM job WHERE instance = ?1 AND +state = ?2)",
-        )
-        .and_then(|mut update| update.execute(params![instance, state::DEAD]))
-        .map_err(failed("open tasks again"))?;
-    let jobs = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET state = ?3, attempts = 0, interrupted = 0, not_before = ?4
-             WHERE instance = ?1 AND +state = ?2",
-        )
-        .and_then(|mut update| update.execute(params![instance, state::DEAD, state::WAITING, tx.now]))
-        .map_err(failed("revive jobs"))?;
-    tx.queue = tx.queue.saturating_add(i64::try_from(jobs).unwrap_or_default());
-    Ok(jobs)
-}
-
-/// Puts deliveries of one state back into the queue, as if they were new; of a withdrawn result the note alone.
-fn requeue(tx: &Tx<'_>, instance: i64, from: i64) -> Result<usize, StoreError> {
-    tx.conn
-        .prepare_cached(
-            "UPDATE delivery SET state = ?3, attempts = 0, not_before = ?4, queued_at = ?4, first_tried_at = NULL,
-                    stored_at = NULL, confirmed_at = NULL
-             WHERE instance = ?1 AND +state = ?2
-               AND (role = ?5 OR NOT EXISTS
-                    (SELECT 1 FROM object WHERE object.result = delivery.result AND object.role = ?5))",
-        )
-        .and_then(|mut update| update.execute(params![instance, from, state::WAITING, tx.now, REJECTION]))
-        .map_err(StoreError::index("queue deliveries again"))
+/// Two columns that say when bytes were removed, and why.
+fn gone(row: &Row<'_>, index: usize) -> rusqlite::Result<Gone> {
+    let at: Option<i64> = row.get(index)?;
+    let why: Option<String> = row.get(index.saturating_add(1))?;
+    Ok(at.map(|at| (at, why.unwrap_or_default())))
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dokuei_types::{DimseStatus, End, InstanceId};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::error::StoreError;
@@ -35,7 +35,7 @@ pub struct Counts {
     pub rules: Vec<Tallied>,
     /// Requests for storage commitment that peers made.
     pub commitments: CommitmentCounts,
-    /// Dead letters: jobs and deliveries.
+    /// Dead letters: jobs, deliveries and requests for storage commitment.
     pub dead_letters: u64,
     /// When the newest instance was received, milliseconds since 1970.
     pub last_received_at: Option<i64>,
@@ -216,21 +216,6 @@ pub struct ShownDelivery {
     pub confirmed_at: Option<i64>,
 }
 
-/// Something given up on, for `dokuei failed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// The instance; `dokuei replay` takes this number.
-    pub instance: InstanceId,
-    /// SOP Instance UID.
-    pub sop_instance: String,
-    /// `match`, `analyze` with the model's name, or `deliver` with role and destination.
-    pub what: String,
-    /// Why.
-    pub reason: String,
-    /// Attempts made.
-    pub attempts: u32,
-}
-
 impl StoreReader {
     /// How much there is of everything.
     ///
@@ -259,40 +244,6 @@ impl StoreReader {
                 .query_row([id.0], |row| row.get(0))
                 .optional()?;
             Ok(json.flatten().and_then(|json| serde_json::from_str(&json).ok()))
-        })
-    }
-
-    /// What was given up on, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// What the index says.
-    pub fn failed(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.with("list dead letters", |conn| {
-            conn.prepare_cached(
-                "SELECT job.instance, instance.sop_instance,
-                        CASE WHEN task.model IS NULL THEN 'match' ELSE 'analyze ' || task.model END,
-                        coalesce(job.reason, ''), job.attempts
-                 FROM job JOIN instance ON instance.id = job.instance LEFT JOIN task ON task.id = job.task
-                 WHERE job.state = ?1
-                 UNION ALL
-                 SELECT delivery.instance, instance.sop_instance,
-                        'deliver ' || delivery.role || ' to ' || delivery.destination,
-                        coalesce(delivery.reason, ''), delivery.attempts
-                 FROM delivery JOIN instance ON instance.id = delivery.instance
-                 WHERE delivery.state = ?1
-                 ORDER BY 1 LIMIT ?2",
-            )?
-            .query_map(params![state::DEAD, limit], |row| {
-                Ok(DeadLetter {
-                    instance: InstanceId(row.get(0)?),
-                    sop_instance: row.get(1)?,
-                    what: row.get(2)?,
-                    reason: row.get(3)?,
-                    attempts: row.get(4)?,
-                })
-            })?
-            .collect()
         })
     }
 }
@@ -359,7 +310,8 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     counts.rules = tally::all(conn)?;
     counts.commitments = commitments(conn)?;
     let dead_jobs = conn.query_row("SELECT count(*) FROM job WHERE state = ?1", [state::DEAD], |row| row.get(0))?;
-    counts.dead_letters = counts.dead_letters.saturating_add(unsigned(dead_jobs));
+    counts.dead_letters =
+        counts.dead_letters.saturating_add(unsigned(dead_jobs)).saturating_add(counts.commitments.dead);
     counts.results = unsigned(one("SELECT count(*) FROM result")?.unwrap_or_default());
     counts.last_received_at =
         one("SELECT received_at FROM instance WHERE id = (SELECT max(id) FROM instance)").optional()?.flatten();

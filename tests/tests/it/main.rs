@@ -20,6 +20,7 @@ mod pynetdicom;
 mod query;
 mod radiographs;
 mod reload;
+mod replay;
 mod settling;
 mod tls;
 mod validated;

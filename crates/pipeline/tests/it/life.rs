@@ -7,7 +7,7 @@ use dokuei_dataset::Dataset;
 use dokuei_inference::Accepts;
 use dokuei_pipeline::{ReportDeclined, RouteConfig, Setup};
 use dokuei_results::{Role, report_text};
-use dokuei_store::{ArrivalKind, ManualClock, Retention};
+use dokuei_store::{ArrivalKind, Filter, ManualClock, Retention};
 use dokuei_types::{DeclineReason, End, Uid};
 
 use crate::support::{Play, PlayedModel, Site, chest, exists, radiograph, reread, route, send, send_from, wait};
@@ -275,7 +275,7 @@ async fn one_model_fails_and_the_other_reports() {
     let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
     assert!(reason.contains("the played model panics"), "{reason}");
     assert_eq!(site.pacs.taken("sr").len(), 1);
-    let dead = site.store.reader().failed(10).unwrap();
+    let dead = site.store.reader().failed(&Filter::default(), 10).unwrap();
     assert_eq!((dead.len(), dead[0].what.as_str()), (1, "analyze bones"));
 
     // The node lives on, and a better model with a replay makes it good.

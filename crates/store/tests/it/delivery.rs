@@ -1,4 +1,4 @@
-use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, JobKind, ORIGINAL, Priority, Store, StoreError};
+use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, Filter, JobKind, ORIGINAL, Priority, Store, StoreError};
 use dokuei_types::{DimseStatus, End, InstanceId};
 
 use crate::support::{Bench, LEASE, START, one_lease, send};
@@ -57,7 +57,7 @@ fn a_retry_waits_and_a_dead_letter_fails_the_instance_until_replayed() {
     assert_eq!(store.reader().end(instance).unwrap(), Some(End::Failed { reason: "pacs: not understood".into() }));
     let shown = store.reader().show(instance).unwrap().unwrap();
     assert_eq!((shown.deliveries[0].state, shown.deliveries[0].status.as_deref()), ("dead", Some("C000")));
-    assert_eq!(store.reader().failed(10).unwrap()[0].what, "deliver original to pacs");
+    assert_eq!(store.reader().failed(&Filter::default(), 10).unwrap()[0].what, "deliver original to pacs");
     assert_eq!(store.replay(&[instance]).unwrap().deliveries, 1);
     assert_eq!(lease(&store)[0].attempts, 0);
 }

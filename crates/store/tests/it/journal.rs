@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Confirmation, Decision, DeliveryEnd, JobKind, NewResult, Priority, REJECTION, Retention, Store,
-    StoreConfig, TaskEnd,
+    Changes, Confirmation, Decision, DeliveryEnd, Filter, JobKind, NewResult, Priority, REJECTION, Replay, Retention,
+    Store, StoreConfig, TaskEnd,
 };
 use dokuei_types::{DeclineReason, DimseStatus, InstanceId, Uid};
 
@@ -82,6 +82,22 @@ fn every_hop_of_an_instance_is_told_once_and_forgotten_when_it_is_said_so() {
     store.forget_journal(store.reader().newest_entry().unwrap()).unwrap();
     assert!(said(&store).is_empty());
     assert_eq!(store.reader().newest_entry().unwrap(), 0);
+}
+
+#[test]
+fn what_is_sent_again_on_demand_was_not_missing() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    analysed(&store);
+    let lease = store.lease_deliveries("pacs", 1, LEASE).unwrap().remove(0);
+    let (status, confirm_at) = (DimseStatus::SUCCESS, Some(START));
+    let stored = DeliveryEnd::Stored { status, sop_class: "1.1".into(), comment: None, confirm_at };
+    store.apply(Changes::delivered(&lease, stored)).unwrap();
+    let before = said(&store);
+    let filter = Filter { destination: Some("pacs".into()), ..Filter::default() };
+    let beside = Store::attach(bench.dir.path()).unwrap();
+    assert_eq!(beside.set_going(&Replay::Part { filter, failed_only: false }, false).unwrap().sent_again, 1);
+    assert_eq!(said(&store), before);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod disk;
 mod journal;
 mod power;
 mod receive;
+mod replay;
 mod retention;
 mod support;
 mod versions;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Decision, JobKind, NewMember, NewObject, NewResult, NewTask, Priority, SettleReason, Staged, Store,
-    StoreConfig, StoreError, Subject, TaskEnd, UnitLevel,
+    Changes, Decision, Filter, JobKind, NewMember, NewObject, NewResult, NewTask, Priority, SettleReason, Staged,
+    Store, StoreConfig, StoreError, Subject, TaskEnd, UnitLevel,
 };
 use dokuei_types::{DeclineReason, End, InstanceId, Uid};
 
@@ -164,13 +164,13 @@ fn a_dead_letter_is_listed_and_a_replay_sets_it_going() {
     store.apply(Changes::bury(&lease, "out of memory")).unwrap();
     assert_eq!(end(&store, instance), Some(End::Failed { reason: "out of memory".into() }));
     assert_eq!(store.queue_depth(), 0);
-    let dead = store.reader().failed(10).unwrap();
-    assert_eq!((dead[0].instance, dead[0].what.as_str()), (instance, "analyze lungs"));
+    let dead = store.reader().failed(&Filter::default(), 10).unwrap();
+    assert_eq!((dead[0].instance, dead[0].what.as_str()), (Some(instance), "analyze lungs"));
     // As another process would.
     let replayed = Store::attach(bench.dir.path()).unwrap().replay(&[instance, InstanceId(77)]).unwrap();
     assert_eq!((replayed.jobs, replayed.unknown), (1, 1));
     assert_eq!(end(&store, instance), None);
-    assert_eq!(store.reader().failed(10).unwrap(), []);
+    assert_eq!(store.reader().failed(&Filter::default(), 10).unwrap(), []);
     bench.clock.advance_ms(1_000_000_000_000);
     assert_eq!(one_lease(&store, JobKind::Analyze).attempts, 0);
 }

@@ -11,6 +11,7 @@ use crate::job::{self, Fate, Lease};
 use crate::model::{DeliveryId, JobId, TaskId, UnitId};
 use crate::object::{self, NewResult, Staged};
 use crate::outbox::{self, DeliveryEnd, DeliveryLease};
+use crate::prior::{self, Comparable};
 use crate::priority::Priority;
 use crate::tally::{self, Tally};
 use crate::task::{self, NewTask, TaskEnd};
@@ -55,6 +56,11 @@ enum Change {
     Join(NewMember),
     Settle(UnitId, SettleReason),
     Result(usize),
+    Compare {
+        instance: InstanceId,
+        model: Box<ModelIdentity>,
+        comparable: Comparable,
+    },
     Finish {
         task: TaskId,
         end: TaskEnd,
@@ -181,6 +187,14 @@ impl Changes {
         self
     }
 
+    /// Notes of which patient and when the image was taken that `model` gave its result for, so that later ones can be
+    /// compared with it.
+    #[must_use]
+    pub fn comparable(mut self, instance: InstanceId, model: &ModelIdentity, comparable: Comparable) -> Self {
+        self.list.push(Change::Compare { instance, model: Box::new(model.clone()), comparable });
+        self
+    }
+
     /// Records what came of a task.
     #[must_use]
     pub fn finish(mut self, task: TaskId, end: TaskEnd) -> Self {
@@ -239,6 +253,7 @@ impl Changes {
                         *kept = object::add(tx, result, objects)?;
                     }
                 }
+                Change::Compare { instance, model, comparable } => prior::add(tx, *instance, model, comparable)?,
                 Change::Finish { task, end } => task::finish(tx, *task, end)?,
                 Change::SendOriginal { instance, destination, priority } => {
                     outbox::add_original(tx, *instance, destination, *priority)?;

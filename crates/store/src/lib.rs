@@ -5,6 +5,7 @@
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
 //! index.sqlite            instances, jobs, units, results, outbox; WAL
+//! patients.key            makes of Patient IDs what the index holds of them
 //! segments/<number>.log   a record for every arrival, with the Part 10 file inside up to about a megabyte
 //! incoming/<random>       larger ones while they arrive; nothing in here was ever acknowledged
 //! objects/<number>/<random>.dcm   larger ones, Part 10, data set bytes as received
@@ -51,6 +52,7 @@ mod log;
 mod model;
 mod object;
 mod outbox;
+mod prior;
 mod priority;
 mod read;
 mod recovery;
@@ -83,6 +85,7 @@ pub use journal::JournalEntry;
 pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
+pub use prior::{Comparable, EarlierResult, PatientKey};
 pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::commitment;
 use crate::config::Durability;
 use crate::error::StoreError;
+use crate::prior;
 use crate::tally;
 
 /// Name of the index inside the data folder.
@@ -268,6 +269,7 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     // Added without a new layout: a folder from before it has none of its rows.
     tx.execute_batch(commitment::TABLE).map_err(failed("make the tables"))?;
     tx.execute_batch(tally::TABLE).map_err(failed("make the tables"))?;
+    tx.execute_batch(prior::TABLE).map_err(failed("make the tables"))?;
     for (before, upgrade) in UPGRADES {
         if layout(&tx)? == Some(before) {
             tx.execute_batch(upgrade).map_err(failed("upgrade the tables"))?;

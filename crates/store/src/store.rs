@@ -23,6 +23,7 @@ use crate::log::{self, Log, Pool, Writers};
 use crate::model::CommitmentId;
 use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease};
+use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
 use crate::unit::millis;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) log_writers: Option<Writers>,
     pub(crate) writer: Arc<Writer>,
     reader: StoreReader,
+    patients: Patients,
     _lock: Lock,
 }
 
@@ -129,6 +131,7 @@ impl Store {
             log_writers,
             writer,
             reader,
+            patients: Patients::of(&data_dir),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -195,6 +198,14 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> &StoreReader {
         &self.inner.reader
+    }
+
+    /// A patient as the index knows one, by Patient ID and its issuer; neither can be told from it.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: the secret of the data folder can be neither read nor made.
+    pub fn patient(&self, patient_id: &str, issuer: &str) -> Result<PatientKey, StoreError> {
+        self.inner.patients.key(patient_id, issuer)
     }
 
     /// The time, as the store sees it.

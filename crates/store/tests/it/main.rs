@@ -10,6 +10,7 @@ mod delivery;
 mod disk;
 mod journal;
 mod power;
+mod prior;
 mod receive;
 mod replay;
 mod retention;

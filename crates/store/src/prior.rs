@@ -1,0 +1,226 @@
+//! Which results can be compared with each other: those of one patient, by when the images were taken.
+//!
+//! The index holds no Patient ID. It holds what HMAC-SHA-256 makes of one and its issuer under a key that lies in a file of
+//! its own: whoever has the ID and the key finds the results, whoever has the index alone finds nobody. Equal hashes are a
+//! reason to look at the headers, never a proof of identity.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use dokuei_types::{InstanceId, ModelIdentity};
+use hmac::{Hmac, KeyInit, Mac};
+use rusqlite::{Connection, params};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::object;
+use crate::outbox::REJECTION;
+use crate::read::StoreReader;
+use crate::writer::Tx;
+
+/// Name of the key inside the data folder.
+const KEY_FILE: &str = "patients.key";
+const KEY_BYTES: usize = 32;
+/// Of a hash of 32: two patients of a node never share them by chance.
+const HASH_BYTES: usize = 16;
+
+/// What can be compared, a row for each result.
+pub(crate) const TABLE: &str = "
+CREATE TABLE IF NOT EXISTS comparable (
+    result INTEGER PRIMARY KEY REFERENCES result (id),
+    patient BLOB NOT NULL,
+    taken_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS comparable_patient ON comparable (patient, taken_at);
+";
+
+/// A patient as the index knows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PatientKey([u8; HASH_BYTES]);
+
+/// Of which patient an image is, and when it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparable {
+    /// The patient.
+    pub patient: PatientKey,
+    /// Seconds from 1970-01-01 00:00:00 on the clock of the modality, whatever its time zone.
+    pub taken_at: i64,
+}
+
+/// A result that another one may be compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierResult {
+    /// The instance it is about.
+    pub instance: InstanceId,
+    /// Version of the model.
+    pub version: String,
+    /// SHA-256 of its weights.
+    pub weights_sha256: String,
+    /// What it says.
+    pub findings: serde_json::Value,
+    /// When the image was taken, as [`Comparable::taken_at`].
+    pub taken_at: i64,
+}
+
+/// Makes keys of patients, with the secret of a data folder.
+pub(crate) struct Patients {
+    path: PathBuf,
+    /// Read or made when first needed.
+    secret: Mutex<Option<Vec<u8>>>,
+}
+
+impl Patients {
+    pub(crate) fn of(data_dir: &Path) -> Self {
+        Self { path: data_dir.join(KEY_FILE), secret: Mutex::default() }
+    }
+
+    pub(crate) fn key(&self, patient_id: &str, issuer: &str) -> Result<PatientKey, StoreError> {
+        let mut known = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = match known.take() {
+            Some(secret) => secret,
+            None => secret(&self.path).map_err(|source| StoreError::file("read or make", &self.path, source))?,
+        };
+        let key = hashed(&secret, patient_id, issuer);
+        *known = Some(secret);
+        Ok(key)
+    }
+}
+
+fn hashed(secret: &[u8], patient_id: &str, issuer: &str) -> PatientKey {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    // The length keeps issuer and ID apart.
+    mac.update(&(issuer.len() as u64).to_be_bytes());
+    mac.update(issuer.as_bytes());
+    mac.update(patient_id.as_bytes());
+    let mut key = [0; HASH_BYTES];
+    key.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(byte, hash)| *byte = hash);
+    PatientKey(key)
+}
+
+/// The secret in a file, which is made where it is missing: whole or not at all.
+fn secret(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Ok(secret) if secret.len() == KEY_BYTES => return Ok(secret),
+        Ok(secret) => {
+            let words = format!("{} bytes, not {KEY_BYTES}", secret.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
+    let begun = path.with_extension("new");
+    match fs::remove_file(&begun) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    fs::rename(&begun, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(secret)
+}
+
+/// Notes what a result can be compared by; the first note stays.
+pub(crate) fn add(
+    tx: &Tx<'_>,
+    instance: InstanceId,
+    model: &ModelIdentity,
+    comparable: &Comparable,
+) -> Result<(), StoreError> {
+    let Comparable { patient: PatientKey(patient), taken_at } = comparable;
+    let failed = StoreError::index("note what a result can be compared by");
+    let add = || -> rusqlite::Result<()> {
+        let Some(result) = object::find_id(tx.conn, instance, model)? else { return Ok(()) };
+        tx.conn
+            .prepare_cached("INSERT OR IGNORE INTO comparable (result, patient, taken_at) VALUES (?1, ?2, ?3)")?
+            .execute(params![result, patient.as_slice(), taken_at])
+            .map(drop)
+    };
+    add().map_err(failed)
+}
+
+impl StoreReader {
+    /// The results of the model called `model` on images of the same patient that were taken before `this` and not before
+    /// `since`, latest first and at most `limit`. Those that were withdrawn are left out.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn earlier_results(
+        &self,
+        this: &Comparable,
+        model: &str,
+        since: i64,
+        limit: usize,
+    ) -> Result<Vec<EarlierResult>, StoreError> {
+        self.with("look for earlier results of a patient", |conn| earlier(conn, this, model, since, limit))
+    }
+}
+
+fn earlier(
+    conn: &Connection,
+    this: &Comparable,
+    model: &str,
+    since: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<EarlierResult>> {
+    let Comparable { patient: PatientKey(patient), taken_at } = this;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    conn.prepare_cached(
+        "SELECT instance, version, weights, findings, taken_at
+         FROM comparable JOIN result ON result.id = comparable.result
+         WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3 AND model = ?4
+           AND NOT EXISTS (SELECT 1 FROM object WHERE object.result = result.id AND object.role = ?5)
+         ORDER BY taken_at DESC, result.id DESC LIMIT ?6",
+    )?
+    .query_map(params![patient.as_slice(), taken_at, since, model, REJECTION, limit], |row| {
+        Ok(EarlierResult {
+            instance: InstanceId(row.get(0)?),
+            version: row.get(1)?,
+            weights_sha256: row.get(2)?,
+            findings: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
+            taken_at: row.get(4)?,
+        })
+    })?
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_is_made_once_and_for_us_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = || Patients::of(folder.path()).key("4711", "HOSPITAL").unwrap();
+        let path = folder.path().join(KEY_FILE);
+        // What a crash has left of one.
+        fs::write(path.with_extension("new"), "short").unwrap();
+        let first = key();
+        assert_eq!(key(), first);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert_ne!(Patients::of(elsewhere.path()).key("4711", "HOSPITAL").unwrap(), first);
+        fs::write(&path, "short").unwrap();
+        assert!(Patients::of(folder.path()).key("4711", "HOSPITAL").is_err(), "another secret would find nobody again");
+    }
+
+    #[test]
+    fn patients_differ_by_id_and_by_issuer() {
+        let key = |id, issuer| hashed(b"secret", id, issuer);
+        let all = [key("12", "3"), key("1", "23"), key("123", ""), key("", "123"), key("12", "4")];
+        for (index, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(index + 1).all(|other| other != one), "{index}");
+        }
+        assert_eq!(key("12", "3"), key("12", "3"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Results of one patient, found again.
+
+use dokuei_store::{Changes, Comparable, JobKind, NewResult, REJECTION, Store};
+use dokuei_types::{InstanceId, ModelIdentity, Uid};
+
+use crate::support::{Bench, START, model, object, one_lease, send};
+
+const DAY: i64 = 86_400;
+
+/// An instance with a result, of a patient at a time.
+fn reported(store: &Store, sop_instance: &str, model: &ModelIdentity, of: Option<Comparable>) -> InstanceId {
+    let instance = send(store, sop_instance, sop_instance.as_bytes()).unwrap().instance;
+    let result =
+        NewResult { instance, model: model.clone(), findings: serde_json::json!([sop_instance]), made_at: START };
+    let uid = Uid::new(&format!("{sop_instance}.1")).unwrap();
+    let objects = vec![store.stage(&object("sr", &uid)).unwrap()];
+    let changes = Changes::complete(&one_lease(store, JobKind::Match)).result(result, objects);
+    let changes = match of {
+        Some(of) => changes.comparable(instance, model, of),
+        None => changes,
+    };
+    store.apply(changes).unwrap();
+    instance
+}
+
+fn of(store: &Store, patient_id: &str, issuer: &str, day: i64) -> Comparable {
+    Comparable { patient: store.patient(patient_id, issuer).unwrap(), taken_at: day * DAY }
+}
+
+fn earlier(store: &Store, this: &Comparable, since: i64) -> Vec<InstanceId> {
+    let found = store.reader().earlier_results(this, "lungs", since * DAY, 10).unwrap();
+    found.into_iter().map(|found| found.instance).collect()
+}
+
+#[test]
+fn the_latest_earlier_results_of_the_same_patient_are_found() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let by = |version: &str| ModelIdentity { version: version.into(), ..model() };
+    let add = |uid: &str, model: &ModelIdentity, id: &str, issuer: &str, day: i64| {
+        reported(&store, uid, model, Some(of(&store, id, issuer, day)))
+    };
+    let second = add("1.2", &model(), "4711", "HOSPITAL", 200);
+    let first = add("1.1", &by("0.9"), "4711", "HOSPITAL", 100);
+    let later = add("1.3", &model(), "4711", "HOSPITAL", 300);
+    add("1.4", &model(), "4711", "OTHER", 200);
+    add("1.5", &model(), "4712", "HOSPITAL", 200);
+    add("1.6", &ModelIdentity { name: "bones".into(), ..model() }, "4711", "HOSPITAL", 200);
+    reported(&store, "1.7", &model(), None);
+
+    let this = of(&store, "4711", "HOSPITAL", 300);
+    assert_eq!(earlier(&store, &this, 0), [second, first]);
+    assert_eq!(earlier(&store, &this, 150), [second]);
+    assert_eq!(earlier(&store, &of(&store, "4711", "HOSPITAL", 301), 0), [later, second, first]);
+    assert_eq!(earlier(&store, &of(&store, "4711", "", 300), 0), []);
+    let found = store.reader().earlier_results(&this, "lungs", 0, 10).unwrap();
+    let versions: Vec<_> = found.iter().map(|found| (found.version.as_str(), found.taken_at / DAY)).collect();
+    assert_eq!(versions, [("1.0", 200), ("0.9", 100)]);
+    assert_eq!(found[0].findings, serde_json::json!(["1.2"]));
+    assert_eq!(store.reader().earlier_results(&this, "lungs", 0, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_withdrawn_is_compared_with_nothing() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = reported(&store, "1.1", &model(), Some(of(&store, "4711", "HOSPITAL", 100)));
+    let this = of(&store, "4711", "HOSPITAL", 200);
+    assert_eq!(earlier(&store, &this, 0), [instance]);
+    let result = store.reader().show(instance).unwrap().unwrap().results[0].id;
+    store.reader().withdraw(result, &object(REJECTION, &Uid::new("1.9").unwrap())).unwrap().unwrap();
+    assert_eq!(earlier(&store, &this, 0), []);
+}
+
+#[test]
+fn the_index_names_nobody_and_knows_everybody_again() {
+    let bench = Bench::new();
+    let first = {
+        let store = bench.open();
+        reported(&store, "1.1", &model(), Some(of(&store, "PAT-4711-XYZ", "HOSPITAL-ABC", 100)))
+    };
+    let store = bench.open();
+    assert_eq!(earlier(&store, &of(&store, "PAT-4711-XYZ", "HOSPITAL-ABC", 101), 0), [first]);
+    for file in ["index.sqlite", "index.sqlite-wal"] {
+        let bytes = std::fs::read(bench.dir.path().join(file)).unwrap_or_default();
+        for text in ["PAT-4711-XYZ", "HOSPITAL-ABC"] {
+            assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text} in {file}");
+        }
+    }
+}

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Read everything that is kept, and say whether it is what was stored.
     Verify(Verify),
+    /// The lines of the audit trail, as they were written: one JSON object each.
+    Audit(AuditExport),
     /// What was given up after every retry.
     Failed(Failed),
     /// Take up again what was given up, or send again what was sent.
@@ -312,6 +314,24 @@ pub(crate) struct Verify {
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditExport {
+    /// Only of these: numbers of instances, SOP Instance or Study Instance UIDs, which are hashed as the trail has them.
+    pub(crate) ids: Vec<String>,
+    /// Only these events.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) event: Vec<String>,
+    /// Only since then: a span before now (2h, 7d), or a time (2026-11-22T08:00).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Moment>,
+    /// Only before then.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Moment>,
+    /// The configuration that names the file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What of it is meant.

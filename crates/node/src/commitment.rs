@@ -15,10 +15,12 @@ use dokuei_dimse::{
 use dokuei_pipeline::{RetryPolicy, record_answer};
 use dokuei_store::{CommitmentEnd, CommitmentId, Holding, NewCommitment, OpenCommitment, Store, StoreError};
 use dokuei_types::{AeTitle, DimseStatus, Uid};
+use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::confirmation::Answer;
 use crate::information;
 use crate::send::words;
@@ -39,6 +41,7 @@ pub(crate) struct Commitments(Arc<Shared>);
 
 struct Shared {
     store: Store,
+    audit: Audit,
     peers: Mutex<Arc<Peers>>,
     /// Requests whose associations are open: they are told there.
     held: Mutex<HashSet<CommitmentId>>,
@@ -53,9 +56,9 @@ impl fmt::Debug for Commitments {
 }
 
 impl Commitments {
-    pub(crate) fn new(store: Store, peers: Peers) -> Self {
+    pub(crate) fn new(store: Store, peers: Peers, audit: Audit) -> Self {
         let (peers, held, rung) = (Mutex::new(Arc::new(peers)), Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { store, peers, held, rung }))
+        Self(Arc::new(Shared { store, audit, peers, held, rung }))
     }
 
     /// Takes how peers are reached from another configuration.
@@ -104,6 +107,7 @@ impl CommitmentService for Commitments {
             let request = requested(&notice)?;
             let (instances, peer_ae) = (request.referenced.len(), request.peer_ae.clone());
             let transaction_uid = request.transaction_uid.clone();
+            let audit = shared.audit.clone();
             let kept = spawn_blocking(move || {
                 // Held before anyone who asks what is due can see it.
                 let mut held = lock(&shared.held);
@@ -116,6 +120,8 @@ impl CommitmentService for Commitments {
                 Refusal::new(DimseStatus::PROCESSING_FAILURE, "the request cannot be kept")
             })?;
             tracing::info!(peer_ae, %transaction_uid, instances, "storage commitment asked for");
+            let asked = json!({ "commitment": number, "calling_ae": peer_ae, "instances": instances });
+            audit.record("commitment_asked", asked);
             Ok(Ticket(number))
         })
     }
@@ -248,11 +254,15 @@ impl Shared {
 
     fn end(&self, id: CommitmentId, end: CommitmentEnd) {
         match &end {
-            CommitmentEnd::Told => tracing::info!(commitment = %id, "the result of a storage commitment is told"),
+            CommitmentEnd::Told => {
+                self.audit.record("commitment_told", json!({ "commitment": id.0 }));
+                tracing::info!(commitment = %id, "the result of a storage commitment is told");
+            }
             CommitmentEnd::Retry { reason, .. } => {
                 tracing::warn!(commitment = %id, reason, "the result of a storage commitment is not told yet");
             }
             CommitmentEnd::Dead { reason } => {
+                self.audit.record("commitment_given_up", json!({ "commitment": id.0 }));
                 tracing::error!(commitment = %id, reason, "the result of a storage commitment is never told");
             }
         }

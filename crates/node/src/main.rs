@@ -95,6 +95,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Show(arguments) => inspect::show(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Audit(arguments) => audit::export::run(arguments),
         Command::Failed(arguments) => replay::failed(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Withdraw(arguments) => withdraw::run(arguments),

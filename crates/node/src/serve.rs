@@ -67,7 +67,7 @@ impl RunningNode {
         pipeline.watch_senders(move |peer| peer.parse().is_ok_and(|peer| open.is_open(peer)));
         let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
         let shutdown = CancellationToken::new();
-        let commitments = Commitments::new(store.clone(), site.committed_peers());
+        let commitments = Commitments::new(store.clone(), site.committed_peers(), auditor.audit().clone());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
         let (listener, config) = watch::channel(Arc::new(listening(site, &commitments, auditor.audit())));
         let listeners = Listeners { plain: Some(plain), tls };

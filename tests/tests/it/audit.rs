@@ -55,6 +55,22 @@ fn the_trail_has_every_hop_once_and_no_name() {
         assert!(!text.contains(shown[0][uid].as_str().unwrap()), "{uid}");
     }
 
+    // Written out again, by UID though it is hashed, by number, event and time.
+    let config = node.config();
+    let exported = |arguments: &[&str]| {
+        let said = dokuei(&[&["audit", "--config", config.to_str().unwrap()], arguments].concat());
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    assert_eq!(exported(&[]), trail);
+    let of_first = |line: &&Value| line["number"] == 1;
+    let first: Vec<Value> = trail.iter().filter(of_first).cloned().collect();
+    assert!(!first.is_empty());
+    assert_eq!(exported(&["1"]), first);
+    assert_eq!(exported(&[shown[0]["sop_instance"].as_str().unwrap()]), first);
+    assert_eq!(exported(&["--event", "received", "--since", "1h"]).len(), 2);
+    assert_eq!(exported(&["--until", "1h"]), Vec::<Value>::new());
+    assert_eq!(exported(&["1.2.3.4"]), Vec::<Value>::new());
+
     // Another start writes on, and tells nothing twice.
     node.restart();
     assert_eq!(node.terminate(), Some(0));

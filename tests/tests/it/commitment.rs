@@ -79,7 +79,8 @@ fn a_modality_is_told_what_is_committed_to_on_its_association_or_after_the_node_
     let Some(python) = pydicom() else { return };
     let folder = tempdir().unwrap();
     let report_to = free_port();
-    let config = format!("[[peer]]\nae_title = \"CR_ROOM_1\"\nreport_to = \"127.0.0.1:{report_to}\"\n");
+    let peer = format!("[[peer]]\nae_title = \"CR_ROOM_1\"\nreport_to = \"127.0.0.1:{report_to}\"\n");
+    let config = peer + "[audit]\nfile = \"audit.jsonl\"\n";
     let mut node = Node::start(&folder.path().join("node"), &config);
     let files = write(&folder.path().join("images"), 2);
     let images = folder.path().join("images");
@@ -99,6 +100,11 @@ fn a_modality_is_told_what_is_committed_to_on_its_association_or_after_the_node_
     check(&listener.log(), "1.9.2", 2);
     wait_for("it is recorded", || node.count(["commitments", "told"]) == 2);
     assert_eq!(node.count(["commitments", "waiting"]), 0);
+    assert_eq!(node.terminate(), Some(0));
+    let trail = std::fs::read_to_string(node.data_dir().join("audit.jsonl")).unwrap();
+    let told = trail.lines().filter(|line| line.contains("\"commitment_told\""));
+    assert_eq!(told.count(), 2, "{trail}");
+    assert!(trail.contains("\"commitment_asked\"") && trail.contains("CR_ROOM_1"), "{trail}");
 }
 
 #[test]

@@ -41,6 +41,12 @@ impl Writing {
         })
     }
 
+    /// What hashes, where a key was made.
+    pub(super) fn hashing(data_dir: &Path) -> io::Result<Option<Self>> {
+        let path = data_dir.join(KEY_FILE);
+        if path.exists() { key(&path).map(Self::Hashed).map(Some) } else { Ok(None) }
+    }
+
     /// A UID as 16 hexadecimal digits, or as it is.
     pub(super) fn write(&self, uid: &str) -> String {
         match self {

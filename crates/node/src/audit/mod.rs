@@ -3,6 +3,7 @@
 //! What happens to instances comes from the store's journal, which changes together with what it tells of; what happens
 //! around them comes by a bounded queue. One thread writes both, so that nobody waits for it and no C-STORE fails of it.
 
+pub(crate) mod export;
 mod file;
 mod identifiers;
 mod message;

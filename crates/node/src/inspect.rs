@@ -54,8 +54,12 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
             (0, 0) => String::new(),
             (confirmed, unconfirmed) => format!(" ({confirmed} confirmed, {unconfirmed} to be confirmed)"),
         };
+        let elsewhere = match destination.elsewhere {
+            0 => String::new(),
+            count => format!(", {count} gone elsewhere instead"),
+        };
         line(format!(
-            "{name:<10} {} stored there{confirmed}, {} waiting{since}, {} being sent, {} given up",
+            "{name:<10} {} stored there{confirmed}, {} waiting{since}, {} being sent, {} given up{elsewhere}",
             destination.stored, destination.waiting, destination.sending, destination.dead
         ));
     }
@@ -202,8 +206,11 @@ fn show_one(shown: &ShownInstance) {
         let reason = delivery.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let at = |what: &str, at: Option<i64>| at.map(|at| format!(", {what} at {}", time(at))).unwrap_or_default();
         let (confirmed, next) = (at("confirmed", delivery.confirmed_at), at("next", delivery.next_at));
+        let instead =
+            |word: &str, of: &Option<String>| of.as_ref().map(|of| format!("{word} {of}")).unwrap_or_default();
+        let (from, to) = (instead(" instead of", &delivery.moved_from), instead(", at", &delivery.moved_to));
         line(format!(
-            "  delivery   {} to {}: {} after {} attempts{confirmed}{next}{reason}",
+            "  delivery   {} to {}{from}: {}{to} after {} attempts{confirmed}{next}{reason}",
             delivery.role, delivery.destination, delivery.state, delivery.attempts
         ));
     }

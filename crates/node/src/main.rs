@@ -17,6 +17,7 @@ mod doctor;
 mod echo;
 mod evaluate;
 mod export;
+mod failover;
 mod fetch;
 mod files;
 mod find;

@@ -28,10 +28,15 @@ pub(crate) async fn check(site: &Site) -> Vec<Checked> {
 
 /// What the routes send there.
 fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
-    let named = |names: &[String]| names.contains(&destination.name);
-    let results = site.routes.iter().any(|route| named(&route.send_results));
-    let originals = site.routes.iter().any(|route| named(&route.send_images));
-    let wants = |object| results && destination.objects.contains(&object);
+    // It gets what is for itself, and what those cannot take in whose place it may be.
+    let stands_for = |other: &&Destination| other.failover.as_ref() == Some(&destination.name);
+    let others = site.destinations().map(|(other, _)| other).filter(stands_for);
+    let all: Vec<&Destination> = std::iter::once(destination).chain(others).collect();
+    let is_sent_results = |to: &Destination| site.routes.iter().any(|route| route.send_results.contains(&to.name));
+    let is_sent_images = |to: &Destination| site.routes.iter().any(|route| route.send_images.contains(&to.name));
+    let results = all.iter().any(|to| is_sent_results(to));
+    let originals = all.iter().any(|to| is_sent_images(to));
+    let wants = |object| all.iter().any(|to| is_sent_results(to) && to.objects.contains(&object));
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
     let confirms = |how| destination.confirm == how && (results || originals);
     let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));

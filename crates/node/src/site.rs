@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, RequestorConfig, Timeouts};
 use dokuei_inference::Model;
-use dokuei_pipeline::{DestinationSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup};
+use dokuei_pipeline::{
+    DestinationSetup, FailoverSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup,
+};
 use dokuei_results::Role;
 use dokuei_store::StoreConfig;
 use dokuei_types::{NodeIdentity, derived_uid};
@@ -16,6 +18,7 @@ use crate::config::{
     Accept, Config, ConfigError, ConfigFile, Confirm, Destination, Node, Problem, ResultObject, thirty_seconds,
 };
 use crate::destination::DicomDestination;
+use crate::failover;
 use crate::packages;
 use crate::requestor::{self, implementation};
 use crate::users::KnownUsers;
@@ -37,6 +40,7 @@ impl Site {
         let mut problems = Vec::new();
         nobody_may_send(&file, &mut problems);
         same_names(&file, &mut problems);
+        failover::check(&file, &mut problems);
         room_is_made_in_time(&file, &mut problems);
         let security = Security::load(&file, &mut problems);
         let models = match packages::load(&file) {
@@ -93,6 +97,7 @@ impl Site {
     /// # Errors
     /// What [`check`](Self::check) has found already, had it been called on this value.
     pub(crate) fn setup(&self) -> Result<Setup, Vec<RuleError>> {
+        let named = |name: &String| self.destinations().map(|(known, _)| known).find(|known| known.name == *name);
         let destinations = self.destinations().map(|(destination, config)| DestinationSetup {
             name: destination.name.clone(),
             roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
@@ -102,6 +107,11 @@ impl Site {
                 Confirm::No => None,
                 Confirm::Commitment | Confirm::Find => Some(destination.confirm_within.0),
             },
+            failover: destination.failover.as_ref().map(|to| FailoverSetup {
+                to: to.clone(),
+                ae_title: named(to).map(|other| other.ae_title.clone()),
+                after: destination.failover_after.0,
+            }),
         });
         Ok(Setup {
             rules: self.rules()?,

@@ -162,19 +162,21 @@ const DUPLICATE_SOP_INSTANCE: DimseStatus = DimseStatus(0x0111);
 /// What an outcome means for the outbox: kept as stored, tried again, or given up.
 ///
 /// Refusals for want of resources, broken associations and silence pass with time (PS3.4 § B.2.3); a data
-/// set that is not understood or not accepted stays so for that object.
+/// set that is not understood or not accepted stays so for that object. What another destination is to get
+/// (`fails_over`) is never given up for its age.
 pub(crate) fn judge(
     lease: &DeliveryLease,
     outcome: DeliveryOutcome,
     policy: &RetryPolicy,
     now: i64,
     confirm_at: Option<i64>,
+    fails_over: bool,
 ) -> DeliveryEnd {
     let taken = |alternative: usize| {
         lease.alternatives.get(alternative).map(|object| object.sop_class.clone()).unwrap_or_default()
     };
     let again = |status: Option<DimseStatus>, reason: String| {
-        if policy.is_over(lease.queued_at, now) {
+        if !fails_over && policy.is_over(lease.first_tried_at, now) {
             let (attempts, days) = (lease.attempts.saturating_add(1), policy.days());
             let reason = format!("given up after {attempts} attempts over {days} days: {reason}");
             return DeliveryEnd::Dead { status, reason };
@@ -205,6 +207,17 @@ pub(crate) fn judge(
     }
 }
 
+impl DeliveryOutcome {
+    /// Why it was not taken, for a reason that may pass.
+    pub(crate) fn passing(&self) -> Option<String> {
+        match self {
+            Self::Unreachable(reason) => Some(reason.clone()),
+            Self::Refused { status, comment } if passes(*status) => Some(format!("refused with {status}: {comment}")),
+            _ => None,
+        }
+    }
+}
+
 /// Whether a refusal may pass: out of resources, or a failure that says nothing of the object.
 fn passes(status: DimseStatus) -> bool {
     status.is_transient() || status == DimseStatus::PROCESSING_FAILURE
@@ -223,7 +236,8 @@ mod tests {
             study: None,
             role: "sr".into(),
             attempts,
-            queued_at: 0,
+            first_tried_at: 0,
+            sender: String::new(),
             until: 0,
             alternatives: Vec::new(),
         }
@@ -248,7 +262,7 @@ mod tests {
             (DeliveryOutcome::Unreachable(String::new()), "retry"),
             (DeliveryOutcome::Unsent(String::new()), "released"),
         ] {
-            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000, None) {
+            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000, None, false) {
                 DeliveryEnd::Stored { .. } => "stored",
                 DeliveryEnd::Retry { .. } => "retry",
                 DeliveryEnd::Dead { .. } => "dead",
@@ -268,8 +282,12 @@ mod tests {
         }
         let spread: std::collections::BTreeSet<_> = (0..100).map(|number| policy.wait(3, number)).collect();
         assert!(spread.len() > 8, "what failed together comes back together");
-        let old = judge(&lease(500), DeliveryOutcome::Unreachable("no route".into()), &policy, 4 * 86_400_000, None);
-        let DeliveryEnd::Dead { reason, .. } = old else { panic!("{old:?}") };
+        let old = |fails_over| {
+            let outcome = DeliveryOutcome::Unreachable("no route".into());
+            judge(&lease(500), outcome, &policy, 4 * 86_400_000, None, fails_over)
+        };
+        assert!(matches!(old(true), DeliveryEnd::Retry { .. }), "another destination is to get it");
+        let DeliveryEnd::Dead { reason, .. } = old(false) else { panic!("{:?}", old(false)) };
         assert!(reason.contains("501 attempts over 3 days: no route"), "{reason}");
     }
 }

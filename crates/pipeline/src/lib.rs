@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | the router, one thread | match, settle | tried again, then a dead letter |
 //! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
-//! | a task per destination | deliver, have it confirmed | tried again for days, then a dead letter |
+//! | a task per destination | deliver, have it confirmed | tried again for days or sent elsewhere, then a dead letter |
 //! | a task | have series and studies counted at their source | as if nobody had been asked |
 //! | the keeper, a task | remove what is kept no longer | tried again a minute later |
 //!
@@ -46,7 +46,7 @@ pub use delivery::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Des
 pub use error::PipelineError;
 pub use hours::{Hours, HoursError};
 pub use model::{ModelSession, ModelStage, ReadyModel};
-pub use pipeline::{DestinationSetup, Pipeline, Setup};
+pub use pipeline::{DestinationSetup, FailoverSetup, Pipeline, Setup};
 pub use rules::{Matching, ReportDeclined, RouteConfig, RuleError, Rules, Trigger};
 pub use share::{Share, ShareError};
 pub use trace::{ConditionTrace, HeldBack, RouteTrace};

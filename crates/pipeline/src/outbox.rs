@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dokuei_store::{Changes, DeliveryLease, StoreError};
+use dokuei_store::{Changes, DeliveryLease, Failover, StoreError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -41,12 +41,13 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 continue;
             }
         }
-        match turn(&core, &setup).await {
-            Ok(reached) => pause.after(reached, &core, &setup.name),
-            Err(error) => {
-                tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
-                pause.after(false, &core, &setup.name);
-            }
+        let turned = match turn(&core, &setup, pause.since).await {
+            Ok(reached) => pause.after(reached, &core, &setup.name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = turned {
+            tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
+            sleep(&mut rung, &stop, Duration::from_secs(1)).await;
         }
     }
 }
@@ -61,9 +62,10 @@ async fn next_at(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<i6
     .await
 }
 
-/// Sends a batch; asks for confirmation when nothing is to be sent. Whether the destination was reached.
-async fn turn(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, StoreError> {
-    match (batch(core, setup).await?, setup.confirm_within) {
+/// Sends a batch; asks for confirmation when nothing is to be sent. Whether the destination was reached, which it was not
+/// since `unreached_since`.
+async fn turn(core: &Arc<Core>, setup: &DestinationSetup, unreached_since: Option<i64>) -> Result<bool, StoreError> {
+    match (batch(core, setup, unreached_since).await?, setup.confirm_within) {
         (Some(reached), _) => Ok(reached),
         (None, Some(patience)) => confirmation::ask(core, setup, patience).await,
         (None, None) => asking(core, &setup.name, |core, name| core.store.waive_confirmation(name)).await.map(|_| true),
@@ -72,7 +74,11 @@ async fn turn(core: &Arc<Core>, setup: &DestinationSetup) -> Result<bool, StoreE
 
 /// Leases a batch, has it delivered, records what came of it; whether the destination was reached, or `None` when nothing was
 /// due.
-async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<bool>, StoreError> {
+async fn batch(
+    core: &Arc<Core>,
+    setup: &DestinationSetup,
+    unreached_since: Option<i64>,
+) -> Result<Option<bool>, StoreError> {
     let size = core.config.batch;
     let leases =
         asking(core, &setup.name, move |core, name| core.store.lease_deliveries(name, size, DELIVERY_TIME_MAX)).await?;
@@ -90,6 +96,7 @@ async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<bool
     outcomes.resize(leases.len(), DeliveryOutcome::Unsent("no outcome".into()));
     let reached =
         outcomes.iter().any(|outcome| !matches!(outcome, DeliveryOutcome::Unreachable(_) | DeliveryOutcome::Unsent(_)));
+    let passing = outcomes.iter().find_map(DeliveryOutcome::passing);
     let (now, policy) = (core.now(), core.config.retry);
     let confirm_after = i64::try_from(core.config.confirm_after.as_millis()).unwrap_or(i64::MAX);
     let confirm_at = setup.confirm_within.map(|_| now.saturating_add(confirm_after));
@@ -98,13 +105,43 @@ async fn batch(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<bool
         .zip(outcomes)
         .map(|(lease, outcome)| {
             log(lease, &outcome);
-            Changes::delivered(lease, judge(lease, outcome, &policy, now, confirm_at))
+            let fails_over = setup.failover.as_ref().is_some_and(|failover| failover.takes(lease));
+            Changes::delivered(lease, judge(lease, outcome, &policy, now, confirm_at, fails_over))
         })
         .collect();
     let store = core.store.clone();
     let recorded = spawn_blocking(move || store.apply_all(changes)).await.map_err(|_| StoreError::Closed)?;
     recorded.into_iter().try_for_each(|outcome| outcome.map(|_| ()))?;
+    if let Some(reason) = passing {
+        let unreached_since = (!reached).then_some(unreached_since.unwrap_or(now));
+        fail_over(core, setup, unreached_since, reason).await?;
+    }
     Ok(Some(reached))
+}
+
+/// Has another destination get what this one fails to take, where there is one and it is time.
+async fn fail_over(
+    core: &Arc<Core>,
+    setup: &DestinationSetup,
+    unreached_since: Option<i64>,
+    reason: String,
+) -> Result<(), StoreError> {
+    let Some(failover) = &setup.failover else { return Ok(()) };
+    let after = i64::try_from(failover.after.as_millis()).unwrap_or(i64::MAX);
+    let failover = Failover {
+        from: setup.name.clone(),
+        to: failover.to.clone(),
+        to_ae: failover.ae_title.as_ref().map(ToString::to_string),
+        unreached_since,
+        failing_before: core.now().saturating_sub(after),
+        reason,
+    };
+    let to = failover.to.clone();
+    let count = asking(core, &setup.name, move |core, _| core.store.fail_over(failover)).await?;
+    if count > 0 {
+        tracing::warn!(destination = setup.name, count, to, "it fails: another destination gets what waits for it");
+    }
+    Ok(())
 }
 
 fn log(lease: &DeliveryLease, outcome: &DeliveryOutcome) {
@@ -123,20 +160,24 @@ fn log(lease: &DeliveryLease, outcome: &DeliveryOutcome) {
 struct Pause {
     failures: u32,
     until: Option<i64>,
+    /// Since when it cannot be reached.
+    since: Option<i64>,
 }
 
 impl Pause {
-    fn after(&mut self, reached: bool, core: &Core, destination: &str) {
-        if reached {
-            if self.failures > 0 {
-                tracing::info!(destination, "reached again");
-            }
-            *self = Self::default();
-            return;
+    async fn after(&mut self, reached: bool, core: &Arc<Core>, destination: &str) -> Result<(), StoreError> {
+        if !reached {
+            let (now, wait) = (core.now(), core.config.retry.wait(self.failures, 0).min(PAUSE_MAX));
+            self.failures = self.failures.saturating_add(1);
+            self.since = self.since.or(Some(now));
+            self.until = Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+            return Ok(());
         }
-        let wait = core.config.retry.wait(self.failures, 0).min(PAUSE_MAX);
-        self.failures = self.failures.saturating_add(1);
-        self.until = Some(core.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        if std::mem::take(self).failures > 0 {
+            tracing::info!(destination, "reached again");
+            asking(core, destination, |core, name| core.store.reached_again(name)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dokuei_results::CaptureStyle;
-use dokuei_store::{Retention, Store, receive_first};
+use dokuei_store::{DeliveryLease, ORIGINAL, REJECTION, Retention, Store, receive_first};
 use dokuei_types::{AeTitle, NodeIdentity};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -40,6 +40,31 @@ pub struct DestinationSetup {
     /// How long its confirmation that it keeps what it has stored is waited for before it is asked again; `None` where
     /// its success is enough.
     pub confirm_within: Option<Duration>,
+    /// What happens with that which it does not take for long.
+    pub failover: Option<FailoverSetup>,
+}
+
+/// The destination that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailoverSetup {
+    /// Its name; it must have no failover itself.
+    pub to: String,
+    /// Its AE title.
+    pub ae_title: Option<AeTitle>,
+    /// For how long the other has to fail, for reasons that may pass.
+    pub after: Duration,
+}
+
+impl FailoverSetup {
+    /// Whether a delivery goes there: not an image that came from there, nor the note that withdraws a result, which is
+    /// for those who have it.
+    pub(crate) fn takes(&self, lease: &DeliveryLease) -> bool {
+        let came_from_there = self.ae_title.as_ref().is_some_and(|title| title.as_str() == lease.sender);
+        match lease.role.as_str() {
+            ORIGINAL => !came_from_there,
+            role => role != REJECTION,
+        }
+    }
 }
 
 /// All that a reload may change.

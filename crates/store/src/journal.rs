@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS journal (
 );
 ";
 
-const TRIGGERS: [(&str, &str); 9] = [
+const TRIGGERS: [(&str, &str); 10] = [
     (
         "journal_received",
         "AFTER INSERT ON instance BEGIN
@@ -64,6 +64,12 @@ const TRIGGERS: [(&str, &str); 9] = [
                         'status', iif(NEW.status IS NULL, NULL, printf('%04X', NEW.status)))); END",
     ),
     (
+        "journal_moved",
+        "AFTER UPDATE OF state ON delivery WHEN NEW.state = 5 AND OLD.state <> 5 BEGIN
+         INSERT INTO journal (at, what, instance, detail) VALUES (NOW, 'moved', NEW.instance,
+            json_object('destination', NEW.destination, 'to', NEW.moved_to, 'role', NEW.role, 'attempts', NEW.attempts)); END",
+    ),
+    (
         "journal_removed",
         "AFTER UPDATE OF removed_at ON instance WHEN NEW.removed_at IS NOT NULL AND OLD.removed_at IS NULL BEGIN
          INSERT INTO journal (at, what, instance, detail) VALUES (NEW.removed_at, 'removed', NEW.id,
@@ -95,7 +101,7 @@ pub struct JournalEntry {
     /// When, milliseconds since 1970.
     pub at: i64,
     /// `received`, `decided`, `analysed`, `declined`, `analysis_failed`, `result`, `sent`, `confirmed`, `missing`,
-    /// `given_up`, `removed` or `withdrawn`.
+    /// `given_up`, `moved`, `removed` or `withdrawn`.
     pub what: String,
     /// To which.
     pub instance: InstanceId,

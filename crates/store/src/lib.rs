@@ -1,6 +1,6 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 5
+//! # Layout of the data folder, version 6
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
@@ -43,6 +43,7 @@ mod disk;
 mod ends;
 mod error;
 mod failed;
+mod failover;
 mod folder;
 mod incoming;
 mod integrity;
@@ -78,6 +79,7 @@ pub use confirmation::{Confirmation, Inquiry, Unconfirmed};
 pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
 pub use failed::{DeadLetter, Filter};
+pub use failover::Failover;
 pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};

@@ -34,8 +34,10 @@ pub struct DeliveryLease {
     pub role: String,
     /// How often it was tried before.
     pub attempts: u32,
-    /// When it was queued, milliseconds since 1970.
-    pub queued_at: i64,
+    /// When it was tried first, milliseconds since 1970.
+    pub first_tried_at: i64,
+    /// AE title of the sender of that instance.
+    pub sender: String,
     /// When the lease runs out, milliseconds since 1970.
     pub until: i64,
     /// What may be sent: the first that the destination accepts.
@@ -154,7 +156,7 @@ pub(crate) fn lease(
                     last_tried_at = ?5, first_tried_at = coalesce(first_tried_at, ?5)
              WHERE id IN (SELECT id FROM delivery WHERE destination = ?1 AND state = ?2 AND not_before <= ?5
                           ORDER BY rank, not_before, id LIMIT ?6)
-             RETURNING id, fence, instance, result, role, attempts, queued_at, rank",
+             RETURNING id, fence, instance, result, role, attempts, first_tried_at, rank",
         )
         .and_then(|mut lease| {
             lease
@@ -169,10 +171,10 @@ pub(crate) fn lease(
             0 => original(tx.conn, data_dir, row.instance),
             result => object::objects(tx.conn, data_dir, result, Some(&row.role)),
         };
-        let study = tx
+        let (study, sender) = tx
             .conn
-            .prepare_cached("SELECT study FROM instance WHERE id = ?1")
-            .and_then(|mut find| find.query_row([row.instance], |row| row.get(0)))
+            .prepare_cached("SELECT study, calling_ae FROM instance WHERE id = ?1")
+            .and_then(|mut find| find.query_row([row.instance], |row| Ok((row.get(0)?, row.get(1)?))))
             .map_err(failed("read the study of a delivery"))?;
         leases.push(DeliveryLease {
             id: DeliveryId(row.id),
@@ -182,7 +184,8 @@ pub(crate) fn lease(
             study,
             role: row.role,
             attempts: row.attempts.saturating_sub(1),
-            queued_at: row.queued_at,
+            first_tried_at: row.first_tried_at,
+            sender,
             until,
             alternatives: alternatives.map_err(failed("read the objects of a delivery"))?,
         });
@@ -197,7 +200,7 @@ struct Leased {
     result: i64,
     role: String,
     attempts: u32,
-    queued_at: i64,
+    first_tried_at: i64,
     rank: i64,
 }
 
@@ -209,7 +212,7 @@ fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
         result: row.get(3)?,
         role: row.get(4)?,
         attempts: row.get(5)?,
-        queued_at: row.get(6)?,
+        first_tried_at: row.get(6)?,
         rank: row.get(7)?,
     })
 }
@@ -264,7 +267,8 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
             tx.conn
                 .prepare_cached(
                     "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, sop_class = ?4, reason = ?5,
-                            stored_at = ?6, not_before = coalesce(?7, not_before), asked = 0, transaction_uid = NULL
+                            stored_at = ?6, not_before = coalesce(?7, not_before), asked = 0, transaction_uid = NULL,
+                            failing_since = NULL
                      WHERE id = ?1",
                 )
                 .and_then(|mut u| u.execute(params![id.0, next, status.0, sop_class, comment, tx.now, confirm_at]))
@@ -273,10 +277,11 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
             tx.ring = true;
             tx.conn
                 .prepare_cached(
-                    "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, reason = ?4, not_before = ?5
+                    "UPDATE delivery SET state = ?2, leased_until = NULL, status = ?3, reason = ?4, not_before = ?5,
+                            failing_since = coalesce(failing_since, ?6)
                      WHERE id = ?1",
                 )
-                .and_then(|mut u| u.execute(params![id.0, state::WAITING, status(code), reason, at]))
+                .and_then(|mut u| u.execute(params![id.0, state::WAITING, status(code), reason, at, tx.now]))
         }
         DeliveryEnd::Dead { status: code, reason } => tx
             .conn

@@ -142,7 +142,7 @@ pub(crate) fn replay(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replay
 fn affected(conn: &Connection, filter: &Filter, failed_only: bool) -> rusqlite::Result<Vec<InstanceId>> {
     let text = format!(
         "SELECT instance FROM delivery
-         WHERE (?1 IS NULL OR destination = ?1) AND state IN (?5, iif(?7, ?5, ?6), iif(?7, ?5, ?8))
+         WHERE (?1 IS NULL OR destination = ?1) AND state IN (SELECT value FROM json_each(?6))
            AND (?2 IS NULL OR instance IN (SELECT value FROM json_each(?2)))
            AND {DELIVERY_AT} >= ?3 AND {DELIVERY_AT} < ?4
          UNION
@@ -153,13 +153,23 @@ fn affected(conn: &Connection, filter: &Filter, failed_only: bool) -> rusqlite::
          ORDER BY 1"
     );
     let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
-    let (dead, stored, unconfirmed) = (state::DEAD, state::STORED, state::UNCONFIRMED);
+    let states = format!("{:?}", states(filter, failed_only));
     conn.prepare_cached(&text)?
-        .query_map(
-            params![filter.destination, filter.instances(), since, until, dead, stored, failed_only, unconfirmed],
-            |row| row.get(0).map(InstanceId),
-        )?
+        .query_map(params![filter.destination, filter.instances(), since, until, state::DEAD, states], |row| {
+            row.get(0).map(InstanceId)
+        })?
         .collect()
+}
+
+/// The states of deliveries that a part has. What went elsewhere goes to a destination too where that is named: else it
+/// would be sent to both.
+fn states(filter: &Filter, failed_only: bool) -> &'static [i64] {
+    const ALL: [i64; 4] = [state::DEAD, state::STORED, state::UNCONFIRMED, state::ELSEWHERE];
+    match (failed_only, filter.is_of_deliveries()) {
+        (true, _) => &ALL[..1],
+        (false, false) => &ALL[..3],
+        (false, true) => &ALL,
+    }
 }
 
 /// A replay under way, in one transaction.
@@ -189,8 +199,7 @@ impl Replaying<'_, '_> {
                 if !filter.is_of_deliveries() {
                     self.jobs(instance, filter)?;
                 }
-                let sent: &[i64] = if *failed_only { &[] } else { &[state::STORED, state::UNCONFIRMED] };
-                self.send(instance, &[&[state::DEAD], sent].concat(), filter).map(drop)
+                self.send(instance, states(filter, *failed_only), filter).map(drop)
             }
         }
     }
@@ -310,7 +319,8 @@ impl Replaying<'_, '_> {
                 .conn
                 .prepare_cached(
                     "UPDATE delivery SET state = ?2, attempts = 0, not_before = ?3, queued_at = ?3, first_tried_at = NULL,
-                            stored_at = NULL, confirmed_at = NULL WHERE id = ?1",
+                            stored_at = NULL, confirmed_at = NULL, failing_since = NULL, moved_to = NULL
+                     WHERE id = ?1",
                 )
                 .and_then(|mut update| update.execute(params![id, state::WAITING, self.tx.now]))
                 .map_err(failed("queue deliveries again"))?;

@@ -14,7 +14,7 @@ use crate::tally;
 pub(crate) const FILE: &str = "index.sqlite";
 
 /// The layout this program writes: that of [`TABLES`], brought up to date by [`UPGRADES`].
-pub(crate) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 6;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -24,6 +24,8 @@ pub(crate) mod state {
     pub(crate) const DEAD: i64 = 3;
     /// Stored at a destination that is still to confirm it.
     pub(crate) const UNCONFIRMED: i64 = 4;
+    /// Another destination gets it instead.
+    pub(crate) const ELSEWHERE: i64 = 5;
 }
 
 /// How long a connection waits for another process's small transaction.
@@ -224,7 +226,7 @@ INSERT INTO layout VALUES (3);
 ";
 
 /// What brings a layout to the next, oldest first.
-const UPGRADES: [(i64, &str); 2] = [
+const UPGRADES: [(i64, &str); 3] = [
     (
         3,
         "-- The destination was asked as often, last under this Transaction UID, whether it keeps what it has stored.
@@ -245,6 +247,13 @@ const UPGRADES: [(i64, &str); 2] = [
              reason TEXT NOT NULL,
              PRIMARY KEY (unit, pass)
          ) WITHOUT ROWID;",
+    ),
+    (
+        5,
+        "-- Since when it fails for reasons that may pass; the destination that gets it instead, and instead of which.
+         ALTER TABLE delivery ADD COLUMN failing_since INTEGER;
+         ALTER TABLE delivery ADD COLUMN moved_to TEXT;
+         ALTER TABLE delivery ADD COLUMN moved_from TEXT;",
     ),
 ];
 

@@ -65,6 +65,8 @@ pub struct DestinationCounts {
     pub confirmed: u64,
     /// Those of them that it is still to confirm.
     pub unconfirmed: u64,
+    /// Objects that another destination gets instead.
+    pub elsewhere: u64,
     /// Dead letters.
     pub dead: u64,
     /// When the oldest that waits was queued, milliseconds since 1970.
@@ -198,7 +200,8 @@ pub struct ShownDelivery {
     pub destination: String,
     /// `original`, `sr`, `sc`.
     pub role: String,
-    /// `waiting`, `sending`, `unconfirmed` (stored, to be confirmed), `stored` or `dead`.
+    /// `waiting`, `sending`, `unconfirmed` (stored, to be confirmed), `stored`, `elsewhere` (another destination gets it
+    /// instead) or `dead`.
     pub state: &'static str,
     /// Attempts so far.
     pub attempts: u32,
@@ -214,6 +217,10 @@ pub struct ShownDelivery {
     pub stored_at: Option<i64>,
     /// When the destination confirmed that it keeps it, milliseconds since 1970.
     pub confirmed_at: Option<i64>,
+    /// The destination that gets it instead.
+    pub moved_to: Option<String>,
+    /// The destination in whose place this one gets it.
+    pub moved_from: Option<String>,
 }
 
 impl StoreReader {
@@ -300,6 +307,7 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
                 entry.stored = entry.stored.saturating_add(unsigned(count));
                 entry.unconfirmed = unsigned(count);
             }
+            state::ELSEWHERE => entry.elsewhere = unsigned(count),
             _ => {
                 entry.dead = unsigned(count);
                 counts.dead_letters = counts.dead_letters.saturating_add(entry.dead);
@@ -372,7 +380,7 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
     shown.deliveries = conn
         .prepare_cached(
             "SELECT destination, role, state, attempts, status, reason, sop_class, not_before, stored_at,
-                    confirmed_at
+                    confirmed_at, moved_to, moved_from
              FROM delivery WHERE instance = ?1 ORDER BY id",
         )?
         .query_map([id.0], delivery_row)?
@@ -461,6 +469,7 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
             state::LEASED => "sending",
             state::STORED => "stored",
             state::UNCONFIRMED => "unconfirmed",
+            state::ELSEWHERE => "elsewhere",
             _ => "dead",
         },
         attempts: row.get(3)?,
@@ -470,6 +479,8 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
         next_at: matches!(state, state::WAITING | state::UNCONFIRMED).then(|| row.get(7)).transpose()?,
         stored_at: row.get(8)?,
         confirmed_at: row.get(9)?,
+        moved_to: row.get(10)?,
+        moved_from: row.get(11)?,
     })
 }
 

@@ -11,6 +11,7 @@ mod crash;
 mod dcmtk;
 mod doctor;
 mod every_file;
+mod failover;
 mod hospital_day;
 mod kill;
 mod models;

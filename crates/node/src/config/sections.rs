@@ -301,8 +301,17 @@ pub(crate) struct Destination {
     /// How long its answer is waited for before it is asked again.
     #[serde(default = "an_hour")]
     pub(crate) confirm_within: Interval,
+    /// The destination that gets what this one does not take for long, by name.
+    pub(crate) failover: Option<String>,
+    /// For how long this one has to fail.
+    #[serde(default = "ten_minutes")]
+    pub(crate) failover_after: Interval,
     /// Called over TLS.
     pub(crate) tls: Option<DestinationTls>,
+}
+
+fn ten_minutes() -> Interval {
+    Interval(Duration::from_secs(600))
 }
 
 fn report_and_picture() -> Vec<ResultObject> {

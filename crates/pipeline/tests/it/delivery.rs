@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dokuei_pipeline::{
-    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, RetryPolicy, RouteConfig, record_answer,
+    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, FailoverSetup, Pipeline, RetryPolicy,
+    RouteConfig, record_answer,
 };
-use dokuei_store::Inquiry;
+use dokuei_store::{Inquiry, ManualClock};
 use dokuei_types::{DimseStatus, End};
 
 use crate::support::{Play, PlayedModel, PlayedPacs, Site, chest, radiograph, route, send, setup, wait};
@@ -139,7 +140,7 @@ async fn a_broken_destination_holds_up_no_other_and_its_successor_gets_what_wait
     let broken: Arc<dyn Destination> = Arc::new(Broken);
     let pacs = || Arc::clone(&site.pacs) as Arc<dyn Destination>;
     let first = setup(std::slice::from_ref(&both), &[], &[("broken", broken), ("pacs", pacs())]);
-    let pipeline = dokuei_pipeline::Pipeline::start(site.store.clone(), first, crate::support::config()).unwrap();
+    let pipeline = Pipeline::start(site.store.clone(), first, crate::support::config()).unwrap();
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     wait("the other destination", || (site.pacs.taken("original").len() == 1).then_some(()));
     assert_eq!(site.store.reader().end(instance).unwrap(), None);
@@ -169,6 +170,51 @@ async fn a_destination_taken_out_of_the_config_leaves_dead_letters() {
     });
     let End::Failed { reason } = end else { panic!("{end:?}") };
     assert!(reason.contains("no longer configured"), "{reason}");
+    pipeline.shutdown().await;
+}
+
+/// A node whose PACS has a backup, after so long.
+fn backed_up(site: &Site, backup: &Arc<PlayedPacs>, after: Duration) -> Pipeline {
+    let places: [(&str, Arc<dyn Destination>); 2] =
+        [("pacs", Arc::clone(&site.pacs) as _), ("backup", Arc::clone(backup) as _)];
+    let mut setup = setup(&[forwarding()], &[], &places);
+    setup.destinations[0].failover = Some(FailoverSetup { to: "backup".into(), ae_title: None, after });
+    Pipeline::start(site.store.clone(), setup, crate::support::config()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_destination_does_not_take_for_long_goes_to_another_in_order_and_once() {
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let (site, backup) = (Site::with_clock(Arc::clone(&clock) as _), PlayedPacs::new());
+    let down = || DeliveryOutcome::Unreachable("connection refused".into());
+    site.pacs.answer((0..10).map(|_| down()).chain([refused(0xA700)]));
+    let pipeline = backed_up(&site, &backup, Duration::from_secs(600));
+    let instances: Vec<_> = (1..=3).map(|number| send(&site.store, &radiograph(number, |_| {})).instance).collect();
+    wait("an attempt", || (!site.pacs.batches.lock().unwrap().is_empty()).then_some(()));
+    assert_eq!(backup.taken("original").len(), 0);
+    // Whatever of them was not tried goes too: the destination was not reached for all of them.
+    wait("the others", || {
+        clock.advance_ms(60_000);
+        pipeline.wake();
+        instances.iter().all(|id| site.store.reader().end(*id).unwrap() == Some(End::Forwarded)).then_some(())
+    });
+    let taken: Vec<_> = backup.taken("original").iter().map(|taken| taken.2.clone()).collect();
+    let expected: Vec<_> = (1..=3).map(|number| format!("1.2.3.4.{number}")).collect();
+    assert_eq!((taken, site.pacs.taken("original").len()), (expected, 0));
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_goes_nowhere_else() {
+    let (site, backup) = (Site::new(), PlayedPacs::new());
+    site.pacs.answer([refused(0xC000)]);
+    let pipeline = backed_up(&site, &backup, Duration::ZERO);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert!(matches!(site.end(instance), End::Failed { .. }));
+    site.pacs.answer([refused(0xA700)]);
+    let full = send(&site.store, &radiograph(2, |_| {})).instance;
+    assert_eq!(site.end(full), End::Forwarded);
+    assert_eq!(backup.taken("original").iter().map(|taken| taken.2.as_str()).collect::<Vec<_>>(), ["1.2.3.4.2"]);
     pipeline.shutdown().await;
 }
 

@@ -301,6 +301,7 @@ pub(crate) fn setup(
         ae_title: Some(AeTitle::new("PACS").unwrap()),
         destination: Arc::clone(destination),
         confirm_within: None,
+        failover: None,
     });
     Setup {
         rules: Rules::compile(routes, &names, &places).unwrap(),

@@ -8,6 +8,7 @@ mod confirmation;
 mod crash;
 mod delivery;
 mod disk;
+mod failover;
 mod journal;
 mod power;
 mod prior;

@@ -66,6 +66,9 @@ pub(crate) const IMAGE_LIBRARY: Concept = dcm("111028", "Image Library");
 pub(crate) const IMAGE_LIBRARY_GROUP: Concept = dcm("126200", "Image Library Group");
 pub(crate) const SOURCE: Concept = sct("260753009", "Source");
 pub(crate) const MODALITY: Concept = dcm("121139", "Modality");
+pub(crate) const STUDY_DATE: Concept = dcm("111060", "Study Date");
+pub(crate) const CONTENT_DATE: Concept = dcm("111018", "Content Date");
+pub(crate) const ACQUISITION_DATE: Concept = dcm("126201", "Acquisition Date");
 pub(crate) const PIXEL_DATA_ROWS: Concept = dcm("110910", "Pixel Data Rows");
 pub(crate) const PIXEL_DATA_COLUMNS: Concept = dcm("110911", "Pixel Data Columns");
 pub(crate) const PATIENT_ORIENTATION_ROW: Concept = dcm("111044", "Patient Orientation Row");
@@ -85,6 +88,9 @@ pub(crate) const BOUNDED_BY: Concept = sct("75958009", "Bounded by");
 pub(crate) const IMAGE_REGION: Concept = dcm("111030", "Image Region");
 pub(crate) const ILLUSTRATION_OF_ROI: Concept = dcm("121200", "Illustration of ROI");
 pub(crate) const SOURCE_OF_MEASUREMENT: Concept = dcm("121112", "Source of Measurement");
+
+// TID 1502 row 3.
+pub(crate) const TIME_POINT: Concept = concept("C2348792", "UMLS", "Time Point");
 
 // TID 4019, CID 7162.
 pub(crate) const ALGORITHM_NAME: Concept = dcm("111001", "Algorithm Name");
@@ -106,6 +112,7 @@ pub(crate) const ALL_WITH_FINDINGS: Concept = dcm("111242", "All algorithms succ
 pub(crate) const SOME_WITHOUT_FINDINGS: Concept = dcm("111243", "Not all algorithms succeeded; without findings");
 pub(crate) const SOME_WITH_FINDINGS: Concept = dcm("111244", "Not all algorithms succeeded; with findings");
 pub(crate) const NONE_SUCCEEDED: Concept = dcm("111245", "No algorithms succeeded; without findings");
+pub(crate) const DESCRIPTION_OF_CHANGE: Concept = dcm("111021", "Description of Change");
 pub(crate) const COMMENT: Concept = dcm("121106", "Comment");
 
 // TID 2010, CID 7010.

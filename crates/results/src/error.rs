@@ -21,6 +21,12 @@ pub enum ResultError {
         /// `patient` or `study`.
         what: &'static str,
     },
+    /// The data: what to compare with does not say what it is or when it was taken, or may be of another patient.
+    #[error("the earlier image is not one to compare with: {why}")]
+    Prior {
+        /// What is missing or wrong, or the doubt.
+        why: String,
+    },
     /// Our resources: an image has at most 65,535 rows and columns (PS3.3 C.7.6.3).
     #[error("a picture of {rows} rows and {columns} columns does not fit an image")]
     PictureTooLarge {

@@ -3,6 +3,8 @@ use dokuei_dataset::Dataset;
 use dokuei_types::{DeclineReason, Finding, ModelIdentity, NodeIdentity, Uid};
 use jiff::Zoned;
 
+use crate::Comparison;
+
 /// What one model says of one or more frames of a study, and all that the result objects need to say it.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportInput<'a> {
@@ -25,6 +27,8 @@ pub struct ReportInput<'a> {
     /// The objects of the result that this one revises; none for a first one. Each report names the one of its own
     /// SOP class among them.
     pub revises: &'a [ObjectReference],
+    /// What the one frame is compared with; results on several frames are not compared.
+    pub comparison: Comparison<'a>,
 }
 
 /// One frame and what came of it.

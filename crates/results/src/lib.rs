@@ -17,6 +17,7 @@
 
 mod capture;
 mod codes;
+mod comparison;
 mod decimal;
 mod error;
 mod header;
@@ -29,6 +30,8 @@ mod presentation;
 mod report;
 mod report_text;
 mod role;
+mod same_patient;
+mod taken;
 mod templates;
 #[cfg(test)]
 mod testing;
@@ -38,6 +41,8 @@ pub use capture::{
     CaptureStyle, Chart, ColourScale, Curve, Language, RgbPicture, SourcePicture, capture_picture, chart_picture,
     secondary_capture,
 };
+use comparison::NO_PRIOR;
+pub use comparison::{Change, Comparison, Prior, Trend, UNCHANGED_WITHIN_POINTS};
 pub use error::ResultError;
 pub use input::{Explanation, Object, ObjectReference, Outcome, ReportInput, SourceImage, SrClass};
 pub use key_objects::{RejectReason, Withdrawal, key_object_note, rejection_note};
@@ -47,3 +52,5 @@ pub use presentation::presentation_state;
 pub use report::structured_report;
 pub use report_text::report_text;
 pub use role::Role;
+pub use same_patient::{Doubt, same_patient};
+pub use taken::taken;

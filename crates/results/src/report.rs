@@ -29,16 +29,24 @@ pub fn structured_report(
     let tree = imaging_measurement_report(&basis, &heat_maps)?;
 
     let series = basis.uid(&basis.references, &[Role::Sr.as_str(), "series"]);
-    let instance = basis.uid(&basis.references, &[Role::Sr.as_str(), class.uid()]);
+    let instance = basis.uid_of_compared(&[Role::Sr.as_str(), class.uid()]);
     let mut data = basis.data_set(class.uid(), Role::Sr, &series, &instance);
     document(&mut data, &basis);
     predecessor(&mut data, input, class, study);
 
-    let mut evidence = Evidence::default();
+    let (mut evidence, mut other) = (Evidence::default(), Evidence::default());
     for reference in basis.references.iter().chain(tree.references()).chain(heat_maps.iter().flatten()) {
-        evidence.add(reference);
+        // No instance is in both (PS3.3 C.17.2.3).
+        if reference.study == *study {
+            evidence.add(reference)
+        } else {
+            other.add(reference)
+        };
     }
     data.put_items(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, evidence.by_study());
+    if basis.earlier.is_some() {
+        data.put_items(tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE, other.by_study());
+    }
 
     tree.put(&mut data, basis.envelope.text);
     Ok(basis.object(data, class.uid(), series, instance))

@@ -47,6 +47,8 @@ pub(crate) enum Value {
         value: String,
         unit: Concept,
     },
+    /// DA.
+    Date(String),
     Uid(Uid),
     Image(Reference),
     /// An instance that is no image.
@@ -129,6 +131,7 @@ impl Item {
             Value::Text(_) => "TEXT",
             Value::Code(_) => "CODE",
             Value::Number { .. } => "NUM",
+            Value::Date(_) => "DATE",
             Value::Uid(_) => "UIDREF",
             Value::Image(_) => "IMAGE",
             Value::Composite(_) => "COMPOSITE",
@@ -152,6 +155,7 @@ impl Item {
                 measured.put_items(tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![code_item(unit, &text)]);
                 data.put_items(tags::MEASURED_VALUE_SEQUENCE, vec![measured]);
             }
+            Value::Date(date) => data.put_text(tags::DATE, VR::DA, date),
             Value::Uid(uid) => data.put_text(tags::UID, VR::UI, uid.as_str()),
             Value::Image(reference) | Value::Composite(reference) => {
                 data.put_items(tags::REFERENCED_SOP_SEQUENCE, vec![reference_item(reference)]);

@@ -14,10 +14,10 @@ mod study;
 mod text;
 mod time;
 
-use dokuei_dataset::{Dataset, VR};
-use dokuei_types::Uid;
-
 use dicom_dictionary_std::tags;
+use dokuei_dataset::{Dataset, VR};
+use dokuei_types::{Finding, Uid};
+use jiff::civil::Date;
 
 pub(crate) use copy::{copy, copy_codes, copy_if_valid, copy_measure, copy_or_empty, copy_sequence};
 pub(crate) use envelope::Envelope;
@@ -25,7 +25,10 @@ pub(crate) use evidence::{Evidence, Reference, reference_item};
 pub(crate) use text::OwnText;
 pub(crate) use time::OwnTime;
 
-use crate::{Object, Outcome, ReportInput, ResultError, Role};
+use crate::templates::percent;
+use crate::{
+    Change, Comparison, Object, Outcome, Prior, ReportInput, ResultError, Role, SourceImage, same_patient, taken,
+};
 
 /// The input, checked, with what every module asks for again and again.
 pub(crate) struct Basis<'a> {
@@ -34,6 +37,15 @@ pub(crate) struct Basis<'a> {
     pub(crate) envelope: Envelope<'a>,
     /// One per source, in the same order.
     pub(crate) references: Vec<Reference>,
+    /// What the one source is compared with.
+    pub(crate) earlier: Option<Earlier<'a>>,
+}
+
+/// An earlier image to compare with, checked.
+pub(crate) struct Earlier<'a> {
+    pub(crate) prior: Prior<'a>,
+    pub(crate) reference: Reference,
+    pub(crate) date: Date,
 }
 
 impl<'a> Basis<'a> {
@@ -46,7 +58,11 @@ impl<'a> Basis<'a> {
             .map(|(index, source)| Reference::of_source(index, source))
             .collect::<Result<Vec<_>, _>>()?;
         same_subject(input, &references)?;
-        Ok(Self { input, envelope: Envelope::new(lead, input.node, input.made_at), references })
+        let earlier = match (input.comparison, references.as_slice()) {
+            (Comparison::Prior(prior), [reference]) => Some(Earlier::new(prior, lead, &reference.study)?),
+            _ => None,
+        };
+        Ok(Self { input, envelope: Envelope::new(lead, input.node, input.made_at), references, earlier })
     }
 
     /// A UID for `role` that depends on the sources, their version, the model and nothing else, so that it repeats.
@@ -70,6 +86,17 @@ impl<'a> Basis<'a> {
         dokuei_types::derived_uid(&parts)
     }
 
+    /// A UID for an object of `role` that says what the result was compared with: with another prior, or without one, it is
+    /// another object.
+    pub(crate) fn uid_of_compared(&self, role: &[&str]) -> Uid {
+        let compared: &[&str] = match (&self.earlier, self.input.comparison) {
+            (Some(earlier), _) => &["compared with", earlier.reference.sop_instance.as_str()],
+            (None, Comparison::NoPrior) => &["compared with", "nothing"],
+            (None, Comparison::NotAsked | Comparison::Prior(_)) => &[],
+        };
+        self.uid(&self.references, &[role, compared].concat())
+    }
+
     /// The identifier's text and UID for `what` was found in source `index`. Neither depends on the object that
     /// speaks of it, so that all of them track the same thing.
     pub(crate) fn tracking(&self, index: usize, what: &str) -> (String, Uid) {
@@ -84,6 +111,11 @@ impl<'a> Basis<'a> {
     /// As [`tracking`](Self::tracking), of the region with this index in `finding`.
     pub(crate) fn region_tracking(&self, index: usize, finding: &str, region: usize) -> (String, Uid) {
         self.tracking(index, &format!("{finding}/region-{}", region.saturating_add(1)))
+    }
+
+    /// As [`tracking`](Self::tracking), of what was found in the earlier image: the UID is that of its own report.
+    pub(crate) fn earlier_tracking(&self, earlier: &Earlier<'_>, what: &str) -> (String, Uid) {
+        (format!("prior/{what}"), self.uid(std::slice::from_ref(&earlier.reference), &["tracking", what]))
     }
 
     /// Whether any finding of any source reaches its threshold.
@@ -119,6 +151,31 @@ impl<'a> Basis<'a> {
     /// Sets an element to text of our own in the object's character set.
     pub(crate) fn put(&self, data: &mut Dataset, tag: dokuei_dataset::Tag, vr: VR, text: &str) {
         self.envelope.put(data, tag, vr, text);
+    }
+}
+
+impl<'a> Earlier<'a> {
+    fn new(prior: Prior<'a>, lead: &Dataset, study: &Uid) -> Result<Self, ResultError> {
+        let refused = |why: String| ResultError::Prior { why };
+        same_patient(lead, prior.header).map_err(|doubt| refused(doubt.to_string()))?;
+        let image = SourceImage::analysed(prior.header, None, prior.findings);
+        let reference = Reference::of_source(0, &image).map_err(|error| refused(error.to_string()))?;
+        if reference.study == *study {
+            return Err(refused("the same study".to_owned()));
+        }
+        let taken = taken(prior.header).ok_or_else(|| refused("no date".to_owned()))?;
+        Ok(Self { prior, reference, date: taken.date() })
+    }
+
+    /// Each finding of the present image that the earlier one has too, with its change in words.
+    pub(crate) fn changes(&self, findings: &[Finding]) -> Vec<(&'a Finding, String)> {
+        let compare = |finding: &Finding| {
+            let before = self.prior.of(finding)?;
+            let change = Change::between(before.probability, finding.probability);
+            let certainty = percent(before.probability, before.marking_threshold);
+            Some((before, format!("{certainty} % on {}, {change}", self.date)))
+        };
+        findings.iter().filter_map(compare).collect()
     }
 }
 

@@ -44,7 +44,7 @@ pub fn result_page(
     let basis = Basis::new(input)?;
     let pdf = layout::page(&basis, shown, intended_use)?;
     let series = basis.uid(&basis.references, &[Role::Pdf.as_str(), "series"]);
-    let instance = basis.uid(&basis.references, &[Role::Pdf.as_str(), CLASS]);
+    let instance = basis.uid_of_compared(&[Role::Pdf.as_str(), CLASS]);
     let mut data = basis.data_set(CLASS, Role::Pdf, &series, &instance);
     document(&mut data, &basis, pdf);
     Ok(basis.object(data, CLASS, series, instance))

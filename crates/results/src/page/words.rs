@@ -8,7 +8,7 @@ use dokuei_types::{ContentQualification, Finding};
 use super::fonts;
 use crate::header::Basis;
 use crate::templates::percent;
-use crate::{Outcome, ResultError};
+use crate::{Comparison, NO_PRIOR, Outcome, ResultError};
 
 pub(super) const WARNING: &str = "Output of an algorithm. Not verified by a physician. Not for diagnosis.";
 const LIMITS: &str = "The certainty is the algorithm's own and no probability of disease in this patient. A value below \
@@ -104,9 +104,17 @@ pub(super) fn findings(basis: &Basis<'_>) -> Result<Vec<Line>, ResultError> {
                 for finding in findings {
                     marked += usize::from(finding.is_marked());
                     lines.push(line(finding.is_marked().then_some(marked), verdict(finding)?));
+                    let earlier =
+                        basis.earlier.iter().flat_map(|earlier| earlier.changes(std::slice::from_ref(finding)));
+                    lines.extend(
+                        earlier.map(|(_, change)| Line { number: None, text: format!("    earlier {change}") }),
+                    );
                 }
             }
         }
+    }
+    if matches!(basis.input.comparison, Comparison::NoPrior) {
+        lines.push(Line { number: None, text: NO_PRIOR.to_owned() });
     }
     Ok(lines)
 }

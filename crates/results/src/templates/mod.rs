@@ -6,6 +6,7 @@ mod tid1204;
 mod tid1410;
 mod tid1500;
 mod tid1501;
+mod tid1502;
 mod tid1600;
 mod tid2010;
 mod tid300;

@@ -8,6 +8,7 @@ use dokuei_types::Finding;
 
 use super::group::{asserted, band, measurement_group, site_and_algorithm};
 use super::tid300::{self, certainty, selected_from};
+use super::tid1502;
 use crate::ResultError;
 use crate::codes;
 use crate::header::{Basis, Reference};
@@ -31,6 +32,7 @@ pub(super) fn regions(
         let outline = outline::rectangle(&outline::of_region(basis, index, finding, number)?);
         let (identifier, uid) = basis.region_tracking(index, &finding.name, number);
         let mut group = measurement_group("1410", identifier, uid)
+            .with_all(tid1502::present(basis))
             .with(asserted(finding))
             .with_all(site_and_algorithm(basis, finding));
         if number == 0 {

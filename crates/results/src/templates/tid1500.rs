@@ -1,11 +1,13 @@
 //! TID 1500, Measurement Report: the root and its summary.
 
+use dokuei_types::Finding;
+
 use super::tid300::percent;
 use super::{tid1001, tid1204, tid1410, tid1501, tid1600};
 use crate::codes::{self, Concept};
 use crate::header::{Basis, Reference};
 use crate::tree::{Item, Relationship, Value};
-use crate::{Outcome, ResultError};
+use crate::{Comparison, NO_PRIOR, Outcome, ResultError};
 
 /// The whole tree. `heat_maps` has one entry per source.
 ///
@@ -51,7 +53,21 @@ fn measurements(basis: &Basis<'_>, heat_maps: &[Option<Reference>]) -> Result<It
             }
         }
     }
-    Ok(Item::heading(codes::IMAGING_MEASUREMENTS, None).with_all(plain).with_all(regions))
+    Ok(Item::heading(codes::IMAGING_MEASUREMENTS, None)
+        .with_all(plain)
+        .with_all(earlier_measurements(basis))
+        .with_all(regions))
+}
+
+/// What was measured in the earlier image, of each finding that is compared with it.
+fn earlier_measurements(basis: &Basis<'_>) -> Vec<Item> {
+    let Some(earlier) = &basis.earlier else { return Vec::new() };
+    earlier.changes(findings(basis)).iter().map(|(before, _)| tid1501::earlier(basis, earlier, before)).collect()
+}
+
+/// The findings of the one source that may be compared.
+fn findings<'a>(basis: &Basis<'a>) -> &'a [Finding] {
+    basis.input.sources.first().map(|source| source.findings()).unwrap_or_default()
 }
 
 /// Rows 12 to 14: the outcome of the algorithm, without a statement of absence of disease, and a sentence for
@@ -60,7 +76,18 @@ fn evaluations(basis: &Basis<'_>) -> Item {
     let contains = |name: Concept, value: Value| Item::new(Relationship::Contains, name, value);
     Item::heading(codes::QUALITATIVE_EVALUATIONS, None)
         .with(contains(codes::PROCESSING_SUMMARY, Value::Code(summary(basis))))
+        .with_all(changes(basis).into_iter().map(|text| contains(codes::DESCRIPTION_OF_CHANGE, Value::Text(text))))
         .with(contains(codes::COMMENT, Value::Text(comment(basis))))
+}
+
+/// A sentence for each finding that is compared.
+fn changes(basis: &Basis<'_>) -> Vec<String> {
+    let Some(earlier) = &basis.earlier else { return Vec::new() };
+    let model = basis.input.model;
+    let sentence = |(before, change): (&Finding, String)| {
+        format!("{}: {change} (both by {} {})", before.concept.meaning, model.name, model.version)
+    };
+    earlier.changes(findings(basis)).into_iter().map(sentence).collect()
 }
 
 /// CID 6047.
@@ -98,6 +125,10 @@ fn comment(basis: &Basis<'_>) -> String {
                 }
             }
         }
+    }
+    if matches!(basis.input.comparison, Comparison::NoPrior) {
+        text.push(' ');
+        text.push_str(NO_PRIOR);
     }
     text
 }

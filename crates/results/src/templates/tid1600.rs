@@ -2,17 +2,25 @@
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
+use jiff::civil::Date;
 
 use crate::codes::{self, Concept};
 use crate::decimal::decimal;
 use crate::header::{Basis, Reference};
+use crate::taken::date;
 use crate::tree::{Item, Relationship, Value};
 
-/// The images that were looked at, in one group.
+/// The images that were looked at, in one group, and the one they are compared with in another, which says when it was
+/// taken.
 pub(super) fn image_library(basis: &Basis<'_>) -> Item {
+    let group = || Item::heading(codes::IMAGE_LIBRARY_GROUP, None);
     let entries =
         basis.input.sources.iter().zip(&basis.references).map(|(source, reference)| entry(source.header, reference));
-    Item::heading(codes::IMAGE_LIBRARY, None).with(Item::heading(codes::IMAGE_LIBRARY_GROUP, None).with_all(entries))
+    let earlier = basis.earlier.as_ref().map(|earlier| {
+        let header = earlier.prior.header;
+        group().with(entry(header, &earlier.reference).with_all(dates(header)))
+    });
+    Item::heading(codes::IMAGE_LIBRARY, None).with(group().with_all(entries)).with_all(earlier)
 }
 
 /// TID 1601. The item is named, which the template leaves open, because viewers need it.
@@ -45,6 +53,20 @@ fn descriptors(header: &Dataset) -> Vec<Item> {
         }
     }
     items
+}
+
+/// TID 1602 rows 4, 6 and 8, as far as the header says.
+fn dates(header: &Dataset) -> Vec<Item> {
+    let dates = [
+        (codes::STUDY_DATE, tags::STUDY_DATE),
+        (codes::CONTENT_DATE, tags::CONTENT_DATE),
+        (codes::ACQUISITION_DATE, tags::ACQUISITION_DATE),
+    ];
+    let known = dates.into_iter().filter_map(|(name, tag)| Some((name, date(&header.text(tag)?)?)));
+    let item = |(name, date): (Concept, Date)| {
+        Item::new(Relationship::HasAcqContext, name, Value::Date(date.strftime("%Y%m%d").to_string()))
+    };
+    known.map(item).collect()
 }
 
 /// Row spacing and column spacing in mm: Pixel Spacing, which may be corrected to the patient, before Imager

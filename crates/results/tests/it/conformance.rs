@@ -9,12 +9,13 @@ use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, UidDictionary,
 use dicom_dictionary_std::{StandardDataDictionary, StandardSopClassDictionary, tags};
 use dokuei_dataset::{Dataset, Element, Tag, VR, Value};
 use dokuei_results::{
-    CaptureStyle, Object, SourceImage, SourcePicture, SrClass, key_object_note, presentation_state, result_page,
-    secondary_capture, structured_report,
+    CaptureStyle, Comparison, Object, Prior, ReportInput, SourceImage, SourcePicture, SrClass, key_object_note,
+    presentation_state, result_page, secondary_capture, structured_report,
 };
 use dokuei_testkit::check_generated;
 use dokuei_types::{Finding, derived_uid};
 
+use crate::comparison::year_before;
 use crate::fixtures::{self, COLUMNS, ROWS, Setup, finding, picture_and_map, read};
 
 /// What result objects are made of.
@@ -22,12 +23,16 @@ struct Case {
     header: Dataset,
     setup: Setup,
     findings: Vec<Finding>,
+    /// An image of the same patient before.
+    prior: Option<Dataset>,
 }
 
 /// The objects a case gives, by the names of their sections in the statement. A further kind is a further line.
 fn objects(case: &Case) -> [(&'static str, Dataset); 5] {
     let sources = [SourceImage::analysed(&case.header, None, &case.findings)];
-    let input = case.setup.input(&sources);
+    let prior = case.prior.as_ref().map(|header| Prior { header, findings: &case.findings });
+    let comparison = prior.map_or(Comparison::NotAsked, Comparison::Prior);
+    let input = ReportInput { comparison, ..case.setup.input(&sources) };
     let (data, map) = picture_and_map();
     let picture = SourcePicture::Gray { rows: ROWS.into(), columns: COLUMNS.into(), data: &data };
     let capture: Option<Object> =
@@ -107,7 +112,12 @@ fn filled(second: bool) -> Dataset {
 }
 
 fn case() -> Case {
-    Case { header: filled(false), setup: Setup::new(), findings: vec![finding("pneumonia", 0.9, 1)] }
+    of(filled(false))
+}
+
+fn of(header: Dataset) -> Case {
+    let prior = Some(year_before(&header));
+    Case { header, setup: Setup::new(), findings: vec![finding("pneumonia", 0.9, 1)], prior }
 }
 
 /// A source without anything that is not needed.
@@ -129,7 +139,7 @@ fn bare() -> Dataset {
 }
 
 /// One thing changed at a time, by its name in the statement.
-fn changed() -> [(&'static str, Case); 5] {
+fn changed() -> [(&'static str, Case); 6] {
     let mut node = case();
     let own = &mut node.setup.node;
     own.ae_title.push('X');
@@ -149,12 +159,15 @@ fn changed() -> [(&'static str, Case); 5] {
     let mut time = case();
     time.setup.made_at = "2027-01-02T03:04:05+09:00[+09:00]".parse().unwrap();
     let findings = vec![finding("pleural-effusion", 0.7, 2)];
+    let mut older = year_before(&year_before(&filled(false)));
+    older.put_text(tags::ACQUISITION_DATE, VR::DA, "20241119");
     [
-        ("source", Case { header: filled(true), ..case() }),
+        ("source", of(filled(true))),
         ("node", node),
         ("model", model),
         ("time of the analysis", time),
         ("findings", Case { findings, ..case() }),
+        ("prior", Case { prior: Some(older), ..case() }),
     ]
 }
 
@@ -163,7 +176,8 @@ fn table(index: usize) -> String {
     let made = |case: &Case| objects(case).into_iter().nth(index).unwrap().1;
     let original = case();
     let object = made(&original);
-    let least = made(&Case { header: bare(), ..case() });
+    let least = made(&Case { header: bare(), prior: None, ..case() });
+    let alone = made(&Case { prior: None, ..case() });
     let others: Vec<(&str, Case, Dataset)> = changed()
         .into_iter()
         .map(|(what, case)| (what, made(&case), case))
@@ -189,7 +203,11 @@ fn table(index: usize) -> String {
             }
             origins => format!("from the {}", origins.join(", the ")),
         };
-        let presence = if object.contains(tag) && least.contains(tag) { "always" } else { "if the source has it" };
+        let presence = match (object.contains(tag) && least.contains(tag), alone.contains(tag)) {
+            (true, _) => "always",
+            (false, true) => "if the source has it",
+            (false, false) => "if there is a prior",
+        };
         let entry = StandardDataDictionary.by_tag(tag);
         let name = entry.map_or("", |entry| entry.alias());
         let Tag(group, number) = tag;

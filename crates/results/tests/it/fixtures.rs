@@ -2,7 +2,7 @@
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Limits, Tag, VR, read_file};
-use dokuei_results::{Explanation, Object, ReportInput, SourceImage};
+use dokuei_results::{Comparison, Explanation, Object, ReportInput, SourceImage};
 use dokuei_types::{Band, Code, ContentQualification, Finding, ModelIdentity, NodeIdentity, Region, Uid, derived_uid};
 use jiff::Zoned;
 
@@ -51,6 +51,7 @@ impl Setup {
             parameters: &self.parameters,
             source_version: 1,
             revises: &[],
+            comparison: Comparison::NotAsked,
         }
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
 use dokuei_results::{
-    CaptureStyle, ColourScale, Object, ObjectReference, PagePicture, RejectReason, ReportInput, RgbPicture,
-    SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note, presentation_state,
+    CaptureStyle, ColourScale, Comparison, Object, ObjectReference, PagePicture, Prior, RejectReason, ReportInput,
+    RgbPicture, SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note, presentation_state,
     rejection_note, result_page, secondary_capture, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
+use crate::comparison::year_before;
 use crate::fixtures::{self, COLUMNS, ROWS, Setup, finding, picture_and_map};
 use crate::real::headers;
 
@@ -52,8 +53,13 @@ fn write(folder: &Path, name: &str, object: &Object) {
 
 /// One case: its source, the heat maps of all marked frames, the report in each class.
 fn case(folder: &Path, name: &str, sources: &[SourceImage<'_>]) {
+    compared(folder, name, sources, Comparison::NotAsked);
+}
+
+/// The same, compared with something or not.
+fn compared(folder: &Path, name: &str, sources: &[SourceImage<'_>], comparison: Comparison<'_>) {
     let setup = Setup::new();
-    let input: ReportInput<'_> = setup.input(sources);
+    let input = ReportInput { comparison, ..setup.input(sources) };
     let mut written: Vec<String> = Vec::new();
     for source in sources {
         let uid = source.header.text(tags::SOP_INSTANCE_UID).unwrap();
@@ -161,6 +167,14 @@ fn objects_for_validators() {
     let reason = DeclineReason::Criteria("view position is LATERAL, PA or AP needed".into());
     let header = fixtures::cr("declined");
     case(&folder, "declined", &[SourceImage::declined(&header, None, &reason)]);
+
+    for (name, now, before) in [("increased", &positive, &negative), ("decreased", &negative, &positive)] {
+        let header = fixtures::dx(name);
+        let prior = year_before(&header);
+        write_source(&folder, &format!("{name}-prior"), &prior);
+        let prior = Prior { header: &prior, findings: before };
+        compared(&folder, name, &[SourceImage::analysed(&header, None, now)], Comparison::Prior(prior));
+    }
 
     let mut header = fixtures::cr("japanese");
     header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "\\ISO 2022 IR 87");

@@ -7,12 +7,14 @@ from string import Template
 
 import evaluate
 import export
+import familiarity
 import network
 
 HERE = Path(__file__).parent
 VALIDATION = "validation patients"
 CROSSED = "training patients, cross-validated"
 PHANTOMS = "demonstration (phantoms, no figure)"
+DECLINED = "declined by the picture alone"
 
 
 def auroc_rows(figures, prefix=""):
@@ -138,6 +140,9 @@ def text(figures) -> str:
         "thresholds_crossed": threshold_table(calibration[CROSSED]),
         "pointing": pointing_table(figures["pointing"]),
         "demonstration": "; ".join(f"{key}: {value}" for key, value in figures[PHANTOMS].items()),
+        "declined": table(["images", "declined"], figures[DECLINED].items()),
+        "kept": 100 * familiarity.KEPT,
+        "axes": familiarity.AXES,
         "members": network.MEMBERS,
         "member_channels": network.MEMBER_CHANNELS,
         "sharpness": network.SHARPNESS,

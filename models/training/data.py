@@ -102,6 +102,14 @@ def nih(folder: Path) -> list[Case]:
     return cases
 
 
+def kermany(folder: Path) -> list[Case]:
+    """Chests of children, from one hospital. No finding is learnt from them."""
+    return [
+        Case(folder / "images" / row["file"], row["patient"], row["cls"] != "normal", row["split"], row=row)
+        for row in rows(folder)
+    ]
+
+
 def phantoms(folder: Path) -> list[Case]:
     """Computed radiographs; a fifth, chosen by seed, and what is demonstrated stay out of training."""
     cases = []

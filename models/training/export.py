@@ -16,9 +16,9 @@ import metrics
 from network import to_onnx
 
 HERE = Path(__file__).parent
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 # A new one for every released set of weights.
-DEVICE_UID = "2.25.256576327158390256696072116730320161353"
+DEVICE_UID = "2.25.58778923150727725377658904564696575983"
 
 
 class Scorer:
@@ -37,22 +37,30 @@ class Scorer:
         logits, features = self.session.run(["logits", "features"], {"input": pixels})
         return logits, np.tensordot(self.cam, features[0], 1)
 
+    def unfamiliarity(self, pixels: np.ndarray) -> float:
+        """Of one tensor, in units of the limit."""
+        return float(self.session.run(["unfamiliarity"], {"input": pixels})[0][0, 0])
+
     def cases(self, cases):
         """Logits and maps of images prepared as deployment prepares them."""
         logits, maps = [], []
         for case in cases:
-            pixels = data.to_input(data.read_gray(case.path))[None, None] / 255
-            logit, map_ = self.run(pixels)
+            logit, map_ = self.run(prepared(case))
             logits.append(float(logit[0, 0]))
             maps.append(map_)
         return np.array(logits), maps
 
 
-def write(package: Path, trunk, head, level, platt, full_scale) -> Scorer:
+def prepared(case) -> np.ndarray:
+    """The tensor of an image, as deployment prepares it."""
+    return data.to_input(data.read_gray(case.path))[None, None] / 255
+
+
+def write(package: Path, trunk, head, level, familiar, platt, full_scale) -> Scorer:
     """Everything but the card, which needs figures that need the graph."""
     package.mkdir(parents=True, exist_ok=True)
     path = package / "model.onnx"
-    path.write_bytes(to_onnx(trunk, head, level, data.SIZE).SerializeToString(deterministic=True))
+    path.write_bytes(to_onnx(trunk, head, level, familiar, data.SIZE).SerializeToString(deterministic=True))
     scorer = Scorer(path)
     probe = np.random.default_rng(0).random((1, 1, data.SIZE, data.SIZE), np.float32)
     with torch.no_grad():
@@ -69,6 +77,7 @@ def write(package: Path, trunk, head, level, platt, full_scale) -> Scorer:
         "platt_b": platt[1],
         "full_scale": full_scale,
         "probability": round(write_selftest(package, scorer, platt, full_scale), 6),
+        "unfamiliarity": round(scorer.unfamiliarity(pattern()), 4),
     }
     text = Template((HERE / "model.toml.in").read_text()).substitute(fields)
     (package / "model.toml").write_text(text)

@@ -100,13 +100,20 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x):
+        return self.depths(x, [len(self.blocks) - 1])[0]
+
+    def depths(self, x, wanted):
+        """Outputs of the blocks of these numbers, in their order."""
         # Each image to mean 0 and standard deviation 1: exposure and window level say nothing.
         x = x - x.mean(dim=(1, 2, 3), keepdim=True)
         x = x / (x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + STD_EPS)
         x = self.stem(x)
-        for block in self.blocks:
+        outputs = []
+        for number, block in enumerate(self.blocks):
             x = block(x)
-        return x
+            if number in wanted:
+                outputs.append(x)
+        return outputs
 
 
 class Spots(nn.Module):
@@ -213,8 +220,8 @@ def load_imagenet(trunk, path: Path | None = None):
             copy(layer, conv, f"_blocks.{i}.{bn}", state[f"{conv}.weight"])
 
 
-def to_onnx(trunk, head: Head, level: float, size: int) -> onnx.ModelProto:
-    """The graph with outputs `logits` [1, 1] and `features` [1, C, h, w], opset 13, batch 1.
+def to_onnx(trunk, head: Head, level: float, familiarity, size: int) -> onnx.ModelProto:
+    """The graph with outputs `logits` [1, 1], `features` [1, C, h, w] and `unfamiliarity` [1, 1], opset 13, batch 1.
 
     The last feature is 1 everywhere and its weight `level`, so that a map built from features and
     weights alone starts where the evidence does.
@@ -259,12 +266,14 @@ def to_onnx(trunk, head: Head, level: float, size: int) -> onnx.ModelProto:
     square = node("Mul", [centred, centred], "square")
     variance = node("ReduceMean", [square], "variance", axes=[1, 2, 3], keepdims=1)
     std = node("Add", [node("Sqrt", [variance], "std"), "std_eps"], "std_safe")
+    blocks = []
     x = conv(trunk.stem, node("Div", [centred, std], "standardised"), "stem")
     for i, block in enumerate(trunk.blocks):
         y = x
         for j, layer in enumerate(block.layers):
             y = conv(layer, y, f"blocks.{i}.{j}")
         x = node("Add", [x, y], f"blocks.{i}") if block.residual else y
+        blocks.append(x)
     hidden = conv(head.hidden, x, "hidden")
     ones = constant("one", np.ones((1, 1, side, side)))
     features = node("Concat", [hidden, ones], "features", axis=1)
@@ -280,6 +289,7 @@ def to_onnx(trunk, head: Head, level: float, size: int) -> onnx.ModelProto:
     both = node("Reshape", [node("Add", [spots, spread], "both"), "one_by_one"], "both_flat")
     bias = head.spots_weight * head.spots_bias + head.spread_weight * head.spread_bias
     node("Add", [both, constant("bias", np.array([[bias - level]]))], "logits")
+    familiarity.nodes(node, constant, blocks)
 
     def value(name, shape):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -288,7 +298,11 @@ def to_onnx(trunk, head: Head, level: float, size: int) -> onnx.ModelProto:
         nodes,
         "cxr-pneumonia",
         [value("input", [1, 1, size, size])],
-        [value("logits", [1, 1]), value("features", [1, len(weights), side, side])],
+        [
+            value("logits", [1, 1]),
+            value("features", [1, len(weights), side, side]),
+            value("unfamiliarity", [1, 1]),
+        ],
         constants,
     )
     opset = [helper.make_opsetid("", 13)]

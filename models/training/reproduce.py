@@ -18,9 +18,11 @@ import card
 import data
 import evaluate
 import export
+import familiarity
 import features
 import metrics
 import spread
+import strangers
 import train
 from crossvalidate import cross_validate, fit
 from network import load_trunk
@@ -34,6 +36,7 @@ PHANTOMS, PHANTOM_SEED = 240, 9000
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nih", type=Path, required=True, help="NIH folder: images/, labels.csv")
+    parser.add_argument("--kermany", type=Path, required=True, help="Kermany folder: images/, labels.csv")
     parser.add_argument("--work", type=Path, required=True, help="folder for what is kept between runs")
     parser.add_argument("--package", type=Path, required=True, help="folder of the package")
     parser.add_argument("--threads", type=int, default=2)
@@ -67,6 +70,36 @@ def phantom_check(cases, probabilities, maps) -> dict:
     }
 
 
+def familiar_to(trunk, cases, children, computed, work):
+    """What the model calls familiar, of training patients alone."""
+    some = [case for case in children if data.share(f"{case.patient}:familiar") < familiarity.KERMANY_SHARE]
+    sources = {"NIH": (cases, 5), "Kermany": (some, 6), "phantoms": (computed, 7)}
+    return familiarity.fit(
+        {
+            name: familiarity.see(trunk, of_split(part, "train"), seed, work / f"seen-{name}.npz")
+            for name, (part, seed) in sources.items()
+        }
+    )
+
+
+def declined(scorer, val, children, held_out) -> dict:
+    """How many images that no fit saw are declined by the picture alone, counted on the exported graph."""
+    adults = [case for case in val if int(case.row["age"]) >= 18]
+    under_18 = [case for case in val if int(case.row["age"]) < 18]
+    figures = {}
+    for name, cases in (
+        ("NIH validation patients, 18 or older", adults),
+        ("NIH validation patients, under 18", under_18),
+        ("Kermany validation patients (children)", of_split(children, "val")),
+        ("held-out phantoms", held_out),
+    ):
+        figures[name] = familiarity.count([scorer.unfamiliarity(export.prepared(case)) > 1 for case in cases])
+    kinds = {kind: [] for kind in strangers.KINDS}
+    for kind, pixels in strangers.strangers(val, 8):
+        kinds[kind].append(scorer.unfamiliarity(pixels[None, None] / 255) > 1)
+    return figures | {kind: familiarity.count(found) for kind, found in kinds.items()}
+
+
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
@@ -75,6 +108,7 @@ def main():
         compute_phantoms(work / "phantoms")
     trunk = load_trunk()
     cases, computed = data.nih(args.nih.resolve()), data.phantoms(work / "phantoms")
+    children = data.kermany(args.kermany.resolve())
     nih = features.features(trunk, of_split(cases, "train"), VIEWS, 1, work / "nih.pt")
     phantoms = features.features(trunk, of_split(computed, "train"), VIEWS, 3, work / "phantoms.pt")
 
@@ -93,7 +127,8 @@ def main():
     full_scale = round(float(np.median(maps[positive].max(axis=(1, 2)) + level)), 3)
     if full_scale <= 0:
         raise SystemExit("half of the positives have no evidence above 50 %")
-    scorer = export.write(args.package, trunk, head, level, platt, full_scale)
+    familiar, beyond = familiar_to(trunk, cases, children, computed, work)
+    scorer = export.write(args.package, trunk, head, level, familiar, platt, full_scale)
 
     # From here on, figures alone.
     val, held_out = of_split(cases, "val"), of_split(computed, "val")
@@ -123,6 +158,8 @@ def main():
             "validation patients": len({case.patient for case in val}),
             "phantoms": PHANTOMS,
         },
+        card.DECLINED: {f"{name} training patients, cross-validated": of for name, of in beyond.items()}
+        | declined(scorer, val, children, held_out),
         "glance": glance,
         card.CROSSED: evaluate.comparisons(nih.cases, logits),
         card.VALIDATION: evaluate.comparisons(val, val_logits),

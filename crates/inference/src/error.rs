@@ -91,7 +91,7 @@ pub enum LoadError {
     /// The network computes something else than its maker saw.
     #[error("self-test: {what} is off by {deviation} at most, {tolerance} is allowed")]
     SelfTest {
-        /// `output`, `maps` or `probabilities`.
+        /// `output`, `maps`, `probabilities` or `unfamiliarity`.
         what: &'static str,
         /// Largest absolute difference found.
         deviation: f32,

@@ -22,10 +22,11 @@ mod verify;
 pub use engine::{Head, Inspection, TensorInfo, inspect};
 pub use error::{EngineFault, InferError, LoadError};
 pub use manifest::{
-    Accepts, Activation, Bands, Calibration, CamWeights, Explanation, FindingOverride, FindingSpec, GraphNames,
-    Identity, Manifest, ManifestError, OverrideError, Overrides, Platt, RegionOptions, SelfTest,
+    Accepts, Activation, Bands, Calibration, CamWeights, Explanation, Familiarity, FindingOverride, FindingSpec,
+    GraphNames, Identity, Manifest, ManifestError, OverrideError, Overrides, Platt, RegionOptions, Requirement,
+    SelfTest,
 };
 pub use model::{Inference, Model, Session, TensorInference};
 pub use package::{Package, PackageError};
 pub use self_test::Deviation;
-pub use verify::{VerifiedFinding, VerifyReport, verify};
+pub use verify::{VerifiedFamiliarity, VerifiedFinding, VerifyReport, verify};

@@ -5,12 +5,14 @@
 
 mod check;
 mod locate;
+mod requirement;
 
 use dokuei_pixels::InputSpec;
 use dokuei_types::{Band, Code, ContentQualification, ModelIdentity, Uid};
 use serde::{Deserialize, Serialize};
 
 pub use locate::ManifestError;
+pub use requirement::Requirement;
 
 /// A checked `model.toml`.
 #[derive(Debug, Clone)]
@@ -83,8 +85,8 @@ pub struct Identity {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accepts {
-    /// CEL conditions over the image's attributes; all must hold.
-    pub when: Vec<String>,
+    /// Conditions over the image's attributes; all must hold.
+    pub when: Vec<Requirement>,
     /// Fewest rows of the source frame.
     pub min_rows: Option<u32>,
     /// Fewest columns of the source frame.
@@ -97,6 +99,21 @@ pub struct Accepts {
     pub min_contrast: Option<f64>,
     /// Largest share of prepared pixels that are black or white, 0 to 1.
     pub max_saturated: Option<f64>,
+    /// How unlike the images it was made for an image may be, by the network's own measure.
+    pub familiarity: Option<Familiarity>,
+}
+
+/// `[accepts.familiarity]`: a further output of the graph, one number an image, the higher the less the image
+/// looks like those the network was made for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Familiarity {
+    /// The tensor with that number: one element.
+    pub output: String,
+    /// The highest number of an image that is looked at.
+    pub at_most: f32,
+    /// Why an image beyond it is declined, for people, as the rest of a sentence that begins with the image.
+    pub reason: String,
 }
 
 /// `[graph]`: the names of tensors in `model.onnx`.
@@ -283,6 +300,8 @@ pub struct SelfTest {
     pub maps: Option<String>,
     /// The calibrated probabilities, one per finding.
     pub probabilities: Option<Vec<f32>>,
+    /// The number of `[accepts.familiarity]`.
+    pub unfamiliarity: Option<f32>,
     /// Largest absolute difference allowed.
     pub tolerance: f32,
 }

@@ -45,8 +45,10 @@ pub struct Inference {
     pub findings: Vec<Finding>,
     /// One for each finding: the explanation map over the whole tensor, `[h, w]` in the network's own
     /// resolution, 0 to 1. `None` when the manifest gives none, or when an occlusion map was spared
-    /// because no finding reached its marking threshold.
+    /// because no finding reached its marking threshold or the image is unfamiliar.
     pub maps: Vec<Option<Array2<f32>>>,
+    /// The number of `[accepts.familiarity]`; beyond its limit the findings say nothing.
+    pub unfamiliarity: Option<f32>,
 }
 
 /// What a model computes of a tensor alone.
@@ -84,7 +86,9 @@ impl Model {
             Explanation::Output { map, .. } => (Some(map), None),
             Explanation::Occlusion { .. } | Explanation::None => (None, None),
         };
-        let outputs: Vec<&str> = [&manifest.graph.output].into_iter().chain(map_tensor).map(String::as_str).collect();
+        let familiarity = manifest.accepts.familiarity.as_ref().map(|familiarity| &familiarity.output);
+        let outputs = [&manifest.graph.output].into_iter().chain(map_tensor).chain(familiarity);
+        let outputs: Vec<&str> = outputs.map(String::as_str).collect();
         let request = Request { input: &manifest.graph.input, input_shape, outputs: &outputs, initializer };
         let (engine, initializer) = Engine::load(&package.network, &request)?;
         check_shapes(&manifest, &engine)?;
@@ -130,7 +134,8 @@ impl Model {
         self.inner.deviation.get()
     }
 
-    /// Names and shapes of the tensors that a run computes: the output, then the explanation's.
+    /// Names and shapes of the tensors that a run computes: the output, the explanation's, that of
+    /// `[accepts.familiarity]`.
     #[must_use]
     pub fn outputs(&self) -> &[(String, Vec<usize>)] {
         self.inner.engine.outputs()
@@ -159,14 +164,14 @@ impl Session {
     /// [`InferError`]: a tensor for another model, values that are not finite, or a fault of the
     /// engine, after which the session can be used again.
     pub fn run(&mut self, input: &Prepared) -> Result<Inference, InferError> {
-        let Computed { probabilities, maps, .. } = self.compute(&input.tensor)?;
+        let Computed { probabilities, maps, unfamiliarity, .. } = self.compute(&input.tensor)?;
         let findings = self.model.inner.manifest.findings.iter().zip(&probabilities).zip(&maps);
         let findings = findings.map(|((spec, probability), map)| {
             let marked = *probability >= spec.marking_threshold;
             let map = map.as_ref().filter(|_| marked);
             self.finding(spec, *probability, map, &input.geometry)
         });
-        Ok(Inference { findings: findings.collect(), maps })
+        Ok(Inference { findings: findings.collect(), maps, unfamiliarity })
     }
 
     fn finding(&self, spec: &FindingSpec, probability: f32, map: Option<&Array2<f32>>, geometry: &Geometry) -> Finding {
@@ -190,7 +195,7 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn run_tensor(&mut self, tensor: &Array4<f32>) -> Result<TensorInference, InferError> {
-        let Computed { output, probabilities, maps } = self.compute(tensor)?;
+        let Computed { output, probabilities, maps, .. } = self.compute(tensor)?;
         Ok(TensorInference { output, probabilities, maps })
     }
 
@@ -204,11 +209,15 @@ impl Session {
             return Err(InferError::InputNotFinite);
         }
         let values: Vec<f32> = tensor.iter().copied().collect();
-        let mut outputs = self.engine.run(&values)?.into_iter();
+        let mut outputs = self.engine.run(&values)?;
+        let limit = self.model.inner.manifest.accepts.familiarity.as_ref().map(|familiarity| familiarity.at_most);
+        let unfamiliarity = limit.and_then(|_| outputs.pop()?.values.first().copied());
+        let mut outputs = outputs.into_iter();
         let output = outputs.next().map(|output| output.values).unwrap_or_default();
         let probabilities = self.probabilities(&output)?;
-        let maps = self.maps(&values, &probabilities, outputs.next().as_ref())?;
-        Ok(Computed { output, probabilities, maps })
+        let unfamiliar = unfamiliarity.zip(limit).is_some_and(|(value, limit)| value > limit);
+        let maps = self.maps(&values, &probabilities, outputs.next().as_ref(), unfamiliar)?;
+        Ok(Computed { output, probabilities, maps, unfamiliarity })
     }
 
     fn probabilities(&self, output: &[f32]) -> Result<Vec<f32>, InferError> {
@@ -231,6 +240,7 @@ impl Session {
         input: &[f32],
         probabilities: &[f32],
         given: Option<&Tensor>,
+        unfamiliar: bool,
     ) -> Result<Vec<Option<Array2<f32>>>, InferError> {
         let inner = Arc::clone(&self.model.inner);
         let count = probabilities.len();
@@ -243,7 +253,7 @@ impl Session {
                 let maps = (0..count).map(|index| explain::given_map(maps, index, *sigmoid));
                 maps.map(|map| Some(explain::scaled(map, Some(*full_scale)))).collect()
             }
-            (Explanation::Occlusion { patch, stride, fill, full_scale }, _) => {
+            (Explanation::Occlusion { patch, stride, fill, full_scale }, _) if !unfamiliar => {
                 let (height, width) = (inner.manifest.input.height, inner.manifest.input.width);
                 let occlusion = Occlusion::new(height, width, *patch, *stride);
                 self.occlusion(input, probabilities, &occlusion, *fill, *full_scale)?
@@ -289,9 +299,11 @@ pub(crate) struct Computed {
     pub(crate) probabilities: Vec<f32>,
     /// As [`Inference::maps`].
     pub(crate) maps: Vec<Option<Array2<f32>>>,
+    /// As [`Inference::unfamiliarity`].
+    pub(crate) unfamiliarity: Option<f32>,
 }
 
-/// The output has an element for every finding, and the map's tensor fits the explanation.
+/// The output has an element for every finding, the map's tensor fits the explanation, and familiarity is one number.
 fn check_shapes(manifest: &Manifest, engine: &Engine) -> Result<(), LoadError> {
     let mut outputs = engine.outputs().iter();
     let shape_error = |name: &str, expected: String, shape: &[usize]| LoadError::Shape {
@@ -299,6 +311,12 @@ fn check_shapes(manifest: &Manifest, engine: &Engine) -> Result<(), LoadError> {
         expected,
         actual: shape.iter().map(|axis| i64::try_from(*axis).unwrap_or(-1)).collect(),
     };
+    if manifest.accepts.familiarity.is_some()
+        && let Some((name, shape)) = outputs.next_back()
+        && shape.iter().product::<usize>() != 1
+    {
+        return Err(shape_error(name, "one element, as [accepts.familiarity] asks for".to_owned(), shape));
+    }
     if let Some((name, shape)) = outputs.next() {
         let elements: usize = shape.iter().product();
         let largest = manifest.findings.iter().map(|finding| finding.index).max().unwrap_or(0);

@@ -4,6 +4,7 @@ use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_types::DeclineReason;
 
 use crate::manifest::Accepts;
+use crate::model::Inference;
 
 /// Steps between black and white in which percentiles are counted.
 const LEVELS: usize = 1024;
@@ -46,6 +47,19 @@ impl Accepts {
         let (mean, scale) = (spec.mean.first().copied().unwrap_or(0.0), spec.scale.first().copied().unwrap_or(1.0));
         let values = input.tensor.indexed_iter().filter(|((_, channel, y, x), _)| *channel == 0 && seen(*x, *y));
         self.decline_values(values.map(|(_, value)| f64::from(value * scale + mean)))
+    }
+
+    /// Why what the network made of an image is not to be used: by its own measure it was not made for such images.
+    #[must_use]
+    pub fn decline_unfamiliar(&self, inference: &Inference) -> Option<DeclineReason> {
+        let (familiarity, value) = (self.familiarity.as_ref()?, inference.unfamiliarity?);
+        (value > familiarity.at_most).then(|| {
+            let text = format!(
+                "the image {}: unfamiliarity {value:.2}, the model takes up to {}",
+                familiarity.reason, familiarity.at_most
+            );
+            DeclineReason::Criteria(text)
+        })
     }
 
     /// `values` are pixels, 0 black to 1 white.
@@ -102,6 +116,7 @@ mod tests {
             min_bits_stored: Some(8),
             min_contrast: Some(0.1),
             max_saturated: Some(0.5),
+            familiarity: None,
         }
     }
 

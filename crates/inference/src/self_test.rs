@@ -16,6 +16,8 @@ pub struct Deviation {
     pub maps: Option<f32>,
     /// Of the calibrated probabilities, when the manifest has some to compare with.
     pub probabilities: Option<f32>,
+    /// Of the number of `[accepts.familiarity]`, when the manifest has one to compare with.
+    pub unfamiliarity: Option<f32>,
     /// What is allowed.
     pub tolerance: f32,
 }
@@ -67,5 +69,9 @@ pub(crate) fn check(model: &Model, files: &BTreeMap<String, Tensor>) -> Result<O
         }
         None => None,
     };
-    Ok(Some(Deviation { output, maps, probabilities, tolerance: test.tolerance }))
+    let unfamiliarity = match test.unfamiliarity.zip(computed.unfamiliarity) {
+        Some(pair) => Some(judge("unfamiliarity", &mut std::iter::once(pair))?),
+        None => None,
+    };
+    Ok(Some(Deviation { output, maps, probabilities, unfamiliarity, tolerance: test.tolerance }))
 }

@@ -41,8 +41,19 @@ pub struct VerifyReport {
     pub explanation: &'static str,
     /// What came out for the self-test's input, or a blank one.
     pub findings: Vec<VerifiedFinding>,
+    /// How familiar that input is, where the manifest asks.
+    pub familiarity: Option<VerifiedFamiliarity>,
     /// What is allowed and yet should not stay so.
     pub warnings: Vec<String>,
+}
+
+/// The number of `[accepts.familiarity]` in a [`VerifyReport`], and its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct VerifiedFamiliarity {
+    /// What came out.
+    pub unfamiliarity: f32,
+    /// Up to here an image is looked at.
+    pub at_most: f32,
 }
 
 /// One finding of a [`VerifyReport`].
@@ -97,6 +108,9 @@ pub fn verify(
     let computed = session.compute(&input)?;
     let run = elapsed().saturating_sub(start);
     let findings = model.manifest().findings.iter().zip(&computed.probabilities);
+    let limit = model.manifest().accepts.familiarity.as_ref().map(|familiarity| familiarity.at_most);
+    let familiarity = computed.unfamiliarity.zip(limit);
+    let familiarity = familiarity.map(|(unfamiliarity, at_most)| VerifiedFamiliarity { unfamiliarity, at_most });
     Ok(VerifyReport {
         name: model.identity().name.clone(),
         version: model.identity().version.clone(),
@@ -117,6 +131,7 @@ pub fn verify(
                 band: finding.bands.of(*probability),
             })
             .collect(),
+        familiarity,
         warnings,
     })
 }

@@ -163,7 +163,7 @@ fn list(place: &ModelsPlace) -> Result<(), Failure> {
             "qualification": qualification,
             "weights_sha256": identity.weights_sha256,
             "device_uid": identity.device_uid,
-            "accepts": manifest.accepts.when,
+            "accepts": manifest.accepts.when.iter().map(|requirement| &requirement.condition).collect::<Vec<_>>(),
             "findings": findings,
             "from": from,
         }));
@@ -226,6 +226,9 @@ pub(crate) fn show(from: &str, report: &VerifyReport) {
     for finding in &report.findings {
         line(format!("  {:<12} {:.1} % ({})", finding.name, finding.probability * 100.0, finding.band.as_str()));
     }
+    if let Some(of) = &report.familiarity {
+        line(format!("  unfamiliar   {:.2}, taken up to {}", of.unfamiliarity, of.at_most));
+    }
     for warning in &report.warnings {
         say(format!("  warning: {warning}"));
     }
@@ -237,7 +240,12 @@ fn sides(shape: &[usize]) -> String {
 
 /// How far each part of a self-test was off.
 fn deviations(of: &Deviation) -> String {
-    let parts = [("output", Some(of.output)), ("maps", of.maps), ("probabilities", of.probabilities)];
+    let parts = [
+        ("output", Some(of.output)),
+        ("maps", of.maps),
+        ("probabilities", of.probabilities),
+        ("unfamiliarity", of.unfamiliarity),
+    ];
     let parts = parts.iter().filter_map(|(name, off)| Some(format!("{name} off by {:.1e}", (*off)?)));
     format!("{}; {} is allowed", parts.collect::<Vec<_>>().join(", "), of.tolerance)
 }

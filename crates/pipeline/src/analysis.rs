@@ -275,7 +275,10 @@ impl Analyst {
         let inference = unwinding("the model", || self.session.run(&prepared))?;
         timings.infer = timings.infer.saturating_add(begun.elapsed());
         match inference {
-            Ok(inference) => Ok(Look::Seen { inference, geometry: Box::new(prepared.geometry) }),
+            Ok(inference) => Ok(match stage.accepts().decline_unfamiliar(&inference) {
+                Some(reason) => Look::Declined(reason),
+                None => Look::Seen { inference, geometry: Box::new(prepared.geometry) },
+            }),
             Err(InferError::InputNotFinite) => {
                 Ok(Look::Declined(DeclineReason::Malformed(InferError::InputNotFinite.to_string())))
             }

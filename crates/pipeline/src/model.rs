@@ -98,7 +98,7 @@ impl ReadyModel {
     /// Every condition that cannot be used.
     pub fn new(stage: Arc<dyn ModelStage>) -> Result<Self, Vec<RuleError>> {
         let (mut conditions, mut errors) = (Vec::new(), Vec::new());
-        for text in &stage.accepts().when {
+        for text in stage.accepts().when.iter().map(|requirement| &requirement.condition) {
             match Condition::compile(text) {
                 Ok(condition) => conditions.push(condition),
                 Err(error) => {
@@ -136,8 +136,10 @@ impl ReadyModel {
     #[must_use]
     pub fn declines(&self, of: &Attributes) -> Option<DeclineReason> {
         let traces = explain(&self.conditions, of);
-        let failing = traces.into_iter().find(|trace| !trace.matched)?;
-        let mut text = format!("`{}` does not hold", failing.when);
+        let (index, failing) = traces.into_iter().enumerate().find(|(_, trace)| !trace.matched)?;
+        let reason = self.stage.accepts().when.get(index).and_then(|requirement| requirement.reason.as_deref());
+        let reason = reason.map(|reason| format!("{reason}: ")).unwrap_or_default();
+        let mut text = format!("{reason}`{}` does not hold", failing.when);
         if let Some(error) = failing.error {
             text.push_str(&format!(": {error}"));
         } else if !failing.values.is_empty() {

@@ -47,6 +47,8 @@ pub(crate) enum Variable {
     SopClassName,
     /// Patient's Age (0010,1010) in whole years, or worked out from birth and study date.
     AgeYears,
+    /// Whether that age is known.
+    AgeKnown,
     /// Number of Frames (0028,0008); 1 where an image does not say.
     Frames,
     /// AE title of the sender.
@@ -58,11 +60,12 @@ pub(crate) enum Variable {
 }
 
 /// Names of our own, and the short names that the config's examples use.
-const OWN: [(&str, Variable, &str); 8] = [
+const OWN: [(&str, Variable, &str); 9] = [
     ("body_part", Variable::Text(tags::BODY_PART_EXAMINED), "Body Part Examined (0018,0015)"),
     ("sop_class", Variable::Text(tags::SOP_CLASS_UID), "SOP Class UID (0008,0016)"),
     ("sop_class_name", Variable::SopClassName, "the name of the SOP class in PS3.6"),
     ("patient_age_years", Variable::AgeYears, "Patient's Age in whole years, or worked out from the dates"),
+    ("patient_age_known", Variable::AgeKnown, "whether that age can be told; where it cannot, it is 0"),
     ("number_of_frames", Variable::Frames, "Number of Frames (0028,0008), 1 where an image does not say"),
     ("calling_ae", Variable::CallingAe, "AE title of the sender"),
     ("called_ae", Variable::CalledAe, "AE title it called"),
@@ -173,6 +176,7 @@ impl Variable {
             Self::Float(tag) => Value::Float(data.float(tag).unwrap_or_default()),
             Self::Floats(tag) => Value::List(Arc::new(data.floats(tag).into_iter().map(Value::Float).collect())),
             Self::SopClassName => sop_class_name(data).into(),
+            Self::AgeKnown => Value::Bool(age_years(data).is_some()),
             Self::AgeYears => Value::Int(age_years(data).unwrap_or_default()),
             Self::Frames => Value::Int(data.int(tags::NUMBER_OF_FRAMES).unwrap_or(1)),
             Self::CallingAe => of.calling_ae.as_str().into(),
@@ -340,6 +344,8 @@ mod tests {
             ("kvp", Value::Float(0.0)),
             ("image_type", list(Vec::new())),
             ("number_of_frames", Value::Int(1)),
+            ("patient_age_years", Value::Int(0)),
+            ("patient_age_known", Value::Bool(false)),
             ("sop_class_name", Value::from("")),
         ] {
             assert_eq!(Variable::named(name).unwrap().value(&none), value, "{name}");

@@ -15,6 +15,8 @@ use super::{
 
 /// The one version of the file format there is.
 const FORMAT: u32 = 1;
+/// Longest reason to decline an image.
+const REASON_CHARACTERS_MAX: usize = 200;
 /// Most findings of one model.
 const FINDINGS_MAX: usize = 256;
 /// Most runs of the network for one occlusion map.
@@ -81,12 +83,13 @@ impl Raw {
         if self.graph.input.is_empty() || self.graph.output.is_empty() || self.graph.input == self.graph.output {
             return Err(Fault::new("graph", "`input` and `output` must be two tensor names"));
         }
+        familiarity(&self.accepts, &self.graph)?;
         findings(&self.finding)?;
         regions(&self.explanation.regions)?;
         let regions = self.explanation.regions;
         let explanation = self.explanation.check(&self.input)?;
         match &self.selftest {
-            Some(test) => self_test(test, self.finding.len())?,
+            Some(test) => self_test(test, self.finding.len(), &self.accepts)?,
             None if self.model.qualification == ContentQualification::Product => {
                 return Err(Fault::new("model.qualification", "a `product` must carry a [selftest]"));
             }
@@ -121,8 +124,12 @@ fn identity(model: &Identity) -> Result<(), Fault> {
 }
 
 fn accepts(accepts: &Accepts) -> Result<(), Fault> {
-    if let Some(index) = accepts.when.iter().position(|condition| condition.trim().is_empty()) {
-        return Err(Fault::new(format!("accepts.when[{index}]"), "must be a CEL expression, not empty"));
+    for (index, requirement) in accepts.when.iter().enumerate() {
+        if requirement.condition.trim().is_empty() {
+            return Err(Fault::new(format!("accepts.when[{index}]"), "must be a CEL expression, not empty"));
+        }
+        let key = format!("accepts.when[{index}].reason");
+        requirement.reason.as_ref().map_or(Ok(()), |reason| text(&key, reason, REASON_CHARACTERS_MAX))?;
     }
     if accepts.max_aspect.is_some_and(|aspect| !(aspect.is_finite() && aspect >= 1.0)) {
         return Err(Fault::new("accepts.max_aspect", "must be 1 or more: the longer side over the shorter"));
@@ -133,6 +140,17 @@ fn accepts(accepts: &Accepts) -> Result<(), Fault> {
         value.map_or(Ok(()), share).map_err(|problem| Fault::new(key, problem))?;
     }
     Ok(())
+}
+
+fn familiarity(accepts: &Accepts, graph: &GraphNames) -> Result<(), Fault> {
+    let Some(familiarity) = &accepts.familiarity else { return Ok(()) };
+    if familiarity.output.is_empty() || [&graph.input, &graph.output].contains(&&familiarity.output) {
+        return Err(Fault::new("accepts.familiarity.output", "must be a tensor of its own"));
+    }
+    if !familiarity.at_most.is_finite() {
+        return Err(Fault::new("accepts.familiarity.at_most", "must be a finite number"));
+    }
+    text("accepts.familiarity.reason", &familiarity.reason, REASON_CHARACTERS_MAX)
 }
 
 fn input(input: &InputSpec) -> Result<(), Fault> {
@@ -307,7 +325,7 @@ impl RawExplanation {
     }
 }
 
-fn self_test(test: &SelfTest, findings: usize) -> Result<(), Fault> {
+fn self_test(test: &SelfTest, findings: usize, accepts: &Accepts) -> Result<(), Fault> {
     path("selftest.input", &test.input)?;
     path("selftest.output", &test.output)?;
     test.maps.as_ref().map_or(Ok(()), |file| path("selftest.maps", file))?;
@@ -318,6 +336,9 @@ fn self_test(test: &SelfTest, findings: usize) -> Result<(), Fault> {
         && (values.len() != findings || values.iter().any(|value| share(f64::from(*value)).is_err()))
     {
         return Err(Fault::new("selftest.probabilities", format!("needs {findings} numbers between 0 and 1")));
+    }
+    if test.unfamiliarity.is_some_and(|value| !value.is_finite() || accepts.familiarity.is_none()) {
+        return Err(Fault::new("selftest.unfamiliarity", "must be a finite number, and needs [accepts.familiarity]"));
     }
     Ok(())
 }

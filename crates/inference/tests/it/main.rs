@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bundled;
+mod familiarity;
 mod load;
 mod manifest;
 mod onnx;

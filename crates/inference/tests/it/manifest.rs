@@ -1,6 +1,6 @@
 //! Errors in a manifest name file, line, key and what would be right.
 
-use dokuei_inference::{Explanation, Manifest, RegionOptions};
+use dokuei_inference::{Explanation, Manifest, RegionOptions, Requirement};
 
 use crate::package::{Parts, finding};
 
@@ -25,7 +25,7 @@ fn a_sound_manifest() {
     assert_eq!(manifest.identity().vendor, "Nobody");
     assert_eq!(manifest.explanation.kind(), "cam");
     assert_eq!(manifest.regions, RegionOptions::default());
-    assert_eq!(manifest.accepts.when, ["modality == 'CR'"]);
+    assert_eq!(manifest.accepts.when, [Requirement::from("modality == 'CR'")]);
     let none = Parts { explanation: "kind = 'none'".into(), ..Parts::default() };
     assert_eq!(Manifest::parse(&none.manifest(), "").unwrap().explanation, Explanation::None);
 }
@@ -58,6 +58,16 @@ fn rules() {
     check("weights_sha256 = '", "weights_sha256 = 'G", &["`model.weights_sha256`: must be 64 lower-case"]);
     check("vendor = 'Nobody'", "vendor = ''", &["`model.vendor`: must have 1 to 64 characters"]);
     check("[\"modality == 'CR'\"]", "[\" \"]", &["`accepts.when[0]`: must be a CEL expression"]);
+    let reasoned = |text: &str| format!("[{{ {text} }}]");
+    let when = "[\"modality == 'CR'\"]";
+    check(
+        when,
+        &reasoned("condition = \"modality == 'CR'\", reason = ''"),
+        &["`accepts.when[0].reason`: must have 1 to"],
+    );
+    check(when, &reasoned("condition = 'true'"), &["`accepts.when[0]`: missing field `reason`"]);
+    check(when, &reasoned("condition = 'true', because = 'x'"), &["unknown field `because`"]);
+    check(when, "[7]", &["`accepts.when[0]`", "a condition, or a table with `condition` and `reason`"]);
     check("[accepts]", "[accepts]\nmax_aspect = 0.5", &["`accepts.max_aspect`: must be 1 or more"]);
     check("[accepts]", "[accepts]\nmin_contrast = 7", &["`accepts.min_contrast`: must be between 0 and 1, not 7"]);
     check("output = 'logits'", "output = 'input'", &["`graph`: `input` and `output` must be two tensor names"]);

@@ -14,6 +14,7 @@ pub(crate) struct Parts {
     pub(crate) network: Vec<u8>,
     /// Of the manifest; `None`: the right one.
     pub(crate) sha256: Option<String>,
+    pub(crate) accepts: String,
     pub(crate) input: &'static str,
     pub(crate) graph: &'static str,
     pub(crate) findings: String,
@@ -45,6 +46,7 @@ impl Default for Parts {
         Self {
             network: network().graph().bytes(),
             sha256: None,
+            accepts: String::new(),
             input: INPUT,
             graph: "input = 'input'\noutput = 'logits'",
             findings: finding("pneumonia", 0, ""),
@@ -67,8 +69,8 @@ impl Parts {
         format!(
             "format = 1\n\n[model]\nname = 'test'\nversion = '1.0'\nvendor = 'Nobody'\nlicence = 'MIT'\n\
              device_uid = '2.25.1'\nweights_sha256 = '{sha256}'\nintended_use = 'tests'\nqualification = 'research'\n\n\
-             [accepts]\nwhen = [\"modality == 'CR'\"]\n\n[graph]\n{}\n\n[input]\n{}\n\n{}\n[explanation]\n{}\n\n{selftest}",
-            self.graph, self.input, self.findings, self.explanation
+             [accepts]\nwhen = [\"modality == 'CR'\"]\n{}\n[graph]\n{}\n\n[input]\n{}\n\n{}\n[explanation]\n{}\n\n{selftest}",
+            self.accepts, self.graph, self.input, self.findings, self.explanation
         )
     }
 

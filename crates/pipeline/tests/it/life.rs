@@ -4,7 +4,7 @@ use std::time::Duration;
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::Dataset;
-use dokuei_inference::Accepts;
+use dokuei_inference::{Accepts, Requirement};
 use dokuei_pipeline::{ReportDeclined, RouteConfig, Setup};
 use dokuei_results::{Role, report_text};
 use dokuei_store::{ArrivalKind, Filter, ManualClock, Retention};
@@ -158,10 +158,17 @@ async fn results_that_come_back_make_no_loop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_cannot_take_is_declined_and_still_forwarded() {
     let criteria = Accepts { when: vec!["view_position == 'PA'".into()], ..Accepts::default() };
+    let adults = Requirement {
+        condition: "!patient_age_known || patient_age_years >= 18".into(),
+        reason: Some("the model is for adults".into()),
+    };
+    let adults = Accepts { when: vec![adults], ..Accepts::default() };
+    let child = radiograph(1, |data| data.put_text(tags::PATIENT_AGE, VR::AS, "007Y"));
     let small = Accepts { min_rows: Some(1_000), ..Accepts::default() };
     for (name, accepts, data, reason, reports) in [
         ("criteria", criteria, radiograph(1, |_| {}), "view_position", 0),
         ("limits", small, radiograph(1, |_| {}), "64 rows", 0),
+        ("a child", adults, child, "the model is for adults: `!patient_age_known", 0),
         (
             "no pixels",
             Accepts::default(),

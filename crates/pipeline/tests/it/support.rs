@@ -157,7 +157,7 @@ impl ModelSession for PlayedSession {
             marking_threshold: 0.5,
             regions: if marked { vec![Region { outline, peak: 1.0 }] } else { Vec::new() },
         };
-        Ok(Inference { findings: vec![finding], maps: vec![Some(Array2::from_elem((4, 4), 0.5))] })
+        Ok(Inference { findings: vec![finding], maps: vec![Some(Array2::from_elem((4, 4), 0.5))], unfamiliarity: None })
     }
 }
 

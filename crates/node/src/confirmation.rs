@@ -193,7 +193,7 @@ mod tests {
             series: None,
             study: None,
             asked: 0,
-            queued_at: 0,
+            first_tried_at: 0,
             stored_at: 0,
         }
     }

@@ -1,7 +1,8 @@
 //! A destination reached by C-STORE.
 
 use std::io::Cursor;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
@@ -14,18 +15,24 @@ use crate::config::{self, Confirm};
 use crate::confirmation;
 use crate::count;
 use crate::files;
+use crate::pace::{Pace, Paced, Paces};
 use crate::send::{self, words};
+
+/// After this time an association takes no further object: what is urgent may have come, or its hours may be over.
+const ASSOCIATION_TIME: Duration = Duration::from_secs(60);
 
 /// A peer that stores what we send.
 pub(crate) struct DicomDestination {
     config: RequestorConfig,
+    pace: Option<Arc<Pace>>,
     confirm: Confirm,
     confirm_within: Duration,
 }
 
 impl DicomDestination {
-    pub(crate) fn new(config: RequestorConfig, destination: &config::Destination) -> Self {
-        Self { config, confirm: destination.confirm, confirm_within: destination.confirm_within.0 }
+    pub(crate) fn new(config: RequestorConfig, destination: &config::Destination, paces: &Paces) -> Self {
+        let pace = destination.bandwidth.map(|rate| paces.of(&destination.name, rate));
+        Self { config, pace, confirm: destination.confirm, confirm_within: destination.confirm_within.0 }
     }
 
     /// Whether an object that was stored then, in milliseconds since 1970, should have been filed by now.
@@ -55,8 +62,9 @@ impl Destination for DicomDestination {
 }
 
 impl DicomDestination {
-    /// Sends all parcels over one association.
+    /// Sends all parcels over one association, or as many as there is time for.
     async fn send(&self, parcels: Vec<Parcel>) -> Vec<DeliveryOutcome> {
+        let began = Instant::now();
         let contexts = contexts(&parcels);
         let mut association = match Association::request(&self.config, &contexts).await {
             Ok(association) => association,
@@ -67,8 +75,10 @@ impl DicomDestination {
         };
         let mut outcomes = Vec::with_capacity(parcels.len());
         for parcel in &parcels {
-            outcomes.push(if association.is_usable() {
-                one(&mut association, parcel).await
+            outcomes.push(if !outcomes.is_empty() && began.elapsed() >= ASSOCIATION_TIME {
+                DeliveryOutcome::Unsent("its turn comes over another association".to_owned())
+            } else if association.is_usable() {
+                one(&mut association, parcel, self.pace.as_ref()).await
             } else {
                 DeliveryOutcome::Unsent("the association ended".to_owned())
             });
@@ -106,7 +116,7 @@ fn transfer_syntaxes(object: &StoredObject) -> Option<Vec<Uid>> {
 }
 
 /// Sends the first alternative the peer has accepted.
-async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome {
+async fn one(association: &mut Association, parcel: &Parcel, pace: Option<&Arc<Pace>>) -> DeliveryOutcome {
     for (alternative, object) in parcel.alternatives.iter().enumerate() {
         let Ok(sop_class) = Uid::new(&object.sop_class) else { continue };
         let syntaxes = transfer_syntaxes(object).unwrap_or_default();
@@ -114,9 +124,9 @@ async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome 
             continue;
         };
         let sent = if syntax.as_str() == object.transfer_syntax {
-            as_it_is(association, object).await
+            as_it_is(association, object, pace).await
         } else {
-            in_implicit_vr(association, object, syntax).await
+            in_implicit_vr(association, object, syntax, pace).await
         };
         return match sent {
             Some(Ok(StoreOutcome { status, comment })) if status.is_stored() => {
@@ -132,10 +142,14 @@ async fn one(association: &mut Association, parcel: &Parcel) -> DeliveryOutcome 
     DeliveryOutcome::NotAccepted(format!("the peer accepts no presentation context for {}", classes.join(", ")))
 }
 
-async fn as_it_is(association: &mut Association, object: &StoredObject) -> Option<Result<StoreOutcome, SendError>> {
+async fn as_it_is(
+    association: &mut Association,
+    object: &StoredObject,
+    pace: Option<&Arc<Pace>>,
+) -> Option<Result<StoreOutcome, SendError>> {
     let file = object.file.clone();
     let sendable = tokio::task::spawn_blocking(move || files::sendable(file)).await.ok()??;
-    Some(send::store(association, &sendable).await)
+    Some(send::store(association, &sendable, pace).await)
 }
 
 /// Sends a result of ours to a peer that takes Implicit VR Little Endian only, which every peer must (PS3.5 § 10.1).
@@ -143,6 +157,7 @@ async fn in_implicit_vr(
     association: &mut Association,
     object: &StoredObject,
     transfer_syntax: &Uid,
+    pace: Option<&Arc<Pace>>,
 ) -> Option<Result<StoreOutcome, SendError>> {
     let file = object.file.clone();
     let data_set = tokio::task::spawn_blocking(move || implicit(&file.read().ok()?)).await.ok()??;
@@ -152,7 +167,7 @@ async fn in_implicit_vr(
         sop_class: &sop_class,
         sop_instance: &sop_instance,
         transfer_syntax,
-        data_set: Cursor::new(data_set),
+        data_set: Paced::new(Cursor::new(data_set), pace),
         length,
     };
     Some(association.store(item).await)

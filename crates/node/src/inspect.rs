@@ -54,12 +54,17 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
             (0, 0) => String::new(),
             (confirmed, unconfirmed) => format!(" ({confirmed} confirmed, {unconfirmed} to be confirmed)"),
         };
+        let now = Timestamp::now().as_millisecond();
+        let closed = match destination.closed_until.filter(|until| *until > now) {
+            Some(until) => format!("; outside its hours until {}, but for what is urgent", time(until)),
+            None => String::new(),
+        };
         let elsewhere = match destination.elsewhere {
             0 => String::new(),
             count => format!(", {count} gone elsewhere instead"),
         };
         line(format!(
-            "{name:<10} {} stored there{confirmed}, {} waiting{since}, {} being sent, {} given up{elsewhere}",
+            "{name:<10} {} stored there{confirmed}, {} waiting{since}, {} being sent, {} given up{elsewhere}{closed}",
             destination.stored, destination.waiting, destination.sending, destination.dead
         ));
     }
@@ -205,7 +210,8 @@ fn show_one(shown: &ShownInstance) {
     for delivery in &shown.deliveries {
         let reason = delivery.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let at = |what: &str, at: Option<i64>| at.map(|at| format!(", {what} at {}", time(at))).unwrap_or_default();
-        let (confirmed, next) = (at("confirmed", delivery.confirmed_at), at("next", delivery.next_at));
+        let next = if delivery.closed_until.is_some() { "outside the hours of its destination, next" } else { "next" };
+        let (confirmed, next) = (at("confirmed", delivery.confirmed_at), at(next, delivery.next_at));
         let instead =
             |word: &str, of: &Option<String>| of.as_ref().map(|of| format!("{word} {of}")).unwrap_or_default();
         let (from, to) = (instead(" instead of", &delivery.moved_from), instead(", at", &delivery.moved_to));

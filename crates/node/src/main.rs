@@ -28,6 +28,7 @@ mod json_model;
 mod keys;
 mod moment;
 mod outcome;
+mod pace;
 mod packages;
 mod peers;
 mod picture;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::args::Send;
 use crate::files::{self, Sendable};
 use crate::outcome::{self, Failure, say};
+use crate::pace::{Pace, Paced};
 use crate::requestor;
 
 pub(crate) async fn run(arguments: &Send) -> Result<(), Failure> {
@@ -150,7 +151,7 @@ async fn sender(sending: Arc<Sending>, contexts: Vec<ProposedContext>, queue: Ar
                 return;
             }
         };
-        match store(&mut usable, &instance).await {
+        match store(&mut usable, &instance, None).await {
             Ok(outcome) => sending.report(&instance, Ok(&outcome)),
             Err(error) => sending.report(&instance, Err(words(&error))),
         }
@@ -168,8 +169,12 @@ fn no_association(sending: &Sending, queue: &Mutex<VecDeque<Sendable>>, instance
     sending.advise(error.advice());
 }
 
-/// Sends one file's data set as it is.
-pub(crate) async fn store(association: &mut Association, instance: &Sendable) -> Result<StoreOutcome, SendError> {
+/// Sends one file's data set as it is, at that pace.
+pub(crate) async fn store(
+    association: &mut Association,
+    instance: &Sendable,
+    pace: Option<&Arc<Pace>>,
+) -> Result<StoreOutcome, SendError> {
     let Sendable { file: stored, data_set_offset, .. } = instance;
     let mut file = File::open(&stored.path).await.map_err(SendError::Source)?;
     let begin = stored.offset.saturating_add(*data_set_offset);
@@ -178,7 +183,7 @@ pub(crate) async fn store(association: &mut Association, instance: &Sendable) ->
         sop_class: &instance.sop_class,
         sop_instance: &instance.sop_instance,
         transfer_syntax: &instance.transfer_syntax,
-        data_set: file,
+        data_set: Paced::new(file, pace),
         length: stored.length.saturating_sub(*data_set_offset),
     };
     association.store(item).await

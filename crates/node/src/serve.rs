@@ -22,6 +22,7 @@ use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
 use crate::outcome::Failure;
+use crate::pace::Paces;
 use crate::receiver::Receiver;
 use crate::send::words;
 use crate::site::Site;
@@ -36,6 +37,7 @@ pub(crate) struct RunningNode {
     tls_address: Option<SocketAddr>,
     store: Store,
     pipeline: Pipeline,
+    paces: Paces,
     commitments: Commitments,
     telling: JoinHandle<()>,
     listener: watch::Sender<Arc<ListenerConfig>>,
@@ -51,7 +53,8 @@ impl RunningNode {
         let store = site.store();
         let store = tokio::task::block_in_place(|| Store::open(store))
             .map_err(|error| Failure::because("open the data folder", &error))?;
-        let setup = site.setup().map_err(|errors| Failure::work(format!("{errors:?}")))?;
+        let paces = Paces::default();
+        let setup = site.setup(&paces).map_err(|errors| Failure::work(format!("{errors:?}")))?;
         let (plain, address) = bind(site.file.config.node.listen)?;
         let tls = site.file.config.tls.as_ref().map(|tls| bind(tls.as_ref().listen)).transpose()?;
         let (tls, tls_address) = tls.unzip();
@@ -78,6 +81,7 @@ impl RunningNode {
             tls_address,
             store,
             pipeline,
+            paces,
             commitments,
             telling,
             listener,
@@ -96,7 +100,7 @@ impl RunningNode {
     /// Takes peers, limits, certificates, routes, models and destinations from another configuration. Addresses, AE
     /// title of the port and data folder stay until the next start.
     fn reload(&self, site: &Site) -> Result<(), String> {
-        let setup = site.setup().map_err(|errors| format!("{errors:?}"))?;
+        let setup = site.setup(&self.paces).map_err(|errors| format!("{errors:?}"))?;
         self.auditor.audit().know(site.destinations().map(|(destination, _)| destination));
         // Nothing fails from here on: all of it is in force, or none.
         self.commitments.reload(site.committed_peers());

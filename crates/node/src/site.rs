@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, RequestorConfig, Timeouts};
 use dokuei_inference::Model;
 use dokuei_pipeline::{
-    DestinationSetup, FailoverSetup, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup,
+    DestinationSetup, FailoverSetup, Opening, PipelineConfig, ReadyModel, RouteConfig, RuleError, Rules, Setup,
 };
 use dokuei_results::Role;
 use dokuei_store::StoreConfig;
@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::destination::DicomDestination;
 use crate::failover;
+use crate::pace::Paces;
 use crate::packages;
 use crate::requestor::{self, implementation};
 use crate::users::KnownUsers;
@@ -96,13 +97,13 @@ impl Site {
     ///
     /// # Errors
     /// What [`check`](Self::check) has found already, had it been called on this value.
-    pub(crate) fn setup(&self) -> Result<Setup, Vec<RuleError>> {
+    pub(crate) fn setup(&self, paces: &Paces) -> Result<Setup, Vec<RuleError>> {
         let named = |name: &String| self.destinations().map(|(known, _)| known).find(|known| known.name == *name);
         let destinations = self.destinations().map(|(destination, config)| DestinationSetup {
             name: destination.name.clone(),
             roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
             ae_title: Some(destination.ae_title.clone()),
-            destination: Arc::new(DicomDestination::new(config, destination)),
+            destination: Arc::new(DicomDestination::new(config, destination, paces)),
             confirm_within: match destination.confirm {
                 Confirm::No => None,
                 Confirm::Commitment | Confirm::Find => Some(destination.confirm_within.0),
@@ -112,6 +113,7 @@ impl Site {
                 ae_title: named(to).map(|other| other.ae_title.clone()),
                 after: destination.failover_after.0,
             }),
+            opening: Opening::new(destination.hours.clone()),
         });
         Ok(Setup {
             rules: self.rules()?,

@@ -83,7 +83,7 @@ fn judge(object: &Unconfirmed, outcome: ConfirmationOutcome, policy: &RetryPolic
         ConfirmationOutcome::Asked if policy.is_over(object.stored_at, now) => given_up("no answer".to_owned()),
         ConfirmationOutcome::Asked => return None,
         ConfirmationOutcome::Refused(reason) => dead(reason),
-        ConfirmationOutcome::Missing(reason) if policy.is_over(object.queued_at, now) => given_up(reason),
+        ConfirmationOutcome::Missing(reason) if policy.is_over(object.first_tried_at, now) => given_up(reason),
         ConfirmationOutcome::Missing(reason) => Confirmation::Missing { at, reason },
         ConfirmationOutcome::Unable(reason) | ConfirmationOutcome::Unreachable(reason)
             if policy.is_over(object.stored_at, now) =>
@@ -123,7 +123,7 @@ mod tests {
             series: None,
             study: None,
             asked: 0,
-            queued_at: 0,
+            first_tried_at: 0,
             stored_at: 0,
         };
         let late = 4 * 86_400_000;

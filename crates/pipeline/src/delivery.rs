@@ -159,24 +159,32 @@ impl RetryPolicy {
 /// Duplicate SOP Instance (PS3.7 Annex C): some archives answer so for an instance they have already.
 const DUPLICATE_SOP_INSTANCE: DimseStatus = DimseStatus(0x0111);
 
+/// What an outcome is judged by; times in milliseconds since 1970.
+pub(crate) struct Terms<'a> {
+    /// When it is tried again.
+    pub(crate) policy: &'a RetryPolicy,
+    /// The time.
+    pub(crate) now: i64,
+    /// When the destination is asked whether it keeps what it has stored.
+    pub(crate) confirm_at: Option<i64>,
+    /// What was tried first at this time or before is given up; `None` where another destination gets it.
+    pub(crate) give_up_before: Option<i64>,
+}
+
 /// What an outcome means for the outbox: kept as stored, tried again, or given up.
 ///
 /// Refusals for want of resources, broken associations and silence pass with time (PS3.4 § B.2.3); a data
-/// set that is not understood or not accepted stays so for that object. What another destination is to get
-/// (`fails_over`) is never given up for its age.
+/// set that is not understood or not accepted stays so for that object.
 pub(crate) fn judge(
     lease: &DeliveryLease,
     outcome: DeliveryOutcome,
-    policy: &RetryPolicy,
-    now: i64,
-    confirm_at: Option<i64>,
-    fails_over: bool,
+    &Terms { policy, now, confirm_at, give_up_before }: &Terms<'_>,
 ) -> DeliveryEnd {
     let taken = |alternative: usize| {
         lease.alternatives.get(alternative).map(|object| object.sop_class.clone()).unwrap_or_default()
     };
     let again = |status: Option<DimseStatus>, reason: String| {
-        if !fails_over && policy.is_over(lease.first_tried_at, now) {
+        if give_up_before.is_some_and(|before| lease.first_tried_at <= before) {
             let (attempts, days) = (lease.attempts.saturating_add(1), policy.days());
             let reason = format!("given up after {attempts} attempts over {days} days: {reason}");
             return DeliveryEnd::Dead { status, reason };
@@ -238,6 +246,7 @@ mod tests {
             attempts,
             first_tried_at: 0,
             sender: String::new(),
+            is_urgent: false,
             until: 0,
             alternatives: Vec::new(),
         }
@@ -246,6 +255,7 @@ mod tests {
     #[test]
     fn transient_and_permanent_are_told_apart() {
         let policy = RetryPolicy::default();
+        let terms = Terms { policy: &policy, now: 1_000, confirm_at: None, give_up_before: Some(-1) };
         let refused = |status: u16| DeliveryOutcome::Refused { status: DimseStatus(status), comment: String::new() };
         for (outcome, expected) in [
             (DeliveryOutcome::Stored { status: DimseStatus(0), alternative: 0, comment: None }, "stored"),
@@ -262,7 +272,7 @@ mod tests {
             (DeliveryOutcome::Unreachable(String::new()), "retry"),
             (DeliveryOutcome::Unsent(String::new()), "released"),
         ] {
-            let end = match judge(&lease(0), outcome.clone(), &policy, 1_000, None, false) {
+            let end = match judge(&lease(0), outcome.clone(), &terms) {
                 DeliveryEnd::Stored { .. } => "stored",
                 DeliveryEnd::Retry { .. } => "retry",
                 DeliveryEnd::Dead { .. } => "dead",
@@ -282,12 +292,13 @@ mod tests {
         }
         let spread: std::collections::BTreeSet<_> = (0..100).map(|number| policy.wait(3, number)).collect();
         assert!(spread.len() > 8, "what failed together comes back together");
-        let old = |fails_over| {
-            let outcome = DeliveryOutcome::Unreachable("no route".into());
-            judge(&lease(500), outcome, &policy, 4 * 86_400_000, None, fails_over)
+        let judged = |give_up_before| {
+            let terms = Terms { policy: &policy, now: 4 * 86_400_000, confirm_at: None, give_up_before };
+            judge(&lease(500), DeliveryOutcome::Unreachable("no route".into()), &terms)
         };
-        assert!(matches!(old(true), DeliveryEnd::Retry { .. }), "another destination is to get it");
-        let DeliveryEnd::Dead { reason, .. } = old(false) else { panic!("{:?}", old(false)) };
+        assert!(matches!(judged(None), DeliveryEnd::Retry { .. }), "another destination is to get it");
+        assert!(matches!(judged(Some(-1)), DeliveryEnd::Retry { .. }), "it was closed for so long");
+        let DeliveryEnd::Dead { reason, .. } = judged(Some(86_400_000)) else { panic!("{:?}", judged(Some(0))) };
         assert!(reason.contains("501 attempts over 3 days: no route"), "{reason}");
     }
 }

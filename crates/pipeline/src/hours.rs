@@ -1,7 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Zoned;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -39,6 +41,18 @@ impl Hours {
             true => today && (self.from..self.until).contains(&minute),
             false => (today && minute >= self.from) || (yesterday && minute < self.until),
         }
+    }
+
+    /// When those begin and end that begin on this date, if they do.
+    pub(crate) fn on(&self, date: Date, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
+        let day = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or_default();
+        self.days.get(day).filter(|begins| **begins)?;
+        let ends = if self.until <= self.from || self.until == DAY_MINUTES { date.tomorrow().ok()? } else { date };
+        let at = |date: Date, minute: u16| {
+            let (hour, minute) = (i8::try_from(minute / 60 % 24).ok()?, i8::try_from(minute % 60).ok()?);
+            Some(date.at(hour, minute, 0, 0).to_zoned(zone.clone()).ok()?.timestamp())
+        };
+        Some((at(date, self.from)?, at(ends, self.until)?))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -107,7 +121,6 @@ impl fmt::Display for Hours {
 mod tests {
     use super::*;
     use jiff::civil::date;
-    use jiff::tz::TimeZone;
 
     /// Whether `hours` contain a time of the week that began on Monday, 2026-11-16.
     fn check(hours: &str, day: i8, time: (i8, i8), expected: bool) {

@@ -26,6 +26,7 @@ mod flow;
 mod hours;
 mod keeper;
 mod model;
+mod opening;
 mod outbox;
 mod pipeline;
 mod report;
@@ -46,6 +47,7 @@ pub use delivery::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Des
 pub use error::PipelineError;
 pub use hours::{Hours, HoursError};
 pub use model::{ModelSession, ModelStage, ReadyModel};
+pub use opening::Opening;
 pub use pipeline::{DestinationSetup, FailoverSetup, Pipeline, Setup};
 pub use rules::{Matching, ReportDeclined, RouteConfig, RuleError, Rules, Trigger};
 pub use share::{Share, ShareError};

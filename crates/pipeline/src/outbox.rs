@@ -1,18 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dokuei_store::{Changes, DeliveryLease, Failover, StoreError};
+use dokuei_store::{Changes, DeliveryLease, Due, Failover, StoreError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::confirmation;
-use crate::delivery::{DeliveryOutcome, Parcel, judge};
+use crate::delivery::{DeliveryOutcome, Parcel, Terms, judge};
 use crate::pipeline::{Core, DestinationSetup};
 use crate::worker::{chain, sleep_until};
 
-/// Time in which a batch must be delivered; the destination's own limits are far below.
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(1_800);
+/// Time in which a batch must be delivered: more than the largest object needs over a slow link.
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest pause of a destination that cannot be reached, so that its return is noticed soon.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -21,13 +21,23 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: CancellationToken) {
     let mut rung = core.rung.subscribe();
     let mut pause = Pause::default();
+    let mut recorded = None;
     while !stop.is_cancelled() {
         rung.mark_unchanged();
         let now = core.now();
-        let next = match pause.until.filter(|until| *until > now) {
-            Some(until) => Ok(Some(until)),
-            None => next_at(&core, &setup).await,
+        let closed_until = setup.opening.closed_until(now);
+        let next = async {
+            if recorded != Some(closed_until) {
+                let close = move |core: &Core, name: &str| core.store.close_destination(name, closed_until);
+                asking(&core, &setup.name, close).await?;
+                recorded = Some(closed_until);
+            }
+            match pause.until.filter(|until| *until > now) {
+                Some(until) => Ok(Some(until)),
+                None => next_at(&core, &setup, closed_until).await,
+            }
         };
+        let next = next.await;
         match next {
             Ok(Some(at)) if at <= now => {}
             Ok(next) => {
@@ -41,7 +51,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 continue;
             }
         }
-        let turned = match turn(&core, &setup, pause.since).await {
+        let turned = match turn(&core, &setup, closed_until.is_some(), pause.since).await {
             Ok(reached) => pause.after(reached, &core, &setup.name).await,
             Err(error) => Err(error),
         };
@@ -52,20 +62,35 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
     }
 }
 
-/// When something is to be sent, or asked about: at once where nothing is asked about any more.
-async fn next_at(core: &Arc<Core>, setup: &DestinationSetup) -> Result<Option<i64>, StoreError> {
+/// When something is to be sent, or asked about: at once where nothing is asked about any more. While the destination is
+/// closed, what is urgent is to be sent.
+async fn next_at(
+    core: &Arc<Core>,
+    setup: &DestinationSetup,
+    closed_until: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
     let is_asked = setup.confirm_within.is_some();
     asking(core, &setup.name, move |core, name| {
         let ask = core.store.next_inquiry_at(name)?.map(|at| if is_asked { at } else { 0 });
-        Ok(core.store.next_delivery_at(name)?.into_iter().chain(ask).min())
+        let send = core.store.next_delivery_at(name, due(closed_until.is_some()))?;
+        Ok(send.into_iter().chain(ask).chain(closed_until).min())
     })
     .await
 }
 
+fn due(is_closed: bool) -> Due {
+    if is_closed { Due::Urgent } else { Due::All }
+}
+
 /// Sends a batch; asks for confirmation when nothing is to be sent. Whether the destination was reached, which it was not
 /// since `unreached_since`.
-async fn turn(core: &Arc<Core>, setup: &DestinationSetup, unreached_since: Option<i64>) -> Result<bool, StoreError> {
-    match (batch(core, setup, unreached_since).await?, setup.confirm_within) {
+async fn turn(
+    core: &Arc<Core>,
+    setup: &DestinationSetup,
+    is_closed: bool,
+    unreached_since: Option<i64>,
+) -> Result<bool, StoreError> {
+    match (batch(core, setup, is_closed, unreached_since).await?, setup.confirm_within) {
         (Some(reached), _) => Ok(reached),
         (None, Some(patience)) => confirmation::ask(core, setup, patience).await,
         (None, None) => asking(core, &setup.name, |core, name| core.store.waive_confirmation(name)).await.map(|_| true),
@@ -77,11 +102,13 @@ async fn turn(core: &Arc<Core>, setup: &DestinationSetup, unreached_since: Optio
 async fn batch(
     core: &Arc<Core>,
     setup: &DestinationSetup,
+    is_closed: bool,
     unreached_since: Option<i64>,
 ) -> Result<Option<bool>, StoreError> {
     let size = core.config.batch;
-    let leases =
-        asking(core, &setup.name, move |core, name| core.store.lease_deliveries(name, size, DELIVERY_TIME_MAX)).await?;
+    let lease =
+        move |core: &Core, name: &str| core.store.lease_due_deliveries(name, due(is_closed), size, DELIVERY_TIME_MAX);
+    let leases = asking(core, &setup.name, lease).await?;
     if leases.is_empty() {
         return Ok(None);
     }
@@ -100,13 +127,16 @@ async fn batch(
     let (now, policy) = (core.now(), core.config.retry);
     let confirm_after = i64::try_from(core.config.confirm_after.as_millis()).unwrap_or(i64::MAX);
     let confirm_at = setup.confirm_within.map(|_| now.saturating_add(confirm_after));
+    let [before, urgent_before] = failing_before(setup, now, policy.give_up_after);
     let changes: Vec<Changes> = leases
         .iter()
         .zip(outcomes)
         .map(|(lease, outcome)| {
             log(lease, &outcome);
             let fails_over = setup.failover.as_ref().is_some_and(|failover| failover.takes(lease));
-            Changes::delivered(lease, judge(lease, outcome, &policy, now, confirm_at, fails_over))
+            let give_up_before = Some(if lease.is_urgent { urgent_before } else { before }).filter(|_| !fails_over);
+            let terms = Terms { policy: &policy, now, confirm_at, give_up_before };
+            Changes::delivered(lease, judge(lease, outcome, &terms))
         })
         .collect();
     let store = core.store.clone();
@@ -119,6 +149,13 @@ async fn batch(
     Ok(Some(reached))
 }
 
+/// When what has failed for `long` by now had failed first, and the same of what is urgent: for the rest the clock stands
+/// still while the destination is closed.
+fn failing_before(setup: &DestinationSetup, now: i64, long: Duration) -> [i64; 2] {
+    let urgent = now.saturating_sub(i64::try_from(long.as_millis()).unwrap_or(i64::MAX));
+    [setup.opening.back(now, long), urgent]
+}
+
 /// Has another destination get what this one fails to take, where there is one and it is time.
 async fn fail_over(
     core: &Arc<Core>,
@@ -127,13 +164,14 @@ async fn fail_over(
     reason: String,
 ) -> Result<(), StoreError> {
     let Some(failover) = &setup.failover else { return Ok(()) };
-    let after = i64::try_from(failover.after.as_millis()).unwrap_or(i64::MAX);
+    let [failing_before, urgent_failing_before] = failing_before(setup, core.now(), failover.after);
     let failover = Failover {
         from: setup.name.clone(),
         to: failover.to.clone(),
         to_ae: failover.ae_title.as_ref().map(ToString::to_string),
         unreached_since,
-        failing_before: core.now().saturating_sub(after),
+        failing_before,
+        urgent_failing_before,
         reason,
     };
     let to = failover.to.clone();

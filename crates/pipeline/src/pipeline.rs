@@ -19,6 +19,7 @@ use crate::delivery::Destination;
 use crate::error::PipelineError;
 use crate::flow::Stages;
 use crate::model::ReadyModel;
+use crate::opening::Opening;
 use crate::rules::Rules;
 use crate::settling::Question;
 use crate::{counting, keeper, outbox, worker};
@@ -42,6 +43,8 @@ pub struct DestinationSetup {
     pub confirm_within: Option<Duration>,
     /// What happens with that which it does not take for long.
     pub failover: Option<FailoverSetup>,
+    /// When it is sent to; what is urgent goes at any time.
+    pub opening: Opening,
 }
 
 /// The destination that takes the place of another.
@@ -263,6 +266,7 @@ impl Pipeline {
         }
         for name in self.core.store.waiting_destinations()? {
             if setup.destination(&name).is_none() {
+                self.core.store.close_destination(&name, None)?;
                 let reason = format!("the destination {name} is no longer configured");
                 let count = self.core.store.strand(&name, &reason)?;
                 self.core.store.waive_confirmation(&name)?;

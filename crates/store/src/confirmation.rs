@@ -29,8 +29,8 @@ pub struct Unconfirmed {
     pub study: Option<String>,
     /// How often its destination was asked before.
     pub asked: u32,
-    /// When it was queued, milliseconds since 1970.
-    pub queued_at: i64,
+    /// When it was tried first, milliseconds since 1970.
+    pub first_tried_at: i64,
     /// When the destination stored it, milliseconds since 1970.
     pub stored_at: i64,
 }
@@ -74,7 +74,7 @@ pub enum Confirmation {
 const OBJECT: &str = "
 SELECT delivery.id, delivery.instance, delivery.role, coalesce(object.sop_class, instance.sop_class),
        coalesce(object.sop_instance, instance.sop_instance), coalesce(object.series, instance.series),
-       instance.study, asked, queued_at, stored_at
+       instance.study, asked, coalesce(first_tried_at, queued_at), stored_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
 LEFT JOIN object ON object.result = delivery.result AND object.role = delivery.role
                 AND object.sop_class = delivery.sop_class";
@@ -89,7 +89,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Unconfirmed> {
         series: row.get(5)?,
         study: row.get(6)?,
         asked: row.get(7)?,
-        queued_at: row.get(8)?,
+        first_tried_at: row.get(8)?,
         stored_at: row.get(9)?,
     })
 }

@@ -2,6 +2,7 @@ use rusqlite::params;
 
 use crate::error::StoreError;
 use crate::outbox::REJECTION;
+use crate::priority::Priority;
 use crate::schema::state;
 use crate::store::Store;
 use crate::writer::Tx;
@@ -20,6 +21,8 @@ pub struct Failover {
     pub unreached_since: Option<i64>,
     /// What has failed since before this time goes, milliseconds since 1970.
     pub failing_before: i64,
+    /// The same of what is urgent, which closed hours do not delay.
+    pub urgent_failing_before: i64,
     /// Why it fails.
     pub reason: String,
 }
@@ -53,7 +56,7 @@ impl Store {
 
 fn fail_over(tx: &mut Tx<'_>, failover: &Failover) -> Result<usize, StoreError> {
     let failed = StoreError::index;
-    let Failover { from, to, to_ae, unreached_since, failing_before, reason } = failover;
+    let Failover { from, to, to_ae, unreached_since, failing_before, urgent_failing_before, reason } = failover;
     if let Some(since) = unreached_since {
         tx.conn
             .prepare_cached(
@@ -67,12 +70,22 @@ fn fail_over(tx: &mut Tx<'_>, failover: &Failover) -> Result<usize, StoreError> 
         .conn
         .prepare_cached(
             "UPDATE delivery SET state = ?3, moved_to = ?2
-             WHERE destination = ?1 AND state = ?4 AND failing_since <= ?5 AND role <> ?6
+             WHERE destination = ?1 AND state = ?4 AND failing_since <= iif(rank <= ?8, ?9, ?5) AND role <> ?6
                AND NOT (result = 0 AND ?7 IS (SELECT calling_ae FROM instance WHERE instance.id = delivery.instance))
              RETURNING id, rank, instance",
         )
         .and_then(|mut update| {
-            let which = params![from, to, state::ELSEWHERE, state::WAITING, failing_before, REJECTION, to_ae];
+            let which = params![
+                from,
+                to,
+                state::ELSEWHERE,
+                state::WAITING,
+                failing_before,
+                REJECTION,
+                to_ae,
+                Priority::URGENT_RANK_MAX,
+                urgent_failing_before
+            ];
             update
                 .query_map(which, |row| Ok((row.get(1)?, row.get(0)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<Vec<(i64, i64, i64)>>>()

@@ -86,7 +86,7 @@ pub use job::{JobKind, Lease, Subject};
 pub use journal::JournalEntry;
 pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
-pub use outbox::{DeliveryEnd, DeliveryLease, ORIGINAL, REJECTION};
+pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};
 pub use prior::{Comparable, EarlierResult, PatientKey};
 pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};

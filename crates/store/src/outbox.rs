@@ -38,6 +38,8 @@ pub struct DeliveryLease {
     pub first_tried_at: i64,
     /// AE title of the sender of that instance.
     pub sender: String,
+    /// Whether it is urgent.
+    pub is_urgent: bool,
     /// When the lease runs out, milliseconds since 1970.
     pub until: i64,
     /// What may be sent: the first that the destination accepts.
@@ -78,7 +80,7 @@ pub enum DeliveryEnd {
     Released,
 }
 
-/// Queues an original; nothing happens when it is queued or delivered already.
+/// Queues an original; when it is queued already it has the higher priority of both, when it was delivered nothing happens.
 pub(crate) fn add_original(
     tx: &mut Tx<'_>,
     instance: InstanceId,
@@ -89,7 +91,7 @@ pub(crate) fn add_original(
 }
 
 /// Queues the objects of `role` of a result; nothing happens when it has none of that role, when it is
-/// withdrawn, or when they are queued or delivered already.
+/// withdrawn, or when they were delivered already; queued ones have the higher priority of both.
 pub(crate) fn add_result(
     tx: &mut Tx<'_>,
     instance: InstanceId,
@@ -128,7 +130,9 @@ fn add(
     tx.conn
         .prepare_cached(
             "INSERT INTO delivery (destination, instance, result, role, rank, not_before, queued_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+             ON CONFLICT (instance, destination, role, result) DO UPDATE SET rank = min(rank, excluded.rank)
+             WHERE state = 0",
         )
         .and_then(|mut insert| insert.execute(params![destination, instance.0, result, role, rank, tx.now]))
         .map_err(StoreError::index("queue a delivery"))?;
@@ -137,11 +141,29 @@ fn add(
     Ok(())
 }
 
+/// Which deliveries are meant by their priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// All that are due.
+    All,
+    /// Those of them that are urgent.
+    Urgent,
+}
+
+impl Due {
+    fn rank_max(self) -> i64 {
+        match self {
+            Self::All => i64::MAX,
+            Self::Urgent => Priority::URGENT_RANK_MAX,
+        }
+    }
+}
+
 /// Leases up to `limit` deliveries to `destination` that are due, by rank and then the oldest first.
 pub(crate) fn lease(
     tx: &mut Tx<'_>,
     data_dir: &Path,
-    destination: &str,
+    (destination, which): (&str, Due),
     limit: usize,
     lease_ms: i64,
 ) -> Result<Vec<DeliveryLease>, StoreError> {
@@ -154,13 +176,17 @@ pub(crate) fn lease(
         .prepare_cached(
             "UPDATE delivery SET state = ?3, fence = fence + 1, attempts = attempts + 1, leased_until = ?4,
                     last_tried_at = ?5, first_tried_at = coalesce(first_tried_at, ?5)
-             WHERE id IN (SELECT id FROM delivery WHERE destination = ?1 AND state = ?2 AND not_before <= ?5
+             WHERE id IN (SELECT id FROM delivery
+                          WHERE destination = ?1 AND state = ?2 AND rank <= ?7 AND not_before <= ?5
                           ORDER BY rank, not_before, id LIMIT ?6)
              RETURNING id, fence, instance, result, role, attempts, first_tried_at, rank",
         )
         .and_then(|mut lease| {
             lease
-                .query_map(params![destination, state::WAITING, state::LEASED, until, tx.now, limit], leased_row)?
+                .query_map(
+                    params![destination, state::WAITING, state::LEASED, until, tx.now, limit, which.rank_max()],
+                    leased_row,
+                )?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })
         .map_err(failed("lease deliveries"))?;
@@ -186,6 +212,7 @@ pub(crate) fn lease(
             attempts: row.attempts.saturating_sub(1),
             first_tried_at: row.first_tried_at,
             sender,
+            is_urgent: row.rank <= Priority::URGENT_RANK_MAX,
             until,
             alternatives: alternatives.map_err(failed("read the objects of a delivery"))?,
         });
@@ -319,13 +346,32 @@ pub(crate) fn stop_if_void(tx: &Tx<'_>, id: DeliveryId) -> Result<(), StoreError
 }
 
 /// When the next delivery to `destination` is due, or its lease runs out.
-pub(crate) fn next_due(conn: &Connection, destination: &str) -> rusqlite::Result<Option<i64>> {
-    conn.prepare_cached(
+pub(crate) fn next_due(conn: &Connection, destination: &str, which: Due) -> rusqlite::Result<Option<i64>> {
+    let waiting = match which {
+        Due::All => "SELECT min(not_before) AS at FROM delivery WHERE destination = ?1 AND state = 0",
+        Due::Urgent => "SELECT min(not_before) AS at FROM delivery WHERE destination = ?1 AND state = 0 AND rank <= ?2",
+    };
+    conn.prepare_cached(&format!(
         "SELECT min(at) FROM (
-             SELECT min(not_before) AS at FROM delivery WHERE destination = ?1 AND state = 0
-             UNION ALL SELECT min(leased_until) FROM delivery WHERE destination = ?1 AND state = 1)",
-    )?
-    .query_row([destination], |row| row.get(0))
+             {waiting}
+             UNION ALL SELECT min(leased_until) FROM delivery WHERE destination = ?1 AND state = 1 AND rank <= ?2)"
+    ))?
+    .query_row(params![destination, which.rank_max()], |row| row.get(0))
+}
+
+/// Records that a destination is not sent to until then, or that it is again.
+pub(crate) fn close(tx: &Tx<'_>, destination: &str, until: Option<i64>) -> Result<(), StoreError> {
+    let changed = match until {
+        Some(until) => tx
+            .conn
+            .prepare_cached("INSERT OR REPLACE INTO closed (destination, until) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![destination, until])),
+        None => tx
+            .conn
+            .prepare_cached("DELETE FROM closed WHERE destination = ?1")
+            .and_then(|mut delete| delete.execute([destination])),
+    };
+    changed.map(drop).map_err(StoreError::index("record the hours of a destination"))
 }
 
 /// Destinations for which something waits.

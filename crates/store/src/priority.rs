@@ -27,6 +27,9 @@ impl Priority {
         [Self::Urgent, Self::Routine].into_iter().find(|known| known.number() == number).unwrap_or(Self::Research)
     }
 
+    /// The last place in a queue of what is urgent.
+    pub(crate) const URGENT_RANK_MAX: i64 = 1;
+
     /// Place in a queue, the lowest first. Of the same priority, what is `bulk` goes later: one radiograph must not wait
     /// for the two thousand slices of a study.
     pub(crate) fn rank(self, bulk: bool) -> i64 {

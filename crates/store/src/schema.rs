@@ -253,7 +253,9 @@ const UPGRADES: [(i64, &str); 3] = [
         "-- Since when it fails for reasons that may pass; the destination that gets it instead, and instead of which.
          ALTER TABLE delivery ADD COLUMN failing_since INTEGER;
          ALTER TABLE delivery ADD COLUMN moved_to TEXT;
-         ALTER TABLE delivery ADD COLUMN moved_from TEXT;",
+         ALTER TABLE delivery ADD COLUMN moved_from TEXT;
+         -- Destinations that are sent to at other hours.
+         CREATE TABLE closed (destination TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;",
     ),
 ];
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dokuei_types::{DimseStatus, End, InstanceId};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::error::StoreError;
@@ -10,6 +10,7 @@ use crate::job::JobKind;
 use crate::model::ResultId;
 use crate::object::{self, StoredObject};
 use crate::outbox::REJECTION;
+use crate::priority::Priority;
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
@@ -71,6 +72,8 @@ pub struct DestinationCounts {
     pub dead: u64,
     /// When the oldest that waits was queued, milliseconds since 1970.
     pub oldest_waiting_at: Option<i64>,
+    /// When its hours begin, outside of which only what is urgent is sent, milliseconds since 1970; `None` within them.
+    pub closed_until: Option<i64>,
 }
 
 /// Everything known of one instance, for `dokuei show`.
@@ -213,6 +216,8 @@ pub struct ShownDelivery {
     pub sop_class: Option<String>,
     /// When it is tried next, or its destination asked next, milliseconds since 1970.
     pub next_at: Option<i64>,
+    /// When the hours of its destination begin that it waits for, milliseconds since 1970.
+    pub closed_until: Option<i64>,
     /// When the destination had it, milliseconds since 1970.
     pub stored_at: Option<i64>,
     /// When the destination confirmed that it keeps it, milliseconds since 1970.
@@ -314,6 +319,11 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
             }
         }
     }
+    let mut closed = conn.prepare_cached("SELECT destination, until FROM closed")?;
+    for row in closed.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
+        let (destination, until) = row?;
+        counts.destinations.entry(destination).or_default().closed_until = Some(until);
+    }
     let one = |sql| conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
     counts.rules = tally::all(conn)?;
     counts.commitments = commitments(conn)?;
@@ -380,10 +390,10 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
     shown.deliveries = conn
         .prepare_cached(
             "SELECT destination, role, state, attempts, status, reason, sop_class, not_before, stored_at,
-                    confirmed_at, moved_to, moved_from
-             FROM delivery WHERE instance = ?1 ORDER BY id",
+                    confirmed_at, moved_to, moved_from, iif(state = ?2 AND rank > ?3, closed.until, NULL)
+             FROM delivery LEFT JOIN closed USING (destination) WHERE instance = ?1 ORDER BY id",
         )?
-        .query_map([id.0], delivery_row)?
+        .query_map(params![id.0, state::WAITING, Priority::URGENT_RANK_MAX], delivery_row)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(shown))
 }
@@ -460,7 +470,8 @@ fn results(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Resu
 }
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
-    let state: i64 = row.get(2)?;
+    let (state, closed_until): (i64, Option<i64>) = (row.get(2)?, row.get(12)?);
+    let is_next = matches!(state, state::WAITING | state::UNCONFIRMED);
     Ok(ShownDelivery {
         destination: row.get(0)?,
         role: row.get(1)?,
@@ -476,7 +487,8 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
         status: row.get::<_, Option<u16>>(4)?.map(|status| DimseStatus(status).to_string()),
         reason: row.get(5)?,
         sop_class: row.get(6)?,
-        next_at: matches!(state, state::WAITING | state::UNCONFIRMED).then(|| row.get(7)).transpose()?,
+        next_at: is_next.then(|| row.get(7)).transpose()?.max(closed_until),
+        closed_until,
         stored_at: row.get(8)?,
         confirmed_at: row.get(9)?,
         moved_to: row.get(10)?,

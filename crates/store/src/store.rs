@@ -22,7 +22,7 @@ use crate::job::{self, JobKind, Lease};
 use crate::log::{self, Log, Pool, Writers};
 use crate::model::CommitmentId;
 use crate::object::{self, NewObject, Staged};
-use crate::outbox::{self, DeliveryLease};
+use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
@@ -264,16 +264,40 @@ impl Store {
         limit: usize,
         lease_for: Duration,
     ) -> Result<Vec<DeliveryLease>, StoreError> {
-        let (destination, data_dir) = (destination.to_owned(), self.inner.config.data_dir.clone());
-        self.inner.writer.call(move |tx| outbox::lease(tx, &data_dir, &destination, limit, millis(lease_for)))
+        self.lease_due_deliveries(destination, Due::All, limit, lease_for)
     }
 
-    /// When the next delivery to `destination` is due or its lease runs out, milliseconds since 1970.
+    /// As [`lease_deliveries`](Self::lease_deliveries), of `which` priority.
     ///
     /// # Errors
     /// What the index says.
-    pub fn next_delivery_at(&self, destination: &str) -> Result<Option<i64>, StoreError> {
-        self.inner.reader.with("look for the next delivery", |conn| outbox::next_due(conn, destination))
+    pub fn lease_due_deliveries(
+        &self,
+        destination: &str,
+        which: Due,
+        limit: usize,
+        lease_for: Duration,
+    ) -> Result<Vec<DeliveryLease>, StoreError> {
+        let (destination, data_dir) = (destination.to_owned(), self.inner.config.data_dir.clone());
+        self.inner.writer.call(move |tx| outbox::lease(tx, &data_dir, (&destination, which), limit, millis(lease_for)))
+    }
+
+    /// Records that `destination` is not sent to until then (milliseconds since 1970), but for what is urgent, or that it
+    /// is again: for those who look why something waits.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn close_destination(&self, destination: &str, until: Option<i64>) -> Result<(), StoreError> {
+        let destination = destination.to_owned();
+        self.inner.writer.call(move |tx| outbox::close(tx, &destination, until))
+    }
+
+    /// When the next delivery to `destination`, of `which` priority, is due or its lease runs out, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn next_delivery_at(&self, destination: &str, which: Due) -> Result<Option<i64>, StoreError> {
+        self.inner.reader.with("look for the next delivery", |conn| outbox::next_due(conn, destination, which))
     }
 
     /// Names of the destinations for which something waits, configured or not.

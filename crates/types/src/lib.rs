@@ -15,4 +15,4 @@ pub use finding::{Band, Code, Finding, Region};
 pub use identity::{ContentQualification, InstanceId, ModelIdentity, NodeIdentity};
 pub use status::DimseStatus;
 pub use uid::{Uid, UidError, derived_uid};
-pub use units::{ByteSize, Interval, UnitError};
+pub use units::{ByteRate, ByteSize, Interval, UnitError};

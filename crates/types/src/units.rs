@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +14,11 @@ pub struct ByteSize(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Interval(pub Duration);
+
+/// Bytes in a second, written with its unit: `"10 MiB/s"`, `"100 Mbit/s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteRate(pub NonZeroU64);
 
 /// A quantity without a number, without a unit, or out of range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +37,18 @@ const SIZES: [(&str, u64); 7] = [
     ("kB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+];
+
+const RATES: [(&str, u64); 9] = [
+    ("B/s", 1),
+    ("KiB/s", 1 << 10),
+    ("MiB/s", 1 << 20),
+    ("GiB/s", 1 << 30),
+    ("kB/s", 1_000),
+    ("MB/s", 1_000_000),
+    ("kbit/s", 125),
+    ("Mbit/s", 125_000),
+    ("Gbit/s", 125_000_000),
 ];
 
 const INTERVALS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -60,6 +78,15 @@ impl FromStr for ByteSize {
     }
 }
 
+impl FromStr for ByteRate {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let units = "B/s, KiB/s, MiB/s, GiB/s, kB/s, MB/s, kbit/s, Mbit/s, Gbit/s";
+        let error = || UnitError { text: text.to_owned(), kind: "bandwidth", units };
+        parse(text, &RATES).and_then(NonZeroU64::new).map(Self).ok_or_else(error)
+    }
+}
+
 impl FromStr for Interval {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
@@ -70,6 +97,13 @@ impl FromStr for Interval {
 }
 
 impl TryFrom<String> for ByteSize {
+    type Error = UnitError;
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ByteRate {
     type Error = UnitError;
     fn try_from(text: String) -> Result<Self, UnitError> {
         text.parse()
@@ -89,6 +123,12 @@ impl From<ByteSize> for String {
     }
 }
 
+impl From<ByteRate> for String {
+    fn from(rate: ByteRate) -> Self {
+        rate.to_string()
+    }
+}
+
 impl From<Interval> for String {
     fn from(interval: Interval) -> Self {
         interval.to_string()
@@ -98,6 +138,12 @@ impl From<Interval> for String {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write(f, self.0, SIZES.get(..4).unwrap_or_default(), " ")
+    }
+}
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.0.get(), RATES.get(..4).unwrap_or_default(), " ")
     }
 }
 
@@ -119,6 +165,16 @@ mod tests {
         assert_eq!(ByteSize(131_072).to_string(), "128 KiB");
         for bad in ["", "5", "GiB", "5 gib", "-1 B", "99999999999999999999 B", "18446744073709551615 GiB"] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bandwidths_carry_units() {
+        let rate = |text: &str| text.parse::<ByteRate>().map(|rate| rate.0.get());
+        assert_eq!((rate("10 MiB/s"), rate("100Mbit/s")), (Ok(10 << 20), Ok(12_500_000)));
+        assert_eq!("10 MiB/s".parse::<ByteRate>().unwrap().to_string(), "10 MiB/s");
+        for bad in ["10 MiB", "0 B/s", "fast", "1.5 MB/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
         }
     }
 

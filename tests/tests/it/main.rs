@@ -13,6 +13,7 @@ mod doctor;
 mod every_file;
 mod failover;
 mod hospital_day;
+mod hours;
 mod kill;
 mod models;
 mod orthanc;

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dokuei_inference::FindingOverride;
-use dokuei_pipeline::{Matching, RouteConfig};
+use dokuei_pipeline::{Hours, Matching, RouteConfig};
 use dokuei_store::{Durability, FreeSpace, VersionPolicy};
-use dokuei_types::{AeTitle, ByteSize, Interval};
+use dokuei_types::{AeTitle, ByteRate, ByteSize, Interval};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -306,6 +306,11 @@ pub(crate) struct Destination {
     /// For how long this one has to fail.
     #[serde(default = "ten_minutes")]
     pub(crate) failover_after: Interval,
+    /// When it is sent to; always when there are none.
+    #[serde(default)]
+    pub(crate) hours: Vec<Hours>,
+    /// Bytes of data sets that are sent to it in a second at most.
+    pub(crate) bandwidth: Option<ByteRate>,
     /// Called over TLS.
     pub(crate) tls: Option<DestinationTls>,
 }

@@ -85,7 +85,7 @@ async fn push(cases: &[Case], node: &RunningNode) -> Result<Vec<Instant>, Failur
         .with_style(ProgressStyle::with_template("C-STORE {bar:40} {pos}/{len}").expect("a well-formed template"));
     let mut acknowledged = Vec::with_capacity(cases.len());
     for case in cases {
-        let outcome = send::store(&mut association, &case.file)
+        let outcome = send::store(&mut association, &case.file, None)
             .await
             .map_err(|error| Failure::because("send a radiograph", &error))?;
         if !outcome.status.is_stored() {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dokuei_pipeline::{
-    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, FailoverSetup, Pipeline, RetryPolicy,
-    RouteConfig, record_answer,
+    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, FailoverSetup, Opening, Pipeline,
+    RetryPolicy, RouteConfig, record_answer,
 };
 use dokuei_store::{Inquiry, ManualClock};
 use dokuei_types::{DimseStatus, End};
@@ -215,6 +215,43 @@ async fn what_is_refused_for_good_goes_nowhere_else() {
     let full = send(&site.store, &radiograph(2, |_| {})).instance;
     assert_eq!(site.end(full), End::Forwarded);
     assert_eq!(backup.taken("original").iter().map(|taken| taken.2.as_str()).collect::<Vec<_>>(), ["1.2.3.4.2"]);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_its_hours_a_destination_gets_what_is_urgent_and_the_rest_waits_for_them() {
+    // A Friday noon somewhere, days away from the hours in any zone.
+    let clock = Arc::new(ManualClock::at(1_795_176_000_000));
+    let site = Site::with_clock(Arc::clone(&clock) as _);
+    let mut urgent = forwarding();
+    urgent.name = "urgent".into();
+    urgent.when = vec!["sop_instance_uid.endsWith('.2')".into()];
+    urgent.priority = dokuei_store::Priority::Urgent;
+    let mut setup = site.setup(&[urgent, forwarding()], &[]);
+    setup.destinations[0].opening = Opening::new(vec!["Tue 19:00-23:00".parse().unwrap()]);
+    let pipeline = Pipeline::start(site.store.clone(), setup, crate::support::config()).unwrap();
+    let routine = send(&site.store, &radiograph(1, |_| {})).instance;
+    let closed = wait("the hours", || {
+        site.store.reader().counts().unwrap().destinations.get("pacs").and_then(|pacs| pacs.closed_until)
+    });
+    let pending =
+        wait("a delivery", || site.store.reader().show(routine).unwrap().unwrap().deliveries.first().cloned());
+    assert_eq!((pending.state, pending.next_at, pending.attempts), ("waiting", Some(closed), 0));
+    let urgent = send(&site.store, &radiograph(2, |_| {})).instance;
+    assert_eq!(site.end(urgent), End::Forwarded);
+    assert_eq!(site.pacs.taken("original").len(), 1);
+
+    // Three days and more have passed: the retries begin only now, and one of them succeeds.
+    site.pacs.answer([DeliveryOutcome::Unreachable("connection refused".into())]);
+    clock.advance_ms(closed - 1_795_176_000_000);
+    pipeline.wake();
+    wait("an attempt", || (site.pacs.batches.lock().unwrap().len() == 2).then_some(()));
+    assert_eq!(site.store.reader().counts().unwrap().destinations["pacs"].closed_until, None);
+    wait("the delivery", || {
+        clock.advance_ms(1_000);
+        pipeline.wake();
+        (site.store.reader().end(routine).unwrap() == Some(End::Forwarded)).then_some(())
+    });
     pipeline.shutdown().await;
 }
 

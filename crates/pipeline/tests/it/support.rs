@@ -10,7 +10,7 @@ use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, file_meta, write_datase
 use dokuei_inference::{Accepts, EngineFault, InferError, Inference};
 use dokuei_pipeline::{
     BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage,
-    Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
+    Opening, Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
@@ -302,6 +302,7 @@ pub(crate) fn setup(
         destination: Arc::clone(destination),
         confirm_within: None,
         failover: None,
+        opening: Opening::new(Vec::new()),
     });
     Setup {
         rules: Rules::compile(routes, &names, &places).unwrap(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dokuei_store::{Changes, Confirmation, DeliveryEnd, Inquiry, JobKind, Priority, Store, StoreError};
+use dokuei_store::{Changes, Confirmation, DeliveryEnd, Due, Inquiry, JobKind, Priority, Store, StoreError};
 use dokuei_types::{DimseStatus, End, InstanceId, Uid};
 
 use crate::support::{Bench, LEASE, START, one_lease, send};
@@ -82,7 +82,7 @@ fn what_is_missing_is_sent_again_and_what_is_refused_is_a_dead_letter_until_repl
     let instance = stored(&store, "1.2.1");
     let again = START + 5_000;
     answer(&store, &ask(&store), 0, Confirmation::Missing { at: again, reason: "not there".into() }).unwrap();
-    assert_eq!(store.next_delivery_at("pacs").unwrap(), Some(again));
+    assert_eq!(store.next_delivery_at("pacs", Due::All).unwrap(), Some(again));
     bench.clock.advance_ms(5_000);
     deliver(&store);
     let inquiry = ask(&store);

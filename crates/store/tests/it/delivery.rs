@@ -1,4 +1,4 @@
-use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, Filter, JobKind, ORIGINAL, Priority, Store, StoreError};
+use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, Due, Filter, JobKind, ORIGINAL, Priority, Store, StoreError};
 use dokuei_types::{DimseStatus, End, InstanceId};
 
 use crate::support::{Bench, LEASE, START, one_lease, send};
@@ -48,7 +48,7 @@ fn a_retry_waits_and_a_dead_letter_fails_the_instance_until_replayed() {
     };
     store.apply(Changes::delivered(&one, retry)).unwrap();
     assert_eq!(lease(&store), []);
-    assert_eq!(store.next_delivery_at("pacs").unwrap(), Some(START + 30_000));
+    assert_eq!(store.next_delivery_at("pacs", Due::All).unwrap(), Some(START + 30_000));
     bench.clock.advance_ms(30_000);
     let one = lease(&store).remove(0);
     assert_eq!(one.attempts, 1);
@@ -60,6 +60,28 @@ fn a_retry_waits_and_a_dead_letter_fails_the_instance_until_replayed() {
     assert_eq!(store.reader().failed(&Filter::default(), 10).unwrap()[0].what, "deliver original to pacs");
     assert_eq!(store.replay(&[instance]).unwrap().deliveries, 1);
     assert_eq!(lease(&store)[0].attempts, 0);
+}
+
+#[test]
+fn what_is_urgent_passes_closed_hours_and_the_rest_says_until_when_it_waits() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let routine = forwarded(&store, "1.2.3.4");
+    let urgent = send(&store, "1.2.3.5", b"urgent").unwrap().instance;
+    assert_eq!(store.next_delivery_at("pacs", Due::Urgent).unwrap(), None);
+    let matching = one_lease(&store, JobKind::Match);
+    store.apply(Changes::complete(&matching).send_original(urgent, "pacs", Priority::Urgent)).unwrap();
+    store.close_destination("pacs", Some(START + 60_000)).unwrap();
+    let next = |id| store.reader().show(id).unwrap().unwrap().deliveries[0].clone();
+    assert_eq!((next(routine).closed_until, next(routine).next_at), (Some(START + 60_000), Some(START + 60_000)));
+    assert_eq!((next(urgent).closed_until, next(urgent).next_at), (None, Some(START)));
+    assert_eq!(store.reader().counts().unwrap().destinations["pacs"].closed_until, Some(START + 60_000));
+    assert_eq!(store.next_delivery_at("pacs", Due::Urgent).unwrap(), Some(START));
+    let leases = store.lease_due_deliveries("pacs", Due::Urgent, 10, LEASE).unwrap();
+    assert_eq!(leases.iter().map(|it| (it.instance, it.is_urgent)).collect::<Vec<_>>(), [(urgent, true)]);
+    store.close_destination("pacs", None).unwrap();
+    assert_eq!((next(routine).closed_until, lease(&store)[0].instance), (None, routine));
+    assert_eq!(store.reader().counts().unwrap().destinations["pacs"].closed_until, None);
 }
 
 #[test]

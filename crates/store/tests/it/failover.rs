@@ -45,6 +45,7 @@ fn failover(failing_before: i64) -> Failover {
         to_ae: Some("BACKUP".into()),
         unreached_since: None,
         failing_before,
+        urgent_failing_before: failing_before,
         reason: "connection refused".into(),
     }
 }
@@ -154,7 +155,7 @@ fn a_folder_from_before_failover_goes_on() {
     for column in ["failing_since", "moved_to", "moved_from"] {
         index.execute_batch(&format!("ALTER TABLE delivery DROP COLUMN {column}")).unwrap();
     }
-    index.execute_batch("UPDATE layout SET version = 5").unwrap();
+    index.execute_batch("DROP TABLE closed; UPDATE layout SET version = 5").unwrap();
     drop(index);
     let store = bench.open();
     fail(&store, &lease(&store, "pacs", 1)[0]);

@@ -335,7 +335,7 @@ fn what_waited_before_reasons_were_kept_settles_at_its_timer() {
     let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
     let before = "DROP TABLE settled; ALTER TABLE unit DROP COLUMN cap_at; UPDATE layout SET version = 4;
                   ALTER TABLE delivery DROP COLUMN failing_since; ALTER TABLE delivery DROP COLUMN moved_to;
-                  ALTER TABLE delivery DROP COLUMN moved_from;";
+                  ALTER TABLE delivery DROP COLUMN moved_from; DROP TABLE closed;";
     index.execute_batch(before).unwrap();
     drop(index);
     let store = bench.open();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Limits, read_file};
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, FrameFindings, Verdict};
-use dokuei_results::{CaptureStyle, Role};
+use dokuei_results::{CaptureStyle, Comparison, Role};
 use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -84,6 +84,7 @@ fn one(
         made_at: &Zoned::now(),
         version: 1,
         revises: &[],
+        comparison: Comparison::NotAsked,
         roles: &Role::ALL,
         limits: &limits,
     };

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use dokuei_pipeline::{PriorsConfig, RouteConfig};
 use dokuei_store::{Disk, RealDisk};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ pub(crate) async fn run(arguments: &Check) -> Result<(), Failure> {
         Checked::of(format!("model {}", identity.name), Ok(words))
     }));
     checked.extend(site.security.certificates.iter().map(certificate));
+    checked.extend(site.routes.iter().filter_map(priors));
     checked.push(disk(&site));
     checked.extend(peers::check(&site).await);
     let sound = checked.iter().all(|one| one.verdict != Verdict::Failed);
@@ -77,6 +79,14 @@ fn as_json(one: &Checked) -> Value {
 fn routes(site: &Site) -> String {
     let names: Vec<&str> = site.routes.iter().map(|route| route.name.as_str()).collect();
     format!("{} routes: {}", names.len(), names.join(", "))
+}
+
+/// What the results of a route are compared with.
+fn priors(route: &RouteConfig) -> Option<Checked> {
+    let PriorsConfig { within, same } = route.priors.as_ref()?;
+    let same = if same.is_empty() { String::new() } else { format!(" with the same {}", same.join(", ")) };
+    let words = format!("compared with the last of this node's own on an image of the patient{same} within {within}");
+    Some(Checked::of(format!("results of route {}", route.name), Ok(words)))
 }
 
 /// The data folder's disk, or that of the nearest folder above one that is not there yet.

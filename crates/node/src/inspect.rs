@@ -200,6 +200,7 @@ fn show_one(shown: &ShownInstance) {
             findings(&result.findings),
             if result.withdrawn { "; withdrawn" } else { "" }
         ));
+        compared(&result.findings).into_iter().for_each(|words| line(format!("             {words}")));
         for object in &result.objects {
             match object.removed_at {
                 Some(at) => line(format!("             {} removed at {}", object.role, time(at))),
@@ -264,6 +265,27 @@ fn findings(result: &Value) -> String {
         format!("{name} {:.1} % ({band})", probability * 100.0)
     };
     findings_of(result).into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What a result was compared with and what came of it, or why with nothing, where its route asked.
+fn compared(result: &Value) -> Vec<String> {
+    let comparisons = result.as_array().into_iter().flatten().filter_map(|frame| frame.get("comparison"));
+    comparisons.map(comparison).collect()
+}
+
+fn comparison(of: &Value) -> String {
+    if let Some(why) = of.get("nothing").and_then(Value::as_str) {
+        return format!("compared with nothing: {why}");
+    }
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let number = |value: &Value, key: &str| value.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let findings = of.get("findings").and_then(Value::as_array).into_iter().flatten().map(|finding| {
+        let (name, before) = (text(finding, "name"), number(finding, "probability") * 100.0);
+        format!("{name} {before:.1} %, {} ({:+.1} points)", text(finding, "trend"), number(finding, "change_points"))
+    });
+    let findings: Vec<String> = findings.collect();
+    let instance = of.get("instance").and_then(Value::as_i64).unwrap_or_default();
+    format!("compared with instance {instance}, taken {}: {}", text(of, "taken").replace('T', " "), findings.join(", "))
 }
 
 fn words(end: &End) -> String {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dokuei_dataset::{Header, ReadAt};
 use dokuei_inference::{EngineFault, InferError, Inference};
 use dokuei_pixels::{Geometry, Image, PixelError, prepare};
-use dokuei_results::{CaptureStyle, Object, ObjectReference, ResultError, Role};
+use dokuei_results::{CaptureStyle, Comparison, Object, ObjectReference, ResultError, Role};
 use dokuei_types::{DeclineReason, Finding, NodeIdentity};
 use jiff::Zoned;
 use ndarray::Array2;
@@ -52,6 +52,8 @@ pub struct AnalysisInput<'a> {
     pub version: u32,
     /// The objects of an earlier result of the model that this one revises.
     pub revises: &'a [ObjectReference],
+    /// What a result on a single frame is compared with.
+    pub comparison: Comparison<'a>,
     /// Which result objects are made.
     pub roles: &'a [Role],
     /// What it may use.
@@ -245,7 +247,8 @@ impl Analyst {
     ) -> Result<Vec<AnalysisObject>, AnalyzeError> {
         let frame = FrameFindings::without(None, Some(reason.clone()), None);
         let stage = self.model.stage();
-        unwinding("the report", || report::objects(stage, input, &[frame], None))?.map_err(AnalyzeError::Report)
+        let input = AnalysisInput { comparison: Comparison::NotAsked, ..*input };
+        unwinding("the report", || report::objects(stage, &input, &[frame], None))?.map_err(AnalyzeError::Report)
     }
 
     /// Limits of the model and of ours that are known before anything is decoded.

@@ -1,7 +1,7 @@
 //! The life of what arrived, one named step per stage:
 //!
 //! ```text
-//! match ▸ settle ▸ accept ▸ prepare ▸ infer ▸ explain ▸ report ▸ outbox
+//! match ▸ settle ▸ accept ▸ prior ▸ prepare ▸ infer ▸ explain ▸ report ▸ outbox
 //! ```
 //!
 //! Every step takes a lease from the store's queue and gives back the [`Changes`] that end it, so that
@@ -26,6 +26,7 @@ use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFin
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::pipeline::{IsSending, Setup};
+use crate::priors::Found;
 use crate::rules::{Route, Rules, Trigger};
 use crate::settling::Step;
 use crate::trace::RouteTrace;
@@ -170,7 +171,7 @@ impl Stages<'_> {
         Role::ALL.into_iter().filter(is_wanted).collect()
     }
 
-    /// Accept, prepare, infer, explain, report, outbox: one model and one instance.
+    /// Accept, prior, prepare, infer, explain, report, outbox: one model and one instance.
     ///
     /// What was reported before is not made again but sent as it was kept.
     pub(crate) fn analyze(
@@ -200,6 +201,7 @@ impl Stages<'_> {
             Ok(read) => read,
             Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
         };
+        let found = self.prior(&planned.route, &stored, &header.dataset, &model);
         let made_at = self.store.clock().now_ms();
         let began = Timestamp::from_millisecond(made_at).unwrap_or_default().to_zoned(TimeZone::system());
         let input = AnalysisInput {
@@ -211,6 +213,7 @@ impl Stages<'_> {
             made_at: &began,
             version: stored.version,
             revises: &self.revised(instance, &model)?,
+            comparison: found.comparison(),
             roles: &self.roles(&planned.send),
             limits: &self.config.limits,
         };
@@ -229,10 +232,14 @@ impl Stages<'_> {
             }
             Verdict::Reported(analysis) => {
                 log(instance, &model.name, &analysis);
-                let findings = findings(&analysis);
+                let findings = findings(&analysis, &found);
                 let result = NewResult { instance, model: model.clone(), findings, made_at };
                 let staged = self.keep(&analysis.objects)?;
-                let changes = changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
+                let mut changes =
+                    changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
+                if let Ok(comparable) = self.comparable(&header.dataset) {
+                    changes = changes.comparable(instance, &model, comparable);
+                }
                 Ok(outbox(changes, &planned, &model))
             }
         }
@@ -421,10 +428,15 @@ fn json(traces: &[RouteTrace]) -> serde_json::Value {
 }
 
 /// What the store keeps of an analysis for lists and programs.
-fn findings(analysis: &Analysis) -> serde_json::Value {
+fn findings(analysis: &Analysis, found: &Found) -> serde_json::Value {
     let frames = analysis.frames.iter().map(|frame| {
         let FrameFindings { frame, findings, declined, failed, .. } = frame;
-        serde_json::json!({ "frame": frame, "findings": findings, "declined": declined, "failed": failed })
+        let mut kept =
+            serde_json::json!({ "frame": frame, "findings": findings, "declined": declined, "failed": failed });
+        if let (Some(kept), Some(comparison)) = (kept.as_object_mut(), found.json(analysis)) {
+            kept.insert("comparison".to_owned(), comparison);
+        }
+        kept
     });
     frames.collect()
 }

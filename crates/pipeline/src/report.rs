@@ -2,8 +2,8 @@
 
 use dokuei_pixels::Picture;
 use dokuei_results::{
-    Comparison, Object, PagePicture, ReportInput, ResultError, Role, SourceImage, SourcePicture, SrClass,
-    key_object_note, presentation_state, result_page, secondary_capture, structured_report,
+    Object, PagePicture, ReportInput, ResultError, Role, SourceImage, SourcePicture, SrClass, key_object_note,
+    presentation_state, result_page, secondary_capture, structured_report,
 };
 
 use crate::analysis::{AnalysisInput, AnalysisObject, FrameFindings};
@@ -34,7 +34,7 @@ pub(crate) fn objects(
         parameters: &parameters,
         source_version: input.version,
         revises: input.revises,
-        comparison: Comparison::NotAsked,
+        comparison: input.comparison,
     };
     // The report refers to the picture, which is therefore made first.
     let captures = captures(input, &report, frames, pictured)?;

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, ConditionError};
 use crate::hours::Hours;
+use crate::priors::{PriorsConfig, attribute_named};
 use crate::share::Share;
 use crate::trace::{ConditionTrace, HeldBack, RouteTrace};
-use crate::variables::Attributes;
+use crate::variables::{Attributes, close_names};
 
 /// Which of the routes that match apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -118,6 +119,9 @@ pub struct RouteConfig {
     /// Which declined images are reported, with the reason.
     #[serde(default)]
     pub report_declined: ReportDeclined,
+    /// Which earlier results of the same patient its results are compared with; none without it.
+    #[serde(default)]
+    pub priors: Option<PriorsConfig>,
 }
 
 fn settle_after() -> Interval {
@@ -134,7 +138,7 @@ pub struct RuleError {
     /// Name of the route, or of the model.
     pub route: String,
     /// The key it is about: `name`, `when`, `shadow`, `models`, `send_results`, `send_images`, `settle_at_most`,
-    /// `count_at`.
+    /// `count_at`, `priors`.
     pub key: &'static str,
     /// The condition or name that is wrong, as it is written.
     pub text: String,
@@ -205,6 +209,7 @@ impl Rules {
                 errors.push(mistake(route, "name", &route.name, "is the name of another route too".into(), None));
             }
             check_names(route, models, destinations, &mut errors);
+            check_priors(route, routes, &mut errors);
             let mut conditions = Vec::new();
             for text in &route.when {
                 match Condition::compile(text) {
@@ -329,6 +334,32 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
         let text = route.settle_at_most.to_string();
         let message = format!("is shorter than settle_after, {}", route.settle_after);
         errors.push(mistake(route, "settle_at_most", &text, message, None));
+    }
+}
+
+fn check_priors(route: &RouteConfig, routes: &[RouteConfig], errors: &mut Vec<RuleError>) {
+    // A result is made once, whichever route asks first.
+    let before = routes.iter().take_while(|other| !std::ptr::eq(*other, route));
+    let other = before.filter(|other| other.priors != route.priors).find_map(|other| {
+        let model = other.models.iter().find(|model| route.models.contains(model))?;
+        Some((&other.name, model))
+    });
+    if let Some((other, model)) = other {
+        let message =
+            format!("differs from that of `{other}`, and both have the model `{model}`, whose results they share");
+        errors.push(mistake(route, "priors", "", message, Some("give both the same `priors`".to_owned())));
+    }
+    let Some(priors) = &route.priors else { return };
+    if route.models.is_empty() {
+        errors.push(mistake(route, "priors", "", "has no model whose results could be compared".into(), None));
+    }
+    if priors.within.0.is_zero() {
+        errors.push(mistake(route, "priors", &priors.within.to_string(), "is no time before an image".into(), None));
+    }
+    for name in priors.same.iter().filter(|name| attribute_named(name).is_none()) {
+        let close = close_names(name);
+        let help = (!close.is_empty()).then(|| format!("did you mean `{}`?", close.join("` or `")));
+        errors.push(mistake(route, "priors", name, "is no attribute of images".into(), help));
     }
 }
 
@@ -465,6 +496,38 @@ mod tests {
         let whole = compile(&[route("all", &[])]).unwrap();
         assert!(whole.explain(&attributes(Dataset::new()), Timestamp::UNIX_EPOCH)[0].matched);
         assert!(!rules.explain(&attributes(Dataset::new()), Timestamp::UNIX_EPOCH)[0].matched, "without any UID");
+    }
+
+    #[test]
+    fn priors_name_attributes_and_are_the_same_for_a_model() {
+        let with = |name: &str, priors: serde_json::Value| RouteConfig {
+            priors: Some(serde_json::from_value(priors).unwrap()),
+            ..route(name, &[])
+        };
+        let named = with("a", serde_json::json!({}));
+        assert_eq!(named.priors, Some(PriorsConfig::default()));
+        assert!(compile(&[named.clone(), RouteConfig { name: "b".into(), ..named.clone() }]).is_ok());
+        let other = with("b", serde_json::json!({ "within": "0s", "same": ["kvp", "view_positon", "calling_ae"] }));
+        let idle = RouteConfig {
+            models: Vec::new(),
+            send_results: Vec::new(),
+            send_images: vec!["pacs".into()],
+            ..with("c", serde_json::json!({}))
+        };
+        let errors = compile(&[named, other, idle]).unwrap_err();
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "`b`, priors: differs from that of `a`, and both have the model `lungs`, whose results they share",
+                "`b`, priors: `0ms` is no time before an image",
+                "`b`, priors: `view_positon` is no attribute of images",
+                "`b`, priors: `calling_ae` is no attribute of images",
+                "`c`, priors: has no model whose results could be compared",
+            ]
+        );
+        assert_eq!(errors[2].help(), Some("did you mean `view_position`?"));
+        assert!(serde_json::from_value::<PriorsConfig>(serde_json::json!({ "at": "pacs" })).is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod kill;
 mod models;
 mod orthanc;
 mod parity;
+mod priors;
 mod pynetdicom;
 mod query;
 mod radiographs;

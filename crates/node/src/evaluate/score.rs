@@ -9,7 +9,7 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::{Header, Limits, ReadAt, read_file};
 use dokuei_inference::Model;
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, ReadyModel, Verdict};
-use dokuei_results::{CaptureStyle, Role};
+use dokuei_results::{CaptureStyle, Comparison, Role};
 use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 
@@ -143,6 +143,7 @@ impl Scorer {
             made_at: &self.made_at,
             version: 1,
             revises: &[],
+            comparison: Comparison::NotAsked,
             roles,
             limits: &AnalysisLimits::default(),
         };

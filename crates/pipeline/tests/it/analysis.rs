@@ -4,7 +4,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, Header, Limits, read_header, write_dataset};
 use dokuei_pipeline::{AnalysisInput, AnalysisLimits, Analyst, Attributes, Verdict};
-use dokuei_results::{CaptureStyle, Role};
+use dokuei_results::{CaptureStyle, Comparison, Role};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::support::{Play, PlayedModel, radiograph, reread, setup};
@@ -24,6 +24,7 @@ fn look(data: &Dataset, play: Play, limits: &AnalysisLimits) -> Verdict {
         made_at: &made_at,
         version: 1,
         revises: &[],
+        comparison: Comparison::NotAsked,
         roles: &Role::ALL,
         limits,
     };

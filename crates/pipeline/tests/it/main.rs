@@ -6,6 +6,7 @@ mod analysis;
 mod crash;
 mod delivery;
 mod life;
+mod priors;
 mod routes;
 mod settling;
 mod support;

@@ -1,0 +1,162 @@
+//! Results beside earlier ones of the same patient, and never of another.
+
+use std::sync::Arc;
+
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+use dokuei_dataset::{Dataset, Tag};
+use dokuei_pipeline::RouteConfig;
+use dokuei_results::report_text;
+use dokuei_store::Retention;
+use dokuei_types::{End, InstanceId};
+use serde_json::{Value, json};
+
+use crate::support::{Play, PlayedModel, Site, chest, radiograph, reread, send};
+
+/// An attribute that a radiograph has otherwise.
+type Change = (Tag, VR, &'static str);
+
+/// A radiograph in a study of its own, taken on a date.
+fn image(number: u32, date: &str, changes: &[Change]) -> Dataset {
+    radiograph(number, |data| {
+        let study = format!("1.2.3.{number}");
+        for (tag, vr, text) in [
+            (tags::STUDY_INSTANCE_UID, VR::UI, study.as_str()),
+            (tags::ACQUISITION_DATE, VR::DA, date),
+            (tags::PATIENT_BIRTH_DATE, VR::DA, "19700101"),
+            (tags::PATIENT_SEX, VR::CS, "F"),
+            (tags::VIEW_POSITION, VR::CS, "PA"),
+        ]
+        .iter()
+        .chain(changes)
+        {
+            data.put_text(*tag, *vr, text);
+        }
+    })
+}
+
+fn comparing() -> RouteConfig {
+    RouteConfig { priors: Some(serde_json::from_value(json!({})).unwrap()), ..chest(&["lungs"]) }
+}
+
+fn model(probability: f32) -> Arc<PlayedModel> {
+    PlayedModel::new("lungs", Play::Says(probability))
+}
+
+/// Has a model look at an image; what it was compared with.
+async fn look(site: &Site, route: RouteConfig, model: &Arc<PlayedModel>, data: &Dataset) -> (InstanceId, Value) {
+    let pipeline = site.start(&[route], &[model]);
+    let instance = send(&site.store, data).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    pipeline.shutdown().await;
+    let shown = site.store.reader().show(instance).unwrap().unwrap();
+    (instance, shown.results.last().unwrap().findings[0]["comparison"].clone())
+}
+
+/// The last report that went to the PACS, as people read it.
+fn report(site: &Site) -> String {
+    report_text(&reread(&site.pacs.taken("sr").last().unwrap().3))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_image_is_compared_with_the_first() {
+    let site = Site::new();
+    let (first, none) = look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    assert_eq!(none, json!({ "nothing": "no result of lungs on an earlier image of the patient within 730d" }));
+    assert!(report(&site).contains("No earlier result was at hand to compare with."));
+    let (second, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
+    assert_eq!(
+        comparison,
+        json!({
+            "instance": first, "sop_instance": "1.2.3.4.1", "taken": "2025-01-01T00:00:00",
+            "findings": [{
+                "name": "opacity", "probability": 0.3_f32, "change_points": 50.0, "trend": "increased"
+            }],
+        })
+    );
+    let text = report(&site);
+    let line = "Opacity: 30.0 % on 2025-01-01, increased by 50.0 percentage points (both by lungs 1.0)";
+    assert!(text.contains(line), "{text}");
+    // The last one before, not the first.
+    let (_, comparison) = look(&site, comparing(), &model(0.4), &image(3, "20260301", &[])).await;
+    assert_eq!((&comparison["instance"], &comparison["findings"][0]["trend"]), (&json!(second), &json!("decreased")));
+    // What was taken in between is compared with what was before it, whenever it comes.
+    let (_, comparison) = look(&site, comparing(), &model(0.4), &image(4, "20250601", &[])).await;
+    assert_eq!(comparison["instance"], json!(first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_compared_with_somebody_else() {
+    let site = Site::new();
+    look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    let nobody = "no result of lungs on an earlier image of the patient within 730d";
+    let one = |why: &str| format!("none of 1 earlier results: instance 1, {why}");
+    let cases: [(&[Change], String); 7] = [
+        (&[(tags::PATIENT_ID, VR::LO, "4712")], nobody.into()),
+        (&[(tags::ISSUER_OF_PATIENT_ID, VR::LO, "OTHER")], nobody.into()),
+        (&[(tags::PATIENT_ID, VR::LO, "")], "the image has no Patient ID".into()),
+        (&[(tags::PATIENT_BIRTH_DATE, VR::DA, "19710101")], one("another Patient's Birth Date")),
+        (&[(tags::PATIENT_SEX, VR::CS, "M")], one("another Patient's Sex")),
+        (&[(tags::PATIENT_NAME, VR::PN, "Somebody^Else")], one("another Patient's Name")),
+        (
+            &[(tags::PATIENT_NAME, VR::PN, ""), (tags::PATIENT_BIRTH_DATE, VR::DA, "")],
+            one("neither birth date nor name beside the Patient ID"),
+        ),
+    ];
+    for (number, (changes, why)) in (2..).zip(cases) {
+        // Each a day before the one before, so that none is another's prior.
+        let date = format!("202601{:02}", 30 - number);
+        let (_, comparison) = look(&site, comparing(), &model(0.8), &image(number, &date, changes)).await;
+        assert_eq!(comparison, json!({ "nothing": why }), "{changes:?}");
+        assert!(!report(&site).contains("prior of"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_not() {
+    let site = Site::new();
+    look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    let one = |why: &str| format!("none of 1 earlier results: instance 1, {why}");
+    let within = |text: &str| RouteConfig {
+        priors: Some(serde_json::from_value(json!({ "within": text })).unwrap()),
+        ..comparing()
+    };
+    let check = async |route: RouteConfig, data: &Dataset, why: &str| {
+        let (_, comparison) = look(&site, route, &model(0.8), data).await;
+        assert_eq!(comparison, json!({ "nothing": why }));
+    };
+    check(comparing(), &image(9, "20260109", &[(tags::VIEW_POSITION, VR::CS, "AP")]), &one("another view_position"))
+        .await;
+    check(comparing(), &image(8, "20260108", &[(tags::VIEW_POSITION, VR::CS, "")]), "the image has no view_position")
+        .await;
+    check(
+        comparing(),
+        &image(7, "20260107", &[(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3.1")]),
+        &one("of the same study"),
+    )
+    .await;
+    check(comparing(), &image(6, "", &[]), "the image does not say when it was taken").await;
+    check(
+        within("30d"),
+        &image(5, "20260105", &[]),
+        "no result of lungs on an earlier image of the patient within 30d",
+    )
+    .await;
+    let (_, comparison) = look(&site, chest(&["lungs"]), &model(0.8), &image(4, "20260104", &[])).await;
+    assert_eq!(comparison, Value::Null, "nobody asked");
+
+    let other = model(0.8).version("2.0", Play::Says(0.8));
+    let (_, comparison) = look(&site, comparing(), &other, &image(3, "20250601", &[])).await;
+    let why = one("analysed by another version of the model, 1.0");
+    assert_eq!(comparison, json!({ "nothing": why }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prior_whose_image_is_gone_is_none() {
+    let site = Site::new();
+    look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    let retention = Retention { images: Some(std::time::Duration::ZERO), ..Retention::default() };
+    assert_eq!(site.store.remove_old(&retention, 10).unwrap().images, 1);
+    let (_, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
+    assert_eq!(comparison, json!({ "nothing": "none of 1 earlier results: instance 1, its image is no longer kept" }));
+}

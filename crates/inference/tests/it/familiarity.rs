@@ -21,11 +21,9 @@ fn parts() -> Parts {
 }
 
 fn declined(parts: &Parts, inference: &Inference) -> Option<String> {
-    let reason = parts.load().unwrap().manifest().accepts.decline_unfamiliar(inference);
-    reason.map(|reason| match reason {
-        DeclineReason::Criteria(text) => text,
-        other => panic!("{other:?}"),
-    })
+    let reason = parts.load().unwrap().manifest().accepts.decline_unfamiliar(inference)?;
+    let DeclineReason::Criteria(text) = reason else { unreachable!("{reason:?}") };
+    Some(text)
 }
 
 #[test]

@@ -25,5 +25,6 @@ mod radiographs;
 mod reload;
 mod replay;
 mod settling;
+mod strangers;
 mod tls;
 mod validated;

@@ -80,6 +80,11 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
             (rule.count, &rule.route, format!("{} at {}", rule.last_instance, time(rule.last_at)));
         match rule.what.as_str() {
             "shadow" => line(format!("shadow     {route}: took {count}, sent nothing of them; last instance {last}")),
+            "no_way_back" => line(format!(
+                "no way     {route}: results on {count} instances of {} do not go back to it: no [[destination]] has its AE \
+                 title; last instance {last}",
+                rule.condition
+            )),
             _ => line(format!(
                 "rule       {route}: {} could not be evaluated {count} times; last instance {last}",
                 rule.condition

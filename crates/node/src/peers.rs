@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use dokuei_dimse::{AcceptedContext, EchoError, EchoReport, Examination, RequestorConfig, SendError, examine};
+use dokuei_pipeline::{RouteConfig, SENDER};
 
 use crate::certificates::RENEW_WITHIN_DAYS;
 use crate::check::{Checked, Verdict};
-use crate::config::{Confirm, Destination, ResultObject};
+use crate::config::{Confirm, Destination, Peer, ResultObject};
 use crate::doctor::{self, Purpose};
 use crate::send::words;
 use crate::site::Site;
@@ -23,7 +24,30 @@ pub(crate) async fn check(site: &Site) -> Vec<Checked> {
         checked.extend(taken(destination, &examination, &purposes));
         checked.extend(way_back(site, destination, &config, &examination));
     }
+    checked.extend(no_way_back(site));
     checked
+}
+
+/// The senders known by name to whom results are to be returned, and cannot be.
+fn no_way_back(site: &Site) -> Option<Checked> {
+    let routes: Vec<&str> =
+        site.routes.iter().filter(|route| returns(route)).map(|route| route.name.as_str()).collect();
+    let is_destination = |peer: &&Peer| site.destinations().any(|(known, _)| known.ae_title == peer.ae_title);
+    let peers = site.file.config.peers.iter().map(toml::Spanned::as_ref).filter(|peer| !is_destination(peer));
+    let peers: Vec<&str> = peers.map(|peer| peer.ae_title.as_str()).collect();
+    (!routes.is_empty() && !peers.is_empty()).then(|| Checked {
+        what: format!("route {}, the way back", routes.join(", ")),
+        verdict: Verdict::Warning,
+        words: format!(
+            "no [[destination]] has the AE title of {}: what they send is looked at, and the results do not go back to \
+             them",
+            peers.join(", ")
+        ),
+    })
+}
+
+fn returns(route: &RouteConfig) -> bool {
+    route.send_results.iter().any(|name| name == SENDER)
 }
 
 /// What the routes send there.
@@ -32,7 +56,14 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let stands_for = |other: &&Destination| other.failover.as_ref() == Some(&destination.name);
     let others = site.destinations().map(|(other, _)| other).filter(stands_for);
     let all: Vec<&Destination> = std::iter::once(destination).chain(others).collect();
-    let is_sent_results = |to: &Destination| site.routes.iter().any(|route| route.send_results.contains(&to.name));
+    // Whoever may send gets results that are returned to the sender.
+    let peers = &site.file.config.peers;
+    let may_send =
+        |to: &Destination| peers.is_empty() || peers.iter().any(|peer| peer.as_ref().ae_title == to.ae_title);
+    let is_sent_results = |to: &Destination| {
+        let is_sent = |route: &RouteConfig| route.send_results.contains(&to.name) || (returns(route) && may_send(to));
+        site.routes.iter().any(is_sent)
+    };
     let is_sent_images = |to: &Destination| site.routes.iter().any(|route| route.send_images.contains(&to.name));
     let results = all.iter().any(|to| is_sent_results(to));
     let originals = all.iter().any(|to| is_sent_images(to));

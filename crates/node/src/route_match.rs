@@ -79,7 +79,10 @@ pub(crate) fn verdict(route: &RouteTrace) -> String {
         Some(why) => format!("does not apply: {why}"),
         None if !route.matched => "does not match".to_owned(),
         None if route.shadow => "matches, as a shadow: nothing is sent".to_owned(),
-        None => "matches".to_owned(),
+        None => match &route.returned {
+            Some(returned) => format!("matches; {returned}"),
+            None => "matches".to_owned(),
+        },
     }
 }
 

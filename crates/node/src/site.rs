@@ -1,6 +1,6 @@
 //! A configuration checked whole: models loaded, conditions compiled, names resolved. Nothing is started here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dokuei_dimse::{AcceptPolicy, ListenerConfig, Peer, RequestorConfig, Timeouts};
@@ -72,7 +72,12 @@ impl Site {
         let destinations: Vec<&str> =
             self.file.config.destinations.iter().map(|entry| entry.as_ref().name.as_str()).collect();
         let rules = Rules::compile(&self.routes, &models, &destinations)?;
-        Ok(rules.matching(self.file.config.rules.matching))
+        let mut senders = BTreeMap::new();
+        for entry in &self.file.config.destinations {
+            // Of several the first gets it, or one sender would get it several times.
+            senders.entry(entry.as_ref().ae_title.to_string()).or_insert_with(|| entry.as_ref().name.clone());
+        }
+        Ok(rules.matching(self.file.config.rules.matching).returning(senders))
     }
 
     fn rule_problem(&self, error: &RuleError) -> Problem {
@@ -277,6 +282,11 @@ fn nobody_may_send(file: &ConfigFile, problems: &mut Vec<Problem>) {
 fn same_names(file: &ConfigFile, problems: &mut Vec<Problem>) {
     let mut names = BTreeSet::new();
     for entry in &file.config.destinations {
+        if entry.as_ref().name.starts_with('@') {
+            let span = file.find(entry.span(), &entry.as_ref().name);
+            let problem = file.problem(span, format!("{:?} is no name for a destination", entry.as_ref().name));
+            problems.push(problem.help("names that begin with @ have meanings of their own, such as @sender"));
+        }
         if !names.insert(entry.as_ref().name.as_str()) {
             let span = file.find(entry.span(), &entry.as_ref().name);
             problems.push(file.problem(span, format!("a second destination is named {:?}", entry.as_ref().name)));

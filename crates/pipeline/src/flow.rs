@@ -27,9 +27,9 @@ use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::pipeline::{IsSending, Setup};
 use crate::priors::Found;
-use crate::rules::{Route, Rules, Trigger};
+use crate::rules::{Route, Rules, SENDER, Trigger};
 use crate::settling::Step;
-use crate::trace::RouteTrace;
+use crate::trace::{Returned, RouteTrace};
 use crate::variables::Attributes;
 
 /// Explicit VR Little Endian, in which results are written (PS3.5 § A.2).
@@ -86,6 +86,9 @@ impl Stages<'_> {
         let dataset = Arc::new(dataset);
         let traces = explain(&self.setup.rules, stored, Arc::clone(&dataset));
         changes = tallies(&traces).fold(changes, |changes, tally| changes.tally(stored.id, tally));
+        for (route, returned) in ways_back(&traces).filter(|(_, returned)| returned.to.is_none()) {
+            tracing::warn!(instance = %stored.id, route, "{returned}");
+        }
         let mut declined = None;
         for (route, _) in self.setup.rules.routes().iter().zip(&traces).filter(|(_, trace)| trace.matched) {
             changes = self.forward(changes, route, stored);
@@ -151,6 +154,21 @@ impl Stages<'_> {
         route.config.send_results.iter().map(to).collect()
     }
 
+    /// A task whose results go to destinations alone: to that which the sender is, where they are returned.
+    fn addressed(&self, mut planned: NewTask) -> Result<NewTask, FlowError> {
+        if planned.send.iter().all(|to| to.destination != SENDER) {
+            return Ok(planned);
+        }
+        let sender = self.stored(planned.instance)?.calling_ae;
+        let way_back = self.setup.rules.way_back(&sender).and_then(|name| self.setup.destination(name));
+        planned.send.retain(|to| to.destination != SENDER);
+        match way_back {
+            Some(to) => planned.send.push(SendTo { destination: to.name.clone(), roles: to.roles.clone() }),
+            None => tracing::warn!(instance = %planned.instance, sender, "results do not go back to their sender"),
+        }
+        Ok(planned)
+    }
+
     /// The result before of the model, by another version of it or of another version of the instance, which this one
     /// revises.
     fn revised(&self, instance: InstanceId, model: &ModelIdentity) -> Result<Vec<ObjectReference>, FlowError> {
@@ -186,6 +204,7 @@ impl Stages<'_> {
             .reader()
             .task(task)?
             .ok_or_else(|| FlowError::Hopeless(format!("task {task} is not in the store")))?;
+        let planned = self.addressed(planned)?;
         let analyst = analysts.of(self.setup, &planned.model)?;
         let model = analyst.model().identity().clone();
         let changes = Changes::complete(lease);
@@ -413,14 +432,23 @@ fn unit(trigger: Trigger, stored: &StoredInstance) -> Option<(UnitLevel, Uid)> {
     Some((level, Uid::new(uid).ok()?))
 }
 
-/// What is counted over all instances: conditions that failed, shadow routes that applied.
+/// Where routes that apply return results to.
+fn ways_back(traces: &[RouteTrace]) -> impl Iterator<Item = (&String, &Returned)> {
+    traces.iter().filter_map(|trace| Some((&trace.route, trace.returned.as_ref()?)))
+}
+
+/// What is counted over all instances: conditions that failed, shadow routes that applied, senders without a way back.
 fn tallies(traces: &[RouteTrace]) -> impl Iterator<Item = Tally> {
-    traces.iter().flat_map(|RouteTrace { route, matched, shadow, conditions, .. }| {
+    let nowhere = ways_back(traces).filter(|(_, returned)| returned.to.is_none());
+    let nowhere =
+        nowhere.map(|(route, returned)| Tally::NoWayBack { route: route.clone(), sender: returned.sender.clone() });
+    let said = traces.iter().flat_map(|RouteTrace { route, matched, shadow, conditions, .. }| {
         let failed = conditions.iter().filter(|condition| condition.error.is_some());
         let failed =
             failed.map(move |condition| Tally::Failed { route: route.clone(), condition: condition.when.clone() });
         failed.chain((*matched && *shadow).then(|| Tally::Shadow { route: route.clone() }))
-    })
+    });
+    said.chain(nowhere)
 }
 
 fn json(traces: &[RouteTrace]) -> serde_json::Value {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,8 +13,11 @@ use crate::condition::{Condition, ConditionError};
 use crate::hours::Hours;
 use crate::priors::{PriorsConfig, attribute_named};
 use crate::share::Share;
-use crate::trace::{ConditionTrace, HeldBack, RouteTrace};
+use crate::trace::{ConditionTrace, HeldBack, Returned, RouteTrace};
 use crate::variables::{Attributes, close_names};
+
+/// In `send_results`, the destination whose AE title the sender of the instance has.
+pub const SENDER: &str = "@sender";
 
 /// Which of the routes that match apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,7 +110,7 @@ pub struct RouteConfig {
     /// Models by name.
     #[serde(default)]
     pub models: Vec<String>,
-    /// Destinations of the results, by name; none keeps them in the data folder.
+    /// Destinations of the results, by name or [`SENDER`]; none keeps them in the data folder.
     #[serde(default)]
     pub send_results: Vec<String>,
     /// Destinations of the untouched originals, by name.
@@ -186,6 +189,8 @@ pub struct Rules {
     matching: Matching,
     /// Where `hours` are told.
     zone: TimeZone,
+    /// Destinations by their AE titles.
+    senders: BTreeMap<String, String>,
 }
 
 /// One route, checked.
@@ -219,7 +224,12 @@ impl Rules {
             }
             compiled.push(Route { config: route.clone(), conditions });
         }
-        let rules = Self { routes: compiled, matching: Matching::default(), zone: TimeZone::system() };
+        let rules = Self {
+            routes: compiled,
+            matching: Matching::default(),
+            zone: TimeZone::system(),
+            senders: BTreeMap::new(),
+        };
         if errors.is_empty() { Ok(rules) } else { Err(errors) }
     }
 
@@ -230,12 +240,30 @@ impl Rules {
         self
     }
 
+    /// The same routes, which return results to senders as the destinations with these AE titles.
+    #[must_use]
+    pub fn returning(mut self, senders: BTreeMap<String, String>) -> Self {
+        self.senders = senders;
+        self
+    }
+
+    /// The name of the destination that a sender is.
+    pub(crate) fn way_back(&self, sender: &str) -> Option<&String> {
+        self.senders.get(sender)
+    }
+
     /// What every route says of an instance that was received at that time, condition by condition.
     #[must_use]
     pub fn explain(&self, of: &Attributes, received_at: Timestamp) -> Vec<RouteTrace> {
         let received_at = received_at.to_zoned(self.zone.clone());
         let mut traces: Vec<_> = self.routes.iter().map(|route| route.explain(of, &received_at)).collect();
         self.put_in_order(&mut traces);
+        for (route, trace) in self.routes.iter().zip(&mut traces) {
+            if trace.matched && !trace.shadow && route.returns() {
+                let sender = of.calling_ae.clone();
+                trace.returned = Some(Returned { to: self.way_back(&sender).cloned(), sender });
+            }
+        }
         traces
     }
 
@@ -274,7 +302,13 @@ impl Route {
         let hold = conditions.iter().all(|condition| condition.matched);
         let held_back = if hold { self.hold_back(of, received_at) } else { None };
         let RouteConfig { name, shadow, .. } = &self.config;
-        RouteTrace { route: name.clone(), matched: hold && held_back.is_none(), held_back, shadow: *shadow, conditions }
+        let matched = hold && held_back.is_none();
+        RouteTrace { route: name.clone(), matched, held_back, shadow: *shadow, returned: None, conditions }
+    }
+
+    /// Whether results go back to their senders.
+    fn returns(&self) -> bool {
+        self.config.send_results.iter().any(|name| name == SENDER)
     }
 
     /// Why it leaves alone what its conditions match, as far as that has nothing to do with other routes.
@@ -312,9 +346,19 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
         }
     };
     unknown("models", "model", &route.models, models);
-    unknown("send_results", "destination", &route.send_results, destinations);
-    unknown("send_images", "destination", &route.send_images, destinations);
+    let named: Vec<String> = route.send_results.iter().filter(|name| *name != SENDER).cloned().collect();
+    unknown("send_results", "destination", &named, destinations);
+    let images: Vec<String> = route.send_images.iter().filter(|name| *name != SENDER).cloned().collect();
+    unknown("send_images", "destination", &images, destinations);
     unknown("count_at", "destination", route.count_at.as_slice(), destinations);
+    if named.len() < route.send_results.len() && destinations.is_empty() {
+        let help = Some("give each sender that is to get results a [[destination]] with its AE title".to_owned());
+        errors.push(mistake(route, "send_results", SENDER, "is nobody: there is no destination".into(), help));
+    }
+    if route.send_images.iter().any(|name| name == SENDER) {
+        let help = Some("name destinations, or write it in `send_results`".to_owned());
+        errors.push(mistake(route, "send_images", SENDER, "has the images: they came from there".into(), help));
+    }
     if route.models.is_empty() && route.send_images.is_empty() {
         let help = Some("give it `models`, `send_images` or both".to_owned());
         errors.push(mistake(route, "models", "", "does nothing with what it matches".into(), help));
@@ -528,6 +572,29 @@ mod tests {
         );
         assert_eq!(errors[2].help(), Some("did you mean `view_position`?"));
         assert!(serde_json::from_value::<PriorsConfig>(serde_json::json!({ "at": "pacs" })).is_err());
+    }
+
+    #[test]
+    fn results_go_back_to_the_destination_that_the_sender_is() {
+        let mut back = route("back", &[]);
+        back.send_results.push(SENDER.into());
+        let shadow = RouteConfig { shadow: true, ..back.clone() };
+        let senders = BTreeMap::from([("CR_ROOM_1".to_owned(), "room 1".to_owned())]);
+        let rules = compile(&[back, shadow_named("shadow", &shadow), route("plain", &[])]).unwrap().returning(senders);
+        let said = |sender: &str| -> Vec<Option<String>> {
+            let of = Attributes::new(Arc::new(Dataset::new()), sender, "", "");
+            let traces = rules.explain(&of, Timestamp::UNIX_EPOCH);
+            traces.iter().map(|trace| trace.returned.as_ref().map(ToString::to_string)).collect()
+        };
+        let words = "results go back to CR_ROOM_1, the destination room 1".to_owned();
+        assert_eq!(said("CR_ROOM_1"), [Some(words), None, None]);
+        assert!(
+            said("CR_ROOM_2")[0].as_ref().unwrap().contains("no [[destination]] has the sender's AE title CR_ROOM_2")
+        );
+        let wrong = RouteConfig { send_images: vec![SENDER.into()], ..shadow_named("wrong", &shadow) };
+        let errors = Rules::compile(&[wrong], &["lungs"], &[]).unwrap_err();
+        let keys: Vec<_> = errors.iter().map(|error| (error.key, error.text.as_str())).collect();
+        assert_eq!(keys, [("send_results", "pacs"), ("send_results", SENDER), ("send_images", SENDER)]);
     }
 
     #[test]

@@ -18,8 +18,31 @@ pub struct RouteTrace {
     /// Whether nothing is sent of what comes of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
+    /// Where results go that are returned to the sender, of a route that applies and returns them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Returned>,
     /// Each condition.
     pub conditions: Vec<ConditionTrace>,
+}
+
+/// The way back to the sender of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// AE title of the sender.
+    pub sender: String,
+    /// Name of the destination with this AE title; `None` where there is none, and nothing is returned.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sender, to } = self;
+        match to {
+            Some(to) => write!(f, "results go back to {sender}, the destination {to}"),
+            None if sender.is_empty() => f.write_str("results go back to the sender, which is not known here"),
+            None => write!(f, "results do not go back: no [[destination]] has the sender's AE title {sender}"),
+        }
+    }
 }
 
 /// Why a route does not apply although its conditions hold.

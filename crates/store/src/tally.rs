@@ -33,16 +33,23 @@ pub enum Tally {
         /// Its name.
         route: String,
     },
+    /// A route would return results to a sender that is no destination.
+    NoWayBack {
+        /// Its name.
+        route: String,
+        /// AE title of the sender.
+        sender: String,
+    },
 }
 
 /// How often the rules said something, for `dokuei status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tallied {
-    /// `failed` or `shadow`.
+    /// `failed`, `shadow` or `no_way_back`.
     pub what: String,
     /// Name of the route.
     pub route: String,
-    /// The condition; empty for a shadow.
+    /// The condition; empty for a shadow, the AE title of a sender without a way back.
     pub condition: String,
     /// How often; an instance that was matched again counts again.
     pub count: u64,
@@ -56,6 +63,7 @@ pub(crate) fn add(tx: &mut Tx<'_>, instance: InstanceId, tally: &Tally) -> Resul
     let (what, route, condition) = match tally {
         Tally::Failed { route, condition } => ("failed", route, condition.as_str()),
         Tally::Shadow { route } => ("shadow", route, ""),
+        Tally::NoWayBack { route, sender } => ("no_way_back", route, sender.as_str()),
     };
     tx.conn
         .prepare_cached(

@@ -24,6 +24,7 @@ mod query;
 mod radiographs;
 mod reload;
 mod replay;
+mod returning;
 mod settling;
 mod strangers;
 mod tls;

@@ -1,10 +1,10 @@
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Limits;
-use dokuei_pipeline::{Backtest, Matching, Pipeline, RouteConfig, Rules, Setup};
+use dokuei_pipeline::{Backtest, Matching, Pipeline, RouteConfig, Rules, SENDER, Setup};
 use dokuei_types::{DeclineReason, End};
 
-use crate::support::{Play, PlayedModel, Site, chest, config, radiograph, route, send};
+use crate::support::{Play, PlayedModel, Site, chest, config, radiograph, route, send, send_from, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_keeps_its_results_and_sends_nothing() {
@@ -82,6 +82,43 @@ async fn a_condition_that_fails_on_an_instance_does_not_hold_and_is_counted() {
     assert_eq!((rules[0].what.as_str(), rules[0].route.as_str()), ("failed", "post"));
     assert_eq!((rules[0].condition.as_str(), rules[0].count), ("image_type[7] == 'POST'", 2));
     assert_eq!(rules[0].last_instance, last);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_go_back_to_their_senders_and_what_has_no_way_back_is_counted() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    // A study of two senders: each gets the results on its own.
+    let mut back = chest(&["lungs"]);
+    back.send_results = vec![SENDER.into()];
+    back.trigger = dokuei_pipeline::Trigger::Study;
+    back.settle_after = dokuei_types::Interval(std::time::Duration::from_millis(50));
+    let setup = |senders: &[&str]| {
+        let mut setup = site.setup(std::slice::from_ref(&back), &[&model]);
+        let senders = senders.iter().map(|sender| ((*sender).to_owned(), "pacs".to_owned())).collect();
+        setup.rules = setup.rules.returning(senders);
+        setup
+    };
+    let pipeline = Pipeline::start(site.store.clone(), setup(&["CR_ROOM_1"]), config()).unwrap();
+    let known = send(&site.store, &radiograph(1, |_| {})).instance;
+    let other = send_from(&site.store, &radiograph(2, |_| {}), "CR_ROOM_2").instance;
+    assert_eq!((site.end(known), site.end(other)), (End::Reported, End::Reported));
+    let show = |id| site.store.reader().show(id).unwrap().unwrap();
+    let reports = || site.pacs.taken("sr").len();
+    assert_eq!((reports(), show(other).deliveries.len(), show(other).results.len()), (1, 0, 1));
+    let returned = |id| show(id).decision.unwrap()[0]["returned"].clone();
+    assert_eq!(returned(known), serde_json::json!({ "sender": "CR_ROOM_1", "to": "pacs" }));
+    assert_eq!(returned(other), serde_json::json!({ "sender": "CR_ROOM_2", "to": null }));
+    let rules = site.store.reader().counts().unwrap().rules;
+    let counted: Vec<_> = rules.iter().map(|it| (it.what.as_str(), it.condition.as_str(), it.count)).collect();
+    assert_eq!(counted, [("no_way_back", "CR_ROOM_2", 1)]);
+
+    // Once it is a destination, a replay sends what was kept, and no model looks again.
+    pipeline.reload(setup(&["CR_ROOM_1", "CR_ROOM_2"])).unwrap();
+    dokuei_store::Store::attach(site.dir.path()).unwrap().match_again(&[other]).unwrap();
+    wait("the second report", || (reports() == 2).then_some(()));
+    assert_eq!((site.end(other), model.runs()), (End::Reported, 2));
     pipeline.shutdown().await;
 }
 

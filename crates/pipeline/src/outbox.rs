@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::confirmation;
-use crate::delivery::{DeliveryOutcome, Parcel, Terms, judge};
+use crate::delivery::{DeliveryOutcome, Parcel, RetryPolicy, Terms, judge};
 use crate::pipeline::{Core, DestinationSetup};
 use crate::worker::{chain, sleep_until};
 
@@ -26,7 +26,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
         rung.mark_unchanged();
         let now = core.now();
         let closed_until = setup.opening.closed_until(now);
-        let next = async {
+        let look = async {
             if recorded != Some(closed_until) {
                 let close = move |core: &Core, name: &str| core.store.close_destination(name, closed_until);
                 asking(&core, &setup.name, close).await?;
@@ -37,8 +37,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 None => next_at(&core, &setup, closed_until).await,
             }
         };
-        let next = next.await;
-        match next {
+        match look.await {
             Ok(Some(at)) if at <= now => {}
             Ok(next) => {
                 sleep(&mut rung, &stop, sleep_until(next, now)).await;
@@ -57,7 +56,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
         };
         if let Err(error) = turned {
             tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
-            sleep(&mut rung, &stop, Duration::from_secs(1)).await;
+            pause.begin(core.now(), &core.config.retry);
         }
     }
 }
@@ -203,12 +202,17 @@ struct Pause {
 }
 
 impl Pause {
+    fn begin(&mut self, now: i64, policy: &RetryPolicy) {
+        let wait = policy.wait(self.failures, 0).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+    }
+
     async fn after(&mut self, reached: bool, core: &Arc<Core>, destination: &str) -> Result<(), StoreError> {
         if !reached {
-            let (now, wait) = (core.now(), core.config.retry.wait(self.failures, 0).min(PAUSE_MAX));
-            self.failures = self.failures.saturating_add(1);
+            let now = core.now();
             self.since = self.since.or(Some(now));
-            self.until = Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+            self.begin(now, &core.config.retry);
             return Ok(());
         }
         if std::mem::take(self).failures > 0 {

@@ -25,6 +25,7 @@ const ASSOCIATION_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct DicomDestination {
     config: RequestorConfig,
     pace: Option<Arc<Pace>>,
+    association_time: Duration,
     confirm: Confirm,
     confirm_within: Duration,
 }
@@ -32,7 +33,8 @@ pub(crate) struct DicomDestination {
 impl DicomDestination {
     pub(crate) fn new(config: RequestorConfig, destination: &config::Destination, paces: &Paces) -> Self {
         let pace = destination.bandwidth.map(|rate| paces.of(&destination.name, rate));
-        Self { config, pace, confirm: destination.confirm, confirm_within: destination.confirm_within.0 }
+        let (confirm, confirm_within) = (destination.confirm, destination.confirm_within.0);
+        Self { config, pace, association_time: ASSOCIATION_TIME, confirm, confirm_within }
     }
 
     /// Whether an object that was stored then, in milliseconds since 1970, should have been filed by now.
@@ -75,7 +77,7 @@ impl DicomDestination {
         };
         let mut outcomes = Vec::with_capacity(parcels.len());
         for parcel in &parcels {
-            outcomes.push(if !outcomes.is_empty() && began.elapsed() >= ASSOCIATION_TIME {
+            outcomes.push(if !outcomes.is_empty() && began.elapsed() >= self.association_time {
                 DeliveryOutcome::Unsent("its turn comes over another association".to_owned())
             } else if association.is_usable() {
                 one(&mut association, parcel, self.pace.as_ref()).await
@@ -184,4 +186,55 @@ fn implicit(file: &Vec<u8>) -> Option<Vec<u8>> {
         dataset.put_bytes(tags::PIXEL_DATA, dokuei_dataset::VR::OW, bytes);
     }
     Some(write_dataset(&dataset, Encoding::ImplicitLittle))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dokuei_phantom::{DicomIdentity, PhantomSpec, to_dicom};
+    use dokuei_store::{DeliveryId, StoredFile};
+    use dokuei_types::{AeTitle, InstanceId, Interval};
+
+    use super::*;
+    use crate::demo::pacs::Pacs;
+    use crate::requestor;
+
+    fn parcel(folder: &Path, seed: u64) -> Parcel {
+        let radiograph = PhantomSpec::from_seed(seed, false).with_size(320, 400).render();
+        let (path, bytes) = (folder.join(seed.to_string()), to_dicom(&radiograph, &DicomIdentity::of(&radiograph)));
+        std::fs::write(&path, &bytes).unwrap();
+        let files::Sendable { sop_class, sop_instance, transfer_syntax, .. } = files::sendable_at(&path).unwrap();
+        let object = StoredObject {
+            file: StoredFile { path, offset: 0, length: bytes.len() as u64 },
+            role: ORIGINAL.to_owned(),
+            sop_class: sop_class.to_string(),
+            sop_instance: sop_instance.to_string(),
+            transfer_syntax: transfer_syntax.to_string(),
+            series: None,
+            removed_at: None,
+        };
+        let (delivery, instance) = (DeliveryId(1), InstanceId(1));
+        Parcel { delivery, instance, study: None, role: ORIGINAL.to_owned(), alternatives: vec![object] }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_association_takes_no_further_object_after_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let pacs = Pacs::start(&folder.path().join("pacs")).await.unwrap();
+        let title = |text| AeTitle::new(text).unwrap();
+        let address = pacs.address().to_string().parse().unwrap();
+        let config = requestor::with(&address, title("PACS"), title("DOKUEI"), Interval(ASSOCIATION_TIME));
+        let parcels: Vec<Parcel> = (0..3).map(|seed| parcel(folder.path(), seed)).collect();
+        for (association_time, stored) in [(Duration::ZERO, 1), (ASSOCIATION_TIME, 3)] {
+            let (config, confirm_within) = (config.clone(), ASSOCIATION_TIME);
+            let destination =
+                DicomDestination { config, pace: None, association_time, confirm: Confirm::No, confirm_within };
+            let outcomes = destination.deliver(parcels.clone()).await;
+            let (sent, rest) = outcomes.split_at(stored);
+            assert!(sent.iter().all(|outcome| matches!(outcome, DeliveryOutcome::Stored { .. })), "{outcomes:?}");
+            assert!(rest.iter().all(|outcome| matches!(outcome, DeliveryOutcome::Unsent(_))), "{outcomes:?}");
+        }
+        pacs.stop().await;
+    }
 }

@@ -7,6 +7,9 @@ use crate::schema::state;
 use crate::store::Store;
 use crate::writer::Tx;
 
+/// Deliveries that go elsewhere in one transaction, so that nobody else waits for long.
+const AT_ONCE: usize = 1_000;
+
 /// A destination that fails for reasons that may pass, and the one that takes its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failover {
@@ -35,7 +38,15 @@ impl Store {
     /// # Errors
     /// What the index says.
     pub fn fail_over(&self, failover: Failover) -> Result<usize, StoreError> {
-        self.writer().call(move |tx| fail_over(tx, &failover))
+        let mut moved = 0_usize;
+        loop {
+            let failover = failover.clone();
+            let some = self.writer().call(move |tx| fail_over(tx, &failover, AT_ONCE))?;
+            moved = moved.saturating_add(some);
+            if some < AT_ONCE {
+                return Ok(moved);
+            }
+        }
     }
 
     /// Forgets since when what waits for `destination` has failed: it is reached again.
@@ -46,7 +57,10 @@ impl Store {
         let destination = destination.to_owned();
         self.writer().call(move |tx| {
             tx.conn
-                .prepare_cached("UPDATE delivery SET failing_since = NULL WHERE destination = ?1 AND state = ?2")
+                .prepare_cached(
+                    "UPDATE delivery SET failing_since = NULL
+                     WHERE destination = ?1 AND state = ?2 AND failing_since IS NOT NULL",
+                )
                 .and_then(|mut update| update.execute(params![destination, state::WAITING]))
                 .map(drop)
                 .map_err(StoreError::index("note that a destination is reached again"))
@@ -54,14 +68,14 @@ impl Store {
     }
 }
 
-fn fail_over(tx: &mut Tx<'_>, failover: &Failover) -> Result<usize, StoreError> {
+fn fail_over(tx: &mut Tx<'_>, failover: &Failover, limit: usize) -> Result<usize, StoreError> {
     let failed = StoreError::index;
     let Failover { from, to, to_ae, unreached_since, failing_before, urgent_failing_before, reason } = failover;
     if let Some(since) = unreached_since {
         tx.conn
             .prepare_cached(
-                "UPDATE delivery SET failing_since = min(coalesce(failing_since, ?3), ?3), reason = coalesce(reason, ?4)
-                 WHERE destination = ?1 AND state = ?2",
+                "UPDATE delivery SET failing_since = ?3, reason = coalesce(reason, ?4)
+                 WHERE destination = ?1 AND state = ?2 AND (failing_since IS NULL OR failing_since > ?3)",
             )
             .and_then(|mut update| update.execute(params![from, state::WAITING, since, reason]))
             .map_err(failed("note since when a destination is not reached"))?;
@@ -69,9 +83,12 @@ fn fail_over(tx: &mut Tx<'_>, failover: &Failover) -> Result<usize, StoreError> 
     let moved = tx
         .conn
         .prepare_cached(
-            "UPDATE delivery SET state = ?3, moved_to = ?2
-             WHERE destination = ?1 AND state = ?4 AND failing_since <= iif(rank <= ?8, ?9, ?5) AND role <> ?6
-               AND NOT (result = 0 AND ?7 IS (SELECT calling_ae FROM instance WHERE instance.id = delivery.instance))
+            "UPDATE delivery SET state = ?3, moved_to = ?2 WHERE id IN (
+                 SELECT id FROM delivery
+                 WHERE destination = ?1 AND state = ?4 AND failing_since <= iif(rank <= ?8, ?9, ?5) AND role <> ?6
+                   AND NOT (result = 0
+                            AND ?7 IS (SELECT calling_ae FROM instance WHERE instance.id = delivery.instance))
+                 ORDER BY rank, id LIMIT ?10)
              RETURNING id, rank, instance",
         )
         .and_then(|mut update| {
@@ -84,7 +101,8 @@ fn fail_over(tx: &mut Tx<'_>, failover: &Failover) -> Result<usize, StoreError> 
                 REJECTION,
                 to_ae,
                 Priority::URGENT_RANK_MAX,
-                urgent_failing_before
+                urgent_failing_before,
+                i64::try_from(limit).unwrap_or(i64::MAX)
             ];
             update
                 .query_map(which, |row| Ok((row.get(1)?, row.get(0)?, row.get(2)?)))?

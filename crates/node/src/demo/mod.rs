@@ -1,7 +1,7 @@
 //! `dokuei demo`: a modality, this node and a PACS on one machine, with radiographs whose truth is known.
 
 mod cases;
-mod pacs;
+pub(crate) mod pacs;
 
 use std::path::Path;
 use std::sync::Arc;

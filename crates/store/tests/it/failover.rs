@@ -5,7 +5,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DimseStatus, End, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, model, object, one_lease, send};
+use crate::support::{Bench, LEASE, START, commit, instance_of, model, object, one_lease, send};
 
 const MINUTE: i64 = 60_000;
 
@@ -79,6 +79,23 @@ fn what_has_failed_for_long_enough_goes_elsewhere_in_order_and_after_a_restart()
     let [pacs, backup] = ["pacs", "backup"].map(|name| counts.destinations[name]);
     assert_eq!((pacs.elsewhere, pacs.stored, pacs.waiting, pacs.dead), (3, 0, 0, 0));
     assert_eq!((backup.elsewhere, backup.stored, counts.dead_letters), (0, 3, 0));
+}
+
+#[test]
+fn however_much_waits_goes_in_order() {
+    let bench = Bench::new();
+    let store = bench.open();
+    for number in 0..1_100 {
+        commit(&store, &format!("1.2.{number}"), b"bytes").unwrap();
+    }
+    let matching = store.lease(JobKind::Match, 2_000, LEASE).unwrap();
+    let original = |lease| Changes::complete(lease).send_original(instance_of(lease), "pacs", Priority::Routine);
+    let expected: Vec<_> = matching.iter().map(instance_of).collect();
+    store.apply_all(matching.iter().map(original).collect()).into_iter().for_each(|applied| drop(applied.unwrap()));
+    fail(&store, &lease(&store, "pacs", 1)[0]);
+    let unreached = Failover { unreached_since: Some(START), ..failover(START) };
+    assert_eq!(store.fail_over(unreached).unwrap(), 1_100);
+    assert_eq!(instances(&lease(&store, "backup", 2_000)), expected);
 }
 
 #[test]

@@ -120,7 +120,13 @@ fn one(
 fn analysed(analysis: &Analysis, written: &[PathBuf]) -> Value {
     let frame = |frame: &FrameFindings| {
         let declined = frame.declined.as_ref().map(ToString::to_string);
-        json!({ "frame": frame.frame, "findings": frame.findings, "declined": declined, "failed": frame.failed })
+        json!({
+            "frame": frame.frame,
+            "findings": frame.findings,
+            "unfamiliarity": frame.unfamiliarity,
+            "declined": declined,
+            "failed": frame.failed,
+        })
     };
     let milliseconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1e5).round() / 100.0;
     json!({

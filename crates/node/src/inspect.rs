@@ -198,11 +198,12 @@ fn show_one(shown: &ShownInstance) {
     }
     for result in &shown.results {
         line(format!(
-            "  result     {} {} at {}: {}{}",
+            "  result     {} {} at {}: {}{}{}",
             result.model,
             result.version,
             time(result.made_at),
             findings(&result.findings),
+            unfamiliarity(&result.findings),
             if result.withdrawn { "; withdrawn" } else { "" }
         ));
         compared(&result.findings).into_iter().for_each(|words| line(format!("             {words}")));
@@ -291,6 +292,13 @@ fn comparison(of: &Value) -> String {
     let findings: Vec<String> = findings.collect();
     let instance = of.get("instance").and_then(Value::as_i64).unwrap_or_default();
     format!("compared with instance {instance}, taken {}: {}", text(of, "taken").replace('T', " "), findings.join(", "))
+}
+
+/// How unlike the images it was made for the model found the least familiar frame, where it says so.
+fn unfamiliarity(result: &Value) -> String {
+    let frames = result.as_array().into_iter().flatten();
+    let highest = frames.filter_map(|frame| frame.get("unfamiliarity")?.as_f64()).reduce(f64::max);
+    highest.map(|value| format!("; unfamiliarity {value:.2}")).unwrap_or_default()
 }
 
 fn words(end: &End) -> String {

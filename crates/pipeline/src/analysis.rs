@@ -90,6 +90,8 @@ pub struct FrameFindings {
     /// One per finding: its map in pixels of the source, `[rows, columns]`, 0 to 1. Only of marked findings
     /// of the frame that the secondary capture shows.
     pub maps: Vec<Option<Array2<f32>>>,
+    /// How unlike the images it was made for the model found the frame, where it says so.
+    pub unfamiliarity: Option<f32>,
     /// Why the model did not look at this frame.
     pub declined: Option<DeclineReason>,
     /// What went wrong when the model looked at this frame.
@@ -99,7 +101,7 @@ pub struct FrameFindings {
 impl FrameFindings {
     /// A frame that the model has said nothing of.
     fn without(frame: Option<u32>, declined: Option<DeclineReason>, failed: Option<String>) -> Self {
-        Self { frame, findings: Vec::new(), maps: Vec::new(), declined, failed }
+        Self { frame, findings: Vec::new(), maps: Vec::new(), unfamiliarity: None, declined, failed }
     }
 }
 
@@ -352,7 +354,8 @@ impl Look {
                     Some(geometry.map_to_source(map).as_standard_layout().into_owned())
                 });
                 let maps = maps.collect();
-                FrameFindings { frame, findings: inference.findings, maps, declined: None, failed: None }
+                let Inference { findings, unfamiliarity, .. } = inference;
+                FrameFindings { frame, findings, maps, unfamiliarity, declined: None, failed: None }
             }
         }
     }

@@ -458,9 +458,14 @@ fn json(traces: &[RouteTrace]) -> serde_json::Value {
 /// What the store keeps of an analysis for lists and programs.
 fn findings(analysis: &Analysis, found: &Found) -> serde_json::Value {
     let frames = analysis.frames.iter().map(|frame| {
-        let FrameFindings { frame, findings, declined, failed, .. } = frame;
-        let mut kept =
-            serde_json::json!({ "frame": frame, "findings": findings, "declined": declined, "failed": failed });
+        let FrameFindings { frame, findings, unfamiliarity, declined, failed, .. } = frame;
+        let mut kept = serde_json::json!({
+            "frame": frame,
+            "findings": findings,
+            "unfamiliarity": unfamiliarity,
+            "declined": declined,
+            "failed": failed,
+        });
         if let (Some(kept), Some(comparison)) = (kept.as_object_mut(), found.json(analysis)) {
             kept.insert("comparison".to_owned(), comparison);
         }

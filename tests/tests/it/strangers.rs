@@ -5,8 +5,9 @@ use std::path::Path;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Encoding, Limits, MetaFields, VR, file_meta, read_file, write_dataset};
+use dokuei_phantom::{DicomIdentity, PhantomSpec, to_dicom};
 use dokuei_testkit::manifest;
-use dokuei_tests::{dokuei, real_files};
+use dokuei_tests::{Node, dokuei, real_files};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -135,26 +136,50 @@ fn without_limits(folder: &Path) -> String {
 }
 
 #[test]
+fn what_the_node_declines_it_shows_in_words() {
+    let folder = tempdir().unwrap();
+    let [adult, child, mut upside_down] =
+        [3, 4, 5].map(|seed| PhantomSpec::from_seed(seed, false).with_size(320, 400).render());
+    upside_down.pixels.reverse();
+    let files = [(adult, 50), (child, 7), (upside_down, 50)].map(|(radiograph, age_years)| {
+        to_dicom(&radiograph, &DicomIdentity { age_years, ..DicomIdentity::of(&radiograph) })
+    });
+    let mut node = Node::start(&folder.path().join("node"), "");
+    for (number, bytes) in (1..).zip(files) {
+        let file = folder.path().join(format!("{number}.dcm"));
+        std::fs::write(&file, bytes).unwrap();
+        drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), file.to_str().unwrap()]));
+        node.wait_until_settled(number);
+    }
+    let data = node.data_dir();
+    let shown = |instance: &str| dokuei(&["show", instance, "--data-dir", data.to_str().unwrap()]);
+    let familiar = shown("1");
+    assert!(familiar.contains("pneumonia") && familiar.contains("; unfamiliarity 0."), "{familiar}");
+    let words = "the patient is under 18; the model is for adults: `!patient_age_known || patient_age_years >= 18`";
+    assert!(shown("2").contains(words), "{}", shown("2"));
+    let words = "the image does not look like a frontal chest radiograph: unfamiliarity 1.";
+    assert!(shown("3").contains(words), "{}", shown("3"));
+}
+
+#[test]
 fn strangers_under_the_name_of_a_chest_are_declined() {
     let Some(shared) = real_files() else { return };
     let folder = tempdir().unwrap();
     let disguise = folder.path().join("disguised");
     disguise_all(&shared.join("data/dicom"), &disguise);
     let bare = without_limits(&folder.path().join("bare"));
-    for (package, config) in [("as it comes", ""), ("by familiarity alone", bare.as_str())] {
-        let mut all = Tally::default();
-        for (kind, tally) in looked_at(&disguise, config) {
-            println!("{package}: {kind}: {tally:?}");
-            if ["CT", "MR", "HIP", "EXTREMITY"].contains(&kind.as_str()) {
-                assert!(tally.declined() >= 0.95, "{package}: {kind}: {tally:?}");
-            }
-            all.unfamiliar += tally.unfamiliar;
-            all.limits += tally.limits;
-            all.scored.extend(tally.scored);
+    let mut all = Tally::default();
+    for (kind, tally) in looked_at(&disguise, &bare) {
+        println!("{kind}: {tally:?}");
+        if ["CT", "MR", "HIP", "EXTREMITY"].contains(&kind.as_str()) {
+            assert!(tally.declined() >= 0.95, "{kind}: {tally:?}");
         }
-        println!("{package}: declined {:.4} of {all:?}", all.declined());
-        assert!(all.declined() >= 0.95, "{package}: {all:?}");
+        all.unfamiliar += tally.unfamiliar;
+        all.limits += tally.limits;
+        all.scored.extend(tally.scored);
     }
+    println!("declined {:.4} of {all:?}", all.declined());
+    assert!(all.unfamiliar > 200 && all.declined() >= 0.95, "{all:?}");
 }
 
 #[test]
@@ -163,26 +188,27 @@ fn real_chests_are_looked_at() {
     let mut looked = 0;
     for file in real_chests(&shared) {
         let said: Value = serde_json::from_str(&dokuei(&["analyze", file.to_str().unwrap(), "--json"])).unwrap();
-        println!("{}: {}", file.display(), said["reason"]);
+        println!("{}: {}", file.display(), said["frames"][0]["unfamiliarity"]);
         assert_eq!(said["outcome"], "analysed", "{said}");
+        assert!(said["frames"][0]["unfamiliarity"].as_f64().unwrap() <= 1.0, "{said}");
         looked += 1;
     }
     assert!(looked >= 4, "{looked}");
 }
 
-/// Of validation patients, which no fit saw, at most two in a hundred are declined.
+/// Of validation patients, whom no fit saw, at most two in a hundred are declined. A part of them, for time's sake.
 #[test]
 fn chests_of_unseen_patients_are_looked_at() {
     let Some(shared) = real_files() else { return };
     let folder = tempdir().unwrap();
-    for set in ["nih320", "kermany224"] {
+    for (set, step) in [("nih320", 2), ("kermany224", 10)] {
         let images = shared.join("data/cxr").join(set);
         let Ok(table) = std::fs::read_to_string(images.join("labels.csv")) else {
             println!("skipped: {} is absent", images.display());
             continue;
         };
         let held_out = table.lines().filter(|line| line.trim_end().ends_with(",val"));
-        let names = held_out.filter_map(|line| line.split(',').next());
+        let names = held_out.step_by(step).filter_map(|line| line.split(',').next());
         let labels = names.enumerate().map(|(index, name)| format!("{name},{}\n", index % 2));
         let labels = String::from("file,label\n") + &labels.collect::<String>();
         let (file, images) = (folder.path().join("labels.csv"), images.join("images"));
@@ -192,6 +218,6 @@ fn chests_of_unseen_patients_are_looked_at() {
         let found: Value = serde_json::from_str(&said).unwrap();
         let [scored, declined] = ["scored", "declined"].map(|key| found["images"][key].as_u64().unwrap());
         println!("{set}: {declined} of {} declined: {}", scored + declined, found["not_scored"]);
-        assert!(scored > 200 && declined * 50 <= scored + declined, "{set}: {}", found["images"]);
+        assert!(scored > 50 && declined * 50 <= scored + declined, "{set}: {}", found["images"]);
     }
 }

@@ -158,8 +158,7 @@ def main():
             "validation patients": len({case.patient for case in val}),
             "phantoms": PHANTOMS,
         },
-        card.DECLINED: {f"{name} training patients, cross-validated": of for name, of in beyond.items()}
-        | declined(scorer, val, children, held_out),
+        card.DECLINED: beyond | declined(scorer, val, children, held_out),
         "glance": glance,
         card.CROSSED: evaluate.comparisons(nih.cases, logits),
         card.VALIDATION: evaluate.comparisons(val, val_logits),

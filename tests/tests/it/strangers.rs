@@ -1,6 +1,6 @@
 //! The bundled model and pictures that it was not made for, sent under the name of a chest radiograph.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use dicom_dictionary_std::tags;
@@ -105,9 +105,11 @@ fn looked_at(folder: &Path, config: &str) -> BTreeMap<String, Tally> {
     tallies
 }
 
-/// Writes every real file that is no chest radiograph under the name of one; names begin with what it is.
+/// Writes every real picture that is no chest radiograph under the name of one; names begin with what it is. Of a
+/// picture that comes in several encodings one is enough.
 fn disguise_all(images: &Path, folder: &Path) {
     std::fs::create_dir(folder).unwrap();
+    let mut seen = BTreeSet::new();
     for (number, row) in manifest(images).iter().enumerate() {
         let [name, modality, body] = ["file", "modality", "body"].map(|key| row.get(key).unwrap().as_str());
         let kind = match (modality, body) {
@@ -116,6 +118,10 @@ fn disguise_all(images: &Path, folder: &Path) {
             ("", _) => "unknown",
             (modality, _) => modality,
         };
+        let picture = row.get("pixsha").unwrap();
+        if !picture.is_empty() && !seen.insert(picture.clone()) {
+            continue;
+        }
         if let Some(bytes) = disguised(&std::fs::read(images.join(name)).unwrap(), number) {
             std::fs::write(folder.join(format!("{kind}-{name}")), bytes).unwrap();
         }
@@ -179,7 +185,7 @@ fn strangers_under_the_name_of_a_chest_are_declined() {
         all.scored.extend(tally.scored);
     }
     println!("declined {:.4} of {all:?}", all.declined());
-    assert!(all.unfamiliar > 200 && all.declined() >= 0.95, "{all:?}");
+    assert!(all.unfamiliar > 100 && all.declined() >= 0.95, "{all:?}");
 }
 
 #[test]
@@ -201,7 +207,7 @@ fn real_chests_are_looked_at() {
 fn chests_of_unseen_patients_are_looked_at() {
     let Some(shared) = real_files() else { return };
     let folder = tempdir().unwrap();
-    for (set, step) in [("nih320", 2), ("kermany224", 10)] {
+    for (set, step) in [("nih320", 3), ("kermany224", 10)] {
         let images = shared.join("data/cxr").join(set);
         let Ok(table) = std::fs::read_to_string(images.join("labels.csv")) else {
             println!("skipped: {} is absent", images.display());

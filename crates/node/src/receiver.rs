@@ -114,6 +114,7 @@ fn index_entry(scanned: Scanned) -> IndexEntry {
         // What is wrong is read again from the disk, by the one who says so.
         header_bytes: header_bytes.filter(|_| verdict.is_ok()),
         attributes: listed(&dataset, verdict.err().as_ref()),
+        fetched: None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::folder::{Folders, Placed};
 use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
+use crate::prior;
 use crate::read::StoredInstance;
 use crate::replace;
 use crate::stored_file::StoredFile;
@@ -238,6 +239,10 @@ impl Arriving<'_> {
             })
             .map_err(StoreError::index("record an instance"))?;
         let id = tx.conn.last_insert_rowid();
+        if let Some(fetched) = &entry.fetched {
+            prior::begin(tx, InstanceId(id), fetched)?;
+            return Ok(id);
+        }
         match tx.decider.and_then(|decider| decider.decide(self, id, version)) {
             Some(changes) => drop(changes.make(tx)?),
             None => {

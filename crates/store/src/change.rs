@@ -113,6 +113,12 @@ impl Changes {
         Self::job(lease, Fate::Retry { at, reason: reason.to_owned() })
     }
 
+    /// The job is not tried yet: it waits until `at` (milliseconds since 1970), or until it is hastened.
+    #[must_use]
+    pub fn postpone(lease: &Lease, at: i64, reason: &str) -> Self {
+        Self::job(lease, Fate::Postpone { at, reason: reason.to_owned() })
+    }
+
     /// The job becomes a dead letter.
     #[must_use]
     pub fn bury(lease: &Lease, reason: &str) -> Self {

@@ -15,6 +15,7 @@ use crate::disk::Step;
 use crate::error::StoreError;
 use crate::folder::{Placed, remove};
 use crate::log::{Buffer, HEAD, Pending, Place, Record};
+use crate::prior::Fetched;
 use crate::store::Inner;
 use crate::writer::Writer;
 
@@ -63,6 +64,9 @@ pub struct IndexEntry {
     pub series: Option<Uid>,
     /// Attributes for lists, as the node chooses them.
     pub attributes: serde_json::Value,
+    /// What it was fetched for; `None` for what a sender has sent by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<Fetched>,
     /// Bytes of the data set up to its pixel data, when they are known: what [`Decide`](crate::Decide) gets to see.
     #[serde(skip)]
     pub header_bytes: Option<u64>,

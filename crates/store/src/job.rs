@@ -78,6 +78,7 @@ pub struct Lease {
 pub(crate) enum Fate {
     Complete,
     Retry { at: i64, reason: String },
+    Postpone { at: i64, reason: String },
     Bury { reason: String },
     Release,
     Renew { until: i64 },
@@ -267,6 +268,7 @@ pub(crate) fn fenced(tx: &mut Tx<'_>, job: JobId, fence: i64, fate: &Fate) -> Re
             tx.queue = tx.queue.saturating_sub(1);
         }
         Fate::Retry { at, reason } => wait(tx, job, *at, 0, Some(reason))?,
+        Fate::Postpone { at, reason } => wait(tx, job, *at, 1, Some(reason))?,
         Fate::Release => wait(tx, job, tx.now, 1, None)?,
         Fate::Bury { reason } => bury(tx, job.0, instance, task, reason)?,
         Fate::Renew { until } => {
@@ -276,6 +278,21 @@ pub(crate) fn fenced(tx: &mut Tx<'_>, job: JobId, fence: i64, fate: &Fate) -> Re
                 .map_err(failed("renew a lease"))?;
         }
     }
+    Ok(())
+}
+
+/// Has what waits for the models on an instance come to its turn now.
+pub(crate) fn hasten(tx: &mut Tx<'_>, instance: InstanceId) -> Result<(), StoreError> {
+    let analyze = JobKind::Analyze.number();
+    let moved = tx
+        .conn
+        .prepare_cached(
+            "UPDATE job SET not_before = ?2
+             WHERE instance = ?1 AND +kind = ?3 AND +state = ?4 AND +not_before > ?2",
+        )
+        .and_then(|mut update| update.execute(params![instance.0, tx.now, analyze, state::WAITING]))
+        .map_err(StoreError::index("hasten a job"))?;
+    tx.ring |= moved > 0;
     Ok(())
 }
 

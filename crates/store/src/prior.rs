@@ -12,14 +12,18 @@ use std::sync::{Mutex, PoisonError};
 
 use dokuei_types::{InstanceId, ModelIdentity};
 use hmac::{Hmac, KeyInit, Mac};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::job;
 use crate::object;
 use crate::outbox::REJECTION;
+use crate::priority::Priority;
 use crate::read::StoreReader;
+use crate::task::{self, NewTask};
 use crate::writer::Tx;
 
 /// Name of the key inside the data folder.
@@ -36,6 +40,12 @@ CREATE TABLE IF NOT EXISTS comparable (
     taken_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS comparable_patient ON comparable (patient, taken_at);
+
+-- What was fetched to be compared with, for which route.
+CREATE TABLE IF NOT EXISTS fetched (
+    instance INTEGER PRIMARY KEY REFERENCES instance (id),
+    route TEXT NOT NULL
+);
 ";
 
 /// A patient as the index knows one.
@@ -49,6 +59,18 @@ pub struct Comparable {
     pub patient: PatientKey,
     /// Seconds from 1970-01-01 00:00:00 on the clock of the modality, whatever its time zone.
     pub taken_at: i64,
+}
+
+/// What an instance was fetched for: some models look at it so that later results of theirs can be compared, no route takes
+/// it, and nothing of it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Name of the route that asked for it.
+    pub route: String,
+    /// The models, by name.
+    pub models: Vec<String>,
+    /// What goes first.
+    pub priority: Priority,
 }
 
 /// A result that another one may be compared with.
@@ -147,7 +169,30 @@ pub(crate) fn add(
     add().map_err(failed)
 }
 
+/// Begins the work on an instance that was fetched, in place of the rules.
+pub(crate) fn begin(tx: &mut Tx<'_>, instance: InstanceId, fetched: &Fetched) -> Result<(), StoreError> {
+    let Fetched { route, models, priority } = fetched;
+    tx.conn
+        .prepare_cached("INSERT INTO fetched (instance, route) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![instance.0, route]))
+        .map_err(StoreError::index("note what an instance was fetched for"))?;
+    for model in models {
+        let (route, model) = (route.clone(), model.clone());
+        let task = task::open(tx, &NewTask { instance, route, model, send: Vec::new(), priority: *priority })?;
+        job::add_analyze(tx, instance.0, task, priority.rank(false), None)?;
+    }
+    Ok(())
+}
+
 impl StoreReader {
+    /// For which route an instance was fetched to be compared with; `None` where a sender has sent it by itself.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn fetched_for(&self, id: InstanceId) -> Result<Option<String>, StoreError> {
+        self.with("look for what an instance was fetched for", |conn| fetched_for(conn, id))
+    }
+
     /// The results of the model called `model` on images of the same patient that were taken before `this` and not before
     /// `since`, latest first and at most `limit`. Those that were withdrawn are left out.
     ///
@@ -162,6 +207,14 @@ impl StoreReader {
     ) -> Result<Vec<EarlierResult>, StoreError> {
         self.with("look for earlier results of a patient", |conn| earlier(conn, this, model, since, limit))
     }
+}
+
+pub(crate) fn fetched_for(conn: &Connection, id: InstanceId) -> rusqlite::Result<Option<String>> {
+    // A folder that this version's node has not opened yet is without.
+    if !conn.table_exists(None, "fetched")? {
+        return Ok(None);
+    }
+    conn.prepare_cached("SELECT route FROM fetched WHERE instance = ?1")?.query_row([id.0], |row| row.get(0)).optional()
 }
 
 fn earlier(

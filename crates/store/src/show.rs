@@ -11,6 +11,7 @@ use crate::model::ResultId;
 use crate::object::{self, StoredObject};
 use crate::outbox::REJECTION;
 use crate::priority::Priority;
+use crate::prior;
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
@@ -110,6 +111,8 @@ pub struct ShownInstance {
     pub removed_at: Option<i64>,
     /// `age` or `space`.
     pub removed_why: Option<String>,
+    /// For which route it was fetched, to be compared with; `None` where a sender has sent it by itself.
+    pub fetched_for: Option<String>,
     /// Each time it came, the first one first.
     pub arrivals: Vec<ShownArrival>,
     /// What the rules said, route by route and condition by condition.
@@ -360,6 +363,7 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     shown.arrivals.extend(further);
+    shown.fetched_for = prior::fetched_for(conn, id)?;
     shown.decision = conn
         .prepare_cached("SELECT trace FROM decision WHERE instance = ?1")?
         .query_row([id.0], |row| json(row, 0))
@@ -423,6 +427,7 @@ fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Res
         ended_at: row.get(13)?,
         removed_at: row.get(18)?,
         removed_why: row.get(19)?,
+        fetched_for: None,
         arrivals: vec![first],
         decision: None,
         units: Vec::new(),

@@ -461,6 +461,14 @@ impl Store {
         waiting.into_iter().map(|answered| answered.recv().unwrap_or(Err(StoreError::Closed))).collect()
     }
 
+    /// Has what waits for the models on an instance come to its turn now.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn hasten(&self, instance: InstanceId) -> Result<(), StoreError> {
+        self.inner.writer.call(move |tx| job::hasten(tx, instance))
+    }
+
     /// Tries again what failed for `instances`; see [`StoreReader::replay`].
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Results of one patient, found again.
 
-use dokuei_store::{Changes, Comparable, JobKind, NewResult, REJECTION, Store};
+use dokuei_store::{Changes, Comparable, Fetched, IndexEntry, JobKind, NewResult, Priority, REJECTION, Store};
 use dokuei_types::{InstanceId, ModelIdentity, Uid};
 
-use crate::support::{Bench, START, model, object, one_lease, send};
+use crate::support::{Bench, LEASE, START, commit_with, entry, instance_of, model, object, one_lease, send};
 
 const DAY: i64 = 86_400;
 
@@ -87,4 +87,52 @@ fn the_index_names_nobody_and_knows_everybody_again() {
             assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text} in {file}");
         }
     }
+}
+
+/// Sends an instance that was fetched for a route.
+fn fetch(store: &Store, sop_instance: &str) -> InstanceId {
+    let fetched = Fetched { route: "chest".into(), models: vec!["lungs".into()], priority: Priority::Routine };
+    let entry = IndexEntry { fetched: Some(fetched), ..entry() };
+    let committed = commit_with(store, sop_instance, sop_instance.as_bytes(), entry).unwrap();
+    store.indexed(committed).unwrap().instance
+}
+
+#[test]
+fn what_was_fetched_is_for_its_models_alone() {
+    let bench = Bench::new();
+    let instance = fetch(&bench.open(), "1.1");
+    // The log is the truth about it too.
+    for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        drop(std::fs::remove_file(bench.dir.path().join(file)));
+    }
+    let store = bench.open();
+    store.decide_with(|_, _| panic!("no rule is asked"));
+    assert_eq!(store.lease(JobKind::Match, 10, LEASE).unwrap(), []);
+    assert_eq!(instance_of(&one_lease(&store, JobKind::Analyze)), instance);
+    let shown = store.reader().show(instance).unwrap().unwrap();
+    assert_eq!((shown.fetched_for.as_deref(), shown.tasks.len()), (Some("chest"), 1));
+    assert_eq!(store.reader().fetched_for(instance).unwrap().as_deref(), Some("chest"));
+    let other = fetch(&store, "1.2");
+    assert_eq!(store.lease(JobKind::Match, 10, LEASE).unwrap(), []);
+    assert_eq!(instance_of(&one_lease(&store, JobKind::Analyze)), other);
+    let sent = send(&store, "1.3", b"bytes").unwrap().instance;
+    assert_eq!(store.reader().fetched_for(sent).unwrap(), None);
+}
+
+#[test]
+fn work_that_is_put_off_comes_when_it_is_hastened_and_counts_no_attempt() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = fetch(&store, "1.1");
+    for _ in 0..3 {
+        let lease = one_lease(&store, JobKind::Analyze);
+        assert_eq!(lease.attempts, 0);
+        store.apply(Changes::postpone(&lease, START + 60_000, "waits for a prior")).unwrap();
+        assert_eq!(store.lease(JobKind::Analyze, 10, LEASE).unwrap(), []);
+        store.hasten(instance).unwrap();
+    }
+    let lease = one_lease(&store, JobKind::Analyze);
+    store.apply(Changes::postpone(&lease, START + 60_000, "waits for a prior")).unwrap();
+    bench.clock.advance_ms(60_000);
+    one_lease(&store, JobKind::Analyze);
 }

@@ -83,9 +83,10 @@ fn routes(site: &Site) -> String {
 
 /// What the results of a route are compared with.
 fn priors(route: &RouteConfig) -> Option<Checked> {
-    let PriorsConfig { within, same } = route.priors.as_ref()?;
+    let PriorsConfig { within, same, at, wait_at_most } = route.priors.as_ref()?;
     let same = if same.is_empty() { String::new() } else { format!(" with the same {}", same.join(", ")) };
-    let words = format!("compared with the last of this node's own on an image of the patient{same} within {within}");
+    let at = at.as_ref().map(|at| format!(", which {at} may bring within {wait_at_most}")).unwrap_or_default();
+    let words = format!("compared with the last on an image of the patient{same} within {within}{at}");
     Some(Checked::of(format!("results of route {}", route.name), Ok(words)))
 }
 

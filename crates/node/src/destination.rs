@@ -7,13 +7,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
-use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel};
+use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, WantedPrior};
 use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
 use dokuei_types::Uid;
 
 use crate::config::{self, Confirm};
 use crate::confirmation;
 use crate::count;
+use crate::fetch;
 use crate::files;
 use crate::pace::{Pace, Paced, Paces};
 use crate::send::{self, words};
@@ -60,6 +61,10 @@ impl Destination for DicomDestination {
 
     fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>> {
         Box::pin(async move { count::count(&self.config, &counted).await })
+    }
+
+    fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
+        Box::pin(async move { fetch::priors::fetch(&self.config, &wanted).await })
     }
 }
 

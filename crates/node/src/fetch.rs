@@ -2,6 +2,7 @@
 
 mod contexts;
 mod folder;
+pub(crate) mod priors;
 mod relay;
 
 use std::net::SocketAddr;

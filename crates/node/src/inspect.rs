@@ -186,6 +186,9 @@ fn show_one(shown: &ShownInstance) {
             arrival.outcome
         ));
     }
+    if let Some(route) = &shown.fetched_for {
+        line(format!("  fetched    to be compared with by route {route}: no route takes it, nothing of it is sent"));
+    }
     for unit in &shown.units {
         line(format!("  {:<10} of route {}: {}", unit.level, unit.route, settled(unit)));
     }

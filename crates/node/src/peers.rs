@@ -70,8 +70,11 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let wants = |object| all.iter().any(|to| is_sent_results(to) && to.objects.contains(&object));
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
     let confirms = |how| destination.confirm == how && (results || originals);
-    let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));
-    let queries = confirms(Confirm::Find) || counts;
+    let asks = |route: &RouteConfig| {
+        let priors_at = route.priors.as_ref().and_then(|priors| priors.at.as_ref());
+        [route.count_at.as_ref(), priors_at].contains(&Some(&destination.name))
+    };
+    let queries = confirms(Confirm::Find) || site.routes.iter().any(asks);
     let asked = objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), queries]);
     Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
 }
@@ -170,7 +173,7 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         ),
         Purpose::Queries => (
             Verdict::Failed,
-            "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm and count_at",
+            "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm, count_at and priors.at",
         ),
         Purpose::Originals => (
             Verdict::Warning,

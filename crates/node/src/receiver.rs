@@ -3,7 +3,7 @@
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Limits, ReadError, Scan, Scanned, Tag};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
-use dokuei_store::{Arrival, Committed, Incoming, IndexEntry, Store, StoreError};
+use dokuei_store::{Arrival, Committed, Fetched, Incoming, IndexEntry, Store, StoreError};
 use dokuei_types::{AeTitle, DimseStatus};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -15,6 +15,8 @@ pub(crate) struct Receiver {
     store: Store,
     ae_title: AeTitle,
     limits: Limits,
+    /// What all of it is fetched for.
+    fetched: Option<Fetched>,
 }
 
 /// Bytes of a listed attribute, the longest UID and description there may be, and some.
@@ -22,7 +24,12 @@ const LISTED_BYTES: u64 = 1024;
 
 impl Receiver {
     pub(crate) fn new(store: Store, ae_title: AeTitle) -> Self {
-        Self { store, ae_title, limits: Limits { value_bytes: LISTED_BYTES, ..Limits::default() } }
+        Self { store, ae_title, limits: Limits { value_bytes: LISTED_BYTES, ..Limits::default() }, fetched: None }
+    }
+
+    /// Receives what was asked for, to be compared with.
+    pub(crate) fn fetching(store: Store, ae_title: AeTitle, fetched: Fetched) -> Self {
+        Self { fetched: Some(fetched), ..Self::new(store, ae_title) }
     }
 }
 
@@ -31,6 +38,7 @@ pub(crate) struct Receiving {
     incoming: Incoming,
     /// Looks at the data set as it passes.
     scan: Scan,
+    fetched: Option<Fetched>,
 }
 
 /// What the index holds of a data set.
@@ -63,6 +71,7 @@ impl StorageService for Receiver {
         Ok(Receiving {
             incoming: self.store.receive(arrival).map_err(|error| refusal(&error))?,
             scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &self.limits),
+            fetched: self.fetched.clone(),
         })
     }
 
@@ -89,8 +98,8 @@ impl IncomingInstance for Receiving {
 
     async fn commit(self) -> Result<Committed, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let Self { incoming, scan } = self;
-        let entry = index_entry(scan.finish());
+        let Self { incoming, scan, fetched } = self;
+        let entry = IndexEntry { fetched, ..index_entry(scan.finish()) };
         let done = move |outcome: Result<Committed, StoreError>| {
             drop(answer.send(outcome.map_err(|error| refusal(&error))));
         };

@@ -3,7 +3,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use dokuei_store::{DeliveryEnd, DeliveryId, DeliveryLease, Inquiry, StoredObject};
-use dokuei_types::{DimseStatus, InstanceId};
+use dokuei_types::{DimseStatus, InstanceId, Uid};
+
+use crate::fetching::WantedPrior;
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,6 +22,12 @@ pub trait Destination: Send + Sync + 'static {
     /// Asks how many instances it has of each series or study; one answer for each, in their order: the count, 0 where
     /// it has none, or why it is not known.
     fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>>;
+
+    /// Has it send the last earlier image of a patient, with what else is in its series, and stores that; the SOP
+    /// Instance UIDs of what was stored, or why there are none. The pipeline ends it when it takes too long.
+    fn fetch_prior(&self, _wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
+        Box::pin(std::future::ready(Err("it cannot be asked for images".to_owned())))
+    }
 }
 
 /// A series or study to be counted.

@@ -25,9 +25,10 @@ use jiff::tz::TimeZone;
 use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFindings, Verdict};
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
+use crate::fetching::Fetches;
 use crate::pipeline::{IsSending, Setup};
 use crate::priors::Found;
-use crate::rules::{Route, Rules, SENDER, Trigger};
+use crate::rules::{Route, RouteConfig, Rules, SENDER, Trigger};
 use crate::settling::Step;
 use crate::trace::{Returned, RouteTrace};
 use crate::variables::Attributes;
@@ -42,6 +43,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) config: &'a PipelineConfig,
     /// Whether the association from this address and port is still open.
     pub(crate) is_sending: &'a IsSending,
+    pub(crate) fetches: &'a Fetches,
 }
 
 impl Stages<'_> {
@@ -56,9 +58,24 @@ impl Stages<'_> {
 
     /// Match: which routes apply, what they ask for, and why.
     fn decide(&self, lease: &Lease, instance: InstanceId) -> Result<Changes, FlowError> {
+        if let Some(route) = self.store.reader().fetched_for(instance)? {
+            return Ok(self.look_again(Changes::complete(lease), instance, &route));
+        }
         let stored = self.stored(instance)?;
         let header = self.header(&stored)?.map(|(header, _)| header);
         Ok(self.apply_routes(Changes::complete(lease), &stored, header))
+    }
+
+    /// Has the models of the route that an instance was fetched for look at it again; no rule is asked, nothing is sent.
+    fn look_again(&self, mut changes: Changes, instance: InstanceId, route: &str) -> Changes {
+        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
+        let Some(RouteConfig { name, models, priority, .. }) = route.map(|route| &route.config) else { return changes };
+        for model in models {
+            let (route, model) = (name.clone(), model.clone());
+            let task = NewTask { instance, route, model, send: Vec::new(), priority: *priority };
+            changes = changes.begin(task, None);
+        }
+        changes
     }
 
     /// The same while the index is told of an instance, whose header is `beginning`; `None` to have it read from the disk.
@@ -220,11 +237,18 @@ impl Stages<'_> {
             Ok(read) => read,
             Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
         };
-        let found = self.prior(&planned.route, &stored, &header.dataset, &model);
+        let seen = attributes(&stored, Arc::new(header.dataset.clone()));
+        let mut found = self.prior(&planned.route, &stored, &header.dataset, &model);
+        if analyst.model().declines(&seen).is_none() {
+            found = match self.brought(&planned, &header.dataset, found) {
+                Ok(found) => found,
+                Err(until) => return Ok(Changes::postpone(lease, until, "an earlier image is fetched first")),
+            };
+        }
         let made_at = self.store.clock().now_ms();
         let began = Timestamp::from_millisecond(made_at).unwrap_or_default().to_zoned(TimeZone::system());
         let input = AnalysisInput {
-            attributes: &attributes(&stored, Arc::new(header.dataset.clone())),
+            attributes: &seen,
             header: &header,
             file: &file,
             node: &self.setup.node,

@@ -17,12 +17,13 @@ use crate::bell::Bell;
 use crate::config::PipelineConfig;
 use crate::delivery::Destination;
 use crate::error::PipelineError;
+use crate::fetching::Fetches;
 use crate::flow::Stages;
 use crate::model::ReadyModel;
 use crate::opening::Opening;
 use crate::rules::Rules;
 use crate::settling::Question;
-use crate::{counting, keeper, outbox, worker};
+use crate::{counting, fetching, keeper, outbox, worker};
 
 /// Whether the association from this address and port is still open.
 pub(crate) type IsSending = dyn Fn(&str) -> bool + Send + Sync;
@@ -118,6 +119,7 @@ pub(crate) struct Core {
     is_sending: OnceLock<Box<IsSending>>,
     /// To those who ask the sources of series and studies.
     questions: UnboundedSender<Question>,
+    pub(crate) fetches: Fetches,
 }
 
 impl Core {
@@ -127,7 +129,7 @@ impl Core {
 
     pub(crate) fn stages<'a>(&'a self, setup: &'a Setup) -> Stages<'a> {
         let is_sending = self.is_sending.get().map_or(&(|_: &str| false) as &IsSending, AsRef::as_ref);
-        Stages { store: &self.store, setup, config: &self.config, is_sending }
+        Stages { store: &self.store, setup, config: &self.config, is_sending, fetches: &self.fetches }
     }
 
     /// Has a source asked. Nobody is there to do so only when the node stops: the lease then ends with it.
@@ -165,6 +167,7 @@ impl Pipeline {
     /// Outside of a tokio runtime.
     pub fn start(store: Store, setup: Setup, config: PipelineConfig) -> Result<Self, PipelineError> {
         let (questions, asked) = mpsc::unbounded_channel();
+        let (wanted, fetched) = mpsc::unbounded_channel();
         let core = Arc::new(Core {
             store,
             config,
@@ -175,6 +178,7 @@ impl Pipeline {
             setup: RwLock::new(Arc::new(setup)),
             is_sending: OnceLock::new(),
             questions,
+            fetches: Fetches::new(wanted),
         });
         // Weak: the store must not keep the pipeline that keeps the store.
         let listening = Arc::downgrade(&core);
@@ -201,6 +205,8 @@ impl Pipeline {
         pipeline.deliveries.spawn_on(keep, &pipeline.runtime);
         let count = counting::drive(Arc::clone(&pipeline.core), asked, pipeline.core.stop.clone());
         pipeline.deliveries.spawn_on(count, &pipeline.runtime);
+        let fetch = fetching::drive(Arc::clone(&pipeline.core), fetched, pipeline.core.stop.clone());
+        pipeline.deliveries.spawn_on(fetch, &pipeline.runtime);
         Ok(pipeline)
     }
 

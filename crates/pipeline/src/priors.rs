@@ -1,8 +1,11 @@
 //! Prior: the last comparable result of the same patient, which a report says beside the new one.
 //!
-//! Only what the node itself has reported on is looked at, and nothing is waited for: where the index or a file cannot be
-//! read, or the earlier image is still to be analysed, the report goes without. Results of another version of the model are
-//! left alone, since its certainties are on another scale: the difference would be the model's and not the patient's.
+//! Only what the models of the node itself have looked at counts; where that is nothing, a destination may bring an earlier
+//! image ([`fetching`](crate::fetching)). Where the index or a file cannot be read, or the earlier image is still to be
+//! analysed, the report goes without. Results of another version of the model are left alone, since its certainties are on
+//! another scale: the difference would be the model's and not the patient's.
+
+use std::time::Duration;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Tag};
@@ -29,12 +32,17 @@ pub struct PriorsConfig {
     pub within: Interval,
     /// Attributes that both images have, with the same value, by the names conditions use.
     pub same: Vec<String>,
+    /// The destination that is asked for an earlier image where this node has reported on none, by name.
+    pub at: Option<String>,
+    /// How long an image waits for that at most.
+    pub wait_at_most: Interval,
 }
 
 impl Default for PriorsConfig {
     fn default() -> Self {
         let same = ["modality", "body_part", "view_position"].map(str::to_owned).to_vec();
-        Self { within: Interval(std::time::Duration::from_secs(730 * 86_400)), same }
+        let days = |count: u64| Duration::from_secs(count.saturating_mul(86_400));
+        Self { within: Interval(days(730)), same, at: None, wait_at_most: Interval(Duration::from_secs(120)) }
     }
 }
 
@@ -129,6 +137,10 @@ impl Stages<'_> {
     pub(crate) fn prior(&self, route: &str, this: &StoredInstance, header: &Dataset, model: &ModelIdentity) -> Found {
         let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
         let Some(config) = route.and_then(|route| route.config.priors.as_ref()) else { return Found::NotAsked };
+        if !matches!(self.store.reader().fetched_for(this.id), Ok(None)) {
+            // A prior itself: looked at to be compared with, and no more.
+            return Found::NotAsked;
+        }
         match self.last_comparable(config, this, header, model) {
             Ok(earlier) => Found::Earlier(Box::new(earlier)),
             Err(why) => {

@@ -214,7 +214,7 @@ impl Rules {
                 errors.push(mistake(route, "name", &route.name, "is the name of another route too".into(), None));
             }
             check_names(route, models, destinations, &mut errors);
-            check_priors(route, routes, &mut errors);
+            check_priors(route, routes, destinations, &mut errors);
             let mut conditions = Vec::new();
             for text in &route.when {
                 match Condition::compile(text) {
@@ -381,7 +381,7 @@ fn check_names(route: &RouteConfig, models: &[&str], destinations: &[&str], erro
     }
 }
 
-fn check_priors(route: &RouteConfig, routes: &[RouteConfig], errors: &mut Vec<RuleError>) {
+fn check_priors(route: &RouteConfig, routes: &[RouteConfig], destinations: &[&str], errors: &mut Vec<RuleError>) {
     // A result is made once, whichever route asks first.
     let before = routes.iter().take_while(|other| !std::ptr::eq(*other, route));
     let other = before.filter(|other| other.priors != route.priors).find_map(|other| {
@@ -399,6 +399,9 @@ fn check_priors(route: &RouteConfig, routes: &[RouteConfig], errors: &mut Vec<Ru
     }
     if priors.within.0.is_zero() {
         errors.push(mistake(route, "priors", &priors.within.to_string(), "is no time before an image".into(), None));
+    }
+    for name in priors.at.iter().filter(|name| !destinations.contains(&name.as_str())) {
+        errors.push(mistake(route, "priors", name, "is not the name of a destination".into(), None));
     }
     for name in priors.same.iter().filter(|name| attribute_named(name).is_none()) {
         let close = close_names(name);
@@ -551,7 +554,10 @@ mod tests {
         let named = with("a", serde_json::json!({}));
         assert_eq!(named.priors, Some(PriorsConfig::default()));
         assert!(compile(&[named.clone(), RouteConfig { name: "b".into(), ..named.clone() }]).is_ok());
-        let other = with("b", serde_json::json!({ "within": "0s", "same": ["kvp", "view_positon", "calling_ae"] }));
+        let other = with(
+            "b",
+            serde_json::json!({ "at": "pcas", "within": "0s", "same": ["kvp", "view_positon", "calling_ae"] }),
+        );
         let idle = RouteConfig {
             models: Vec::new(),
             send_results: Vec::new(),
@@ -565,13 +571,14 @@ mod tests {
             [
                 "`b`, priors: differs from that of `a`, and both have the model `lungs`, whose results they share",
                 "`b`, priors: `0ms` is no time before an image",
+                "`b`, priors: `pcas` is not the name of a destination",
                 "`b`, priors: `view_positon` is no attribute of images",
                 "`b`, priors: `calling_ae` is no attribute of images",
                 "`c`, priors: has no model whose results could be compared",
             ]
         );
-        assert_eq!(errors[2].help(), Some("did you mean `view_position`?"));
-        assert!(serde_json::from_value::<PriorsConfig>(serde_json::json!({ "at": "pacs" })).is_err());
+        assert_eq!(errors[3].help(), Some("did you mean `view_position`?"));
+        assert!(serde_json::from_value::<PriorsConfig>(serde_json::json!({ "on": "pacs" })).is_err());
     }
 
     #[test]

@@ -281,8 +281,9 @@ pub(crate) fn fenced(tx: &mut Tx<'_>, job: JobId, fence: i64, fate: &Fate) -> Re
     Ok(())
 }
 
-/// Has what waits for the models on an instance come to its turn now.
-pub(crate) fn hasten(tx: &mut Tx<'_>, instance: InstanceId) -> Result<(), StoreError> {
+/// Has what waits for the models on an instance come to its turn now; whether some of it is under way, which may be put
+/// off yet.
+pub(crate) fn hasten(tx: &mut Tx<'_>, instance: InstanceId) -> Result<bool, StoreError> {
     let analyze = JobKind::Analyze.number();
     let moved = tx
         .conn
@@ -293,7 +294,10 @@ pub(crate) fn hasten(tx: &mut Tx<'_>, instance: InstanceId) -> Result<(), StoreE
         .and_then(|mut update| update.execute(params![instance.0, tx.now, analyze, state::WAITING]))
         .map_err(StoreError::index("hasten a job"))?;
     tx.ring |= moved > 0;
-    Ok(())
+    tx.conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE instance = ?1 AND +kind = ?2 AND +state = ?3)")
+        .and_then(|mut find| find.query_row(params![instance.0, analyze, state::LEASED], |row| row.get(0)))
+        .map_err(StoreError::index("look for a lease"))
 }
 
 fn wait(tx: &mut Tx<'_>, job: JobId, at: i64, forgive: i64, reason: Option<&str>) -> Result<(), StoreError> {

@@ -461,11 +461,12 @@ impl Store {
         waiting.into_iter().map(|answered| answered.recv().unwrap_or(Err(StoreError::Closed))).collect()
     }
 
-    /// Has what waits for the models on an instance come to its turn now.
+    /// Has what waits for the models on an instance come to its turn now; whether some of it is under way, which may be
+    /// put off yet and is not hastened.
     ///
     /// # Errors
     /// What the index says.
-    pub fn hasten(&self, instance: InstanceId) -> Result<(), StoreError> {
+    pub fn hasten(&self, instance: InstanceId) -> Result<bool, StoreError> {
         self.inner.writer.call(move |tx| job::hasten(tx, instance))
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use dokuei_phantom::{DicomIdentity, PhantomSpec, Sex, to_dicom};
-use dokuei_tests::{Node, Storescp, dokuei, run, tool};
+use dokuei_tests::{Dcmqrscp, Node, Orthanc, Storescp, dokuei, free_port, run, tool};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -84,6 +84,78 @@ fn the_second_of_two_radiographs_is_compared_with_the_first_and_nobody_elses() {
     assert!(beside[0].contains("both by cxr-pneumonia"), "{}", beside[0]);
 
     let checked = dokuei(&["check", "--config", node.config().to_str().unwrap()]);
-    assert!(checked.contains("results of route chest radiographs: compared with the last"), "{checked}");
+    assert!(
+        checked.contains("results of route chest radiographs: compared with the last on an image of the patient"),
+        "{checked}"
+    );
+    assert_eq!(node.terminate(), Some(0));
+}
+
+/// A node that may fetch from an archive under this AE title and port.
+fn fetching(folder: &Path, ae_title: &str, port: u16) -> Node {
+    let config = to_pacs(ae_title, port) + "priors = { at = \"pacs\", wait_at_most = \"2m\" }\n";
+    Node::start(&folder.join("node"), &config)
+}
+
+/// The node is sent an image whose prior the archive has, and somebody else's later one under the same Patient ID.
+fn check_fetched(folder: &Path, node: &mut Node, store: impl Fn(&Path)) {
+    let path = |name: &str| folder.join(name);
+    let first = write(&path("first.dcm"), 1, "20250110", |_| {});
+    let other = write(&path("other.dcm"), 3, "20250601", |other| other.birth_date = "19010203".to_owned());
+    let second = write(&path("second.dcm"), 2, "20260110", |_| {});
+    store(&path("first.dcm"));
+    store(&path("other.dcm"));
+    let address = format!("127.0.0.1:{}", node.port);
+    drop(dokuei(&["send", &address, path("second.dcm").to_str().unwrap()]));
+    // The prior is here too then, and all of it has ended.
+    node.wait_until_settled(2);
+
+    let compared = comparison(node, &second);
+    assert_eq!(compared["sop_instance"], Value::from(first.as_str()), "{compared}");
+    let shown = node.ask(&["show", &first]);
+    assert_eq!((&shown[0]["end"], &shown[0]["fetched_for"]), (&"reported".into(), &"chest radiographs".into()));
+    assert_eq!((&shown[0]["deliveries"], &shown[0]["decision"]), (&Value::Array(Vec::new()), &Value::Null));
+    assert!(node.try_ask(&["show", &other]).is_none(), "another person's image stays where it is");
+    let data_dir = node.data_dir();
+    let said = dokuei(&["show", &first, "--data-dir", data_dir.to_str().unwrap()]);
+    assert!(said.contains("fetched    to be compared with by route chest radiographs"), "{said}");
+}
+
+#[test]
+fn a_prior_is_fetched_from_dcmtks_archive() {
+    let Some(storescu) = tool("storescu") else { return };
+    let folder = tempdir().unwrap();
+    let Some(archive) = Dcmqrscp::start(&folder.path().join("archive"), free_port()) else { return };
+    let mut node = fetching(folder.path(), "ARCHIVE", archive.port);
+    let port = archive.port.to_string();
+    check_fetched(folder.path(), &mut node, |file| {
+        assert!(run(Command::new(&storescu).args(["-aec", "ARCHIVE", "127.0.0.1", &port]).arg(file)).status.success());
+    });
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn a_prior_is_fetched_from_orthanc() {
+    let folder = tempdir().unwrap();
+    let port = free_port();
+    let mut node = fetching(folder.path(), "ORTHANC", port);
+    let Some(orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, node.port, "") else { return };
+    check_fetched(folder.path(), &mut node, |file| drop(orthanc.upload(file)));
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn an_archive_that_is_down_holds_up_no_report() {
+    let folder = tempdir().unwrap();
+    let mut node = fetching(folder.path(), "NOBODY", free_port());
+    let path = folder.path().join("image.dcm");
+    let instance = write(&path, 1, "20250110", |_| {});
+    drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), path.to_str().unwrap()]));
+    let why = "no result of cxr-pneumonia on an earlier image of the patient within 730d; pacs: ";
+    dokuei_tests::wait_for("a report", || {
+        let shown = node.try_ask(&["show", &instance]).unwrap_or_default();
+        let nothing = &shown[0]["results"][0]["findings"][0]["comparison"]["nothing"];
+        nothing.as_str().is_some_and(|said| said.starts_with(why) && said.contains("refused"))
+    });
     assert_eq!(node.terminate(), Some(0));
 }

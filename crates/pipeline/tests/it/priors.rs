@@ -11,7 +11,7 @@ use dokuei_store::Retention;
 use dokuei_types::{End, InstanceId};
 use serde_json::{Value, json};
 
-use crate::support::{Play, PlayedModel, Site, chest, radiograph, reread, send};
+use crate::support::{Play, PlayedModel, Site, chest, radiograph, reread, send, wait};
 
 /// An attribute that a radiograph has otherwise.
 type Change = (Tag, VR, &'static str);
@@ -159,4 +159,77 @@ async fn a_prior_whose_image_is_gone_is_none() {
     assert_eq!(site.store.remove_old(&retention, 10).unwrap().images, 1);
     let (_, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
     assert_eq!(comparison, json!({ "nothing": "none of 1 earlier results: instance 1, its image is no longer kept" }));
+}
+
+/// Compares with what the PACS has, which has so long to bring it.
+fn fetching(wait_at_most: &str) -> RouteConfig {
+    let priors = json!({ "at": "pacs", "wait_at_most": wait_at_most });
+    RouteConfig { priors: Some(serde_json::from_value(priors).unwrap()), ..chest(&["lungs"]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prior_is_fetched_looked_at_and_compared_with_and_nothing_of_it_is_sent() {
+    let site = Site::new();
+    let lateral = [(tags::VIEW_POSITION, VR::CS, "LL"), (tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3.1")];
+    let archived = vec![image(1, "20250101", &[]), image(2, "20250101", &lateral)];
+    site.pacs.priors.lock().unwrap().push_back(Ok(archived));
+    let forwarding = RouteConfig { send_images: vec!["pacs".into()], ..fetching("60s") };
+    let (_, comparison) = look(&site, forwarding, &model(0.8), &image(3, "20260101", &[])).await;
+    assert_eq!(
+        (&comparison["sop_instance"], &comparison["taken"]),
+        (&json!("1.2.3.4.1"), &json!("2025-01-01T00:00:00"))
+    );
+    assert!(report(&site).contains("prior of 2025-01-01"));
+    assert_eq!(*site.pacs.wanted.lock().unwrap(), ["2024-01-02 to 2026-01-01"]);
+
+    let reader = site.store.reader();
+    for uid in ["1.2.3.4.1", "1.2.3.4.2"] {
+        let [id] = reader.find(uid).unwrap()[..] else { panic!("{uid} once") };
+        let shown = reader.show(id).unwrap().unwrap();
+        assert_eq!((shown.fetched_for.as_deref(), shown.decision, shown.deliveries), (Some("chest"), None, vec![]));
+        assert_eq!(shown.end, Some(End::Reported));
+        assert_eq!(shown.results[0].findings[0]["comparison"], Value::Null, "a prior asks for none");
+    }
+    assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("original").len()), (1, 1));
+    // Whoever asks the models again has another version look at it, and nothing is sent either.
+    let [first] = reader.find("1.2.3.4.1").unwrap()[..] else { panic!("once") };
+    let newer = model(0.8).version("2.0", Play::Says(0.5));
+    let pipeline = site.start(&[fetching("60s")], &[&newer]);
+    assert_eq!(reader.match_again(&[first]).unwrap().matched_again, 1);
+    wait("another result", || (reader.show(first).unwrap().unwrap().results.len() == 2).then_some(()));
+    assert_eq!(site.end(first), End::Reported);
+    pipeline.shutdown().await;
+    assert_eq!((site.pacs.taken("sr").len(), site.pacs.taken("original").len()), (1, 1));
+    // The next image is compared with what is here: nobody is asked.
+    let (_, comparison) = look(&site, fetching("60s"), &model(0.8), &image(4, "20260102", &[])).await;
+    assert_eq!(comparison["sop_instance"], json!("1.2.3.4.3"));
+    assert_eq!(site.pacs.wanted.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_goes_without_what_does_not_come() {
+    let site = Site::new();
+    let none = "no result of lungs on an earlier image of the patient within 730d";
+    let other = image(1, "20250101", &[(tags::PATIENT_BIRTH_DATE, VR::DA, "19710101")]);
+    site.pacs.priors.lock().unwrap().extend([Err("it answers no C-FIND".into()), Ok(vec![]), Ok(vec![other])]);
+    for (number, wait, why) in [
+        (9, "60s", format!("{none}; pacs: it answers no C-FIND")),
+        (8, "60s", format!("{none}; pacs: it has no earlier image to compare with")),
+        (
+            7,
+            "60s",
+            "none of 1 earlier results: instance 4, another Patient's Birth Date; pacs: 1 images came".to_owned(),
+        ),
+        // From here on it says nothing.
+        (
+            6,
+            "100ms",
+            "none of 1 earlier results: instance 4, another Patient's Birth Date; pacs: nothing in time".to_owned(),
+        ),
+    ] {
+        let data = image(number, &format!("2026010{number}"), &[]);
+        let (_, comparison) = look(&site, fetching(wait), &model(0.8), &data).await;
+        assert_eq!(comparison, json!({ "nothing": why }));
+        assert!(report(&site).contains("No earlier result was at hand to compare with."));
+    }
 }

@@ -10,11 +10,11 @@ use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, file_meta, write_datase
 use dokuei_inference::{Accepts, EngineFault, InferError, Inference};
 use dokuei_pipeline::{
     BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage,
-    Opening, Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup,
+    Opening, Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup, WantedPrior,
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
-use dokuei_store::{Arrival, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
+use dokuei_store::{Arrival, Fetched, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -180,6 +180,10 @@ pub(crate) struct PlayedPacs {
     pub(crate) counts: Mutex<VecDeque<Result<u64, String>>>,
     /// What it was asked to count.
     pub(crate) counted: Mutex<Vec<Counted>>,
+    /// What it has when it is asked for priors, or says instead; afterwards it says nothing at all.
+    pub(crate) priors: Mutex<VecDeque<Result<Vec<Dataset>, String>>>,
+    /// First and last day for which it was asked for priors.
+    pub(crate) wanted: Mutex<Vec<String>>,
     /// Whether it keeps its counts to itself for now.
     pub(crate) is_silent: watch::Sender<bool>,
 }
@@ -232,6 +236,18 @@ impl Destination for PlayedPacs {
         Box::pin(async move {
             is_silent.wait_for(|is_silent| !is_silent).await.unwrap();
             answers
+        })
+    }
+
+    fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
+        self.wanted.lock().unwrap().push(wanted.days.map(|day| day.to_string()).join(" to "));
+        let Some(answer) = self.priors.lock().unwrap().pop_front() else { return Box::pin(std::future::pending()) };
+        Box::pin(async move {
+            let store = |data: &Dataset| {
+                send_as(&wanted.store, data, "PACS", Some(wanted.fetched.clone()));
+                data.uid(tags::SOP_INSTANCE_UID).unwrap()
+            };
+            tokio::task::block_in_place(|| answer.map(|all| all.iter().map(store).collect()))
         })
     }
 }
@@ -372,6 +388,10 @@ pub(crate) fn send(store: &Store, data: &Dataset) -> Indexed {
 }
 
 pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Indexed {
+    send_as(store, data, calling_ae, None)
+}
+
+fn send_as(store: &Store, data: &Dataset, calling_ae: &str, fetched: Option<Fetched>) -> Indexed {
     let class = data.uid(tags::SOP_CLASS_UID).unwrap();
     let instance = data.uid(tags::SOP_INSTANCE_UID).unwrap();
     let fields = MetaFields {
@@ -396,6 +416,7 @@ pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Inde
     let entry = IndexEntry {
         study: data.uid(tags::STUDY_INSTANCE_UID),
         series: data.uid(tags::SERIES_INSTANCE_UID),
+        fetched,
         ..IndexEntry::default()
     };
     let (answer, answered) = mpsc::channel();

@@ -127,9 +127,10 @@ fn work_that_is_put_off_comes_when_it_is_hastened_and_counts_no_attempt() {
     for _ in 0..3 {
         let lease = one_lease(&store, JobKind::Analyze);
         assert_eq!(lease.attempts, 0);
+        assert!(store.hasten(instance).unwrap(), "it may be put off yet");
         store.apply(Changes::postpone(&lease, START + 60_000, "waits for a prior")).unwrap();
         assert_eq!(store.lease(JobKind::Analyze, 10, LEASE).unwrap(), []);
-        store.hasten(instance).unwrap();
+        assert!(!store.hasten(instance).unwrap());
     }
     let lease = one_lease(&store, JobKind::Analyze);
     store.apply(Changes::postpone(&lease, START + 60_000, "waits for a prior")).unwrap();

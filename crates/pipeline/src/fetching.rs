@@ -1,0 +1,235 @@
+//! Fetch: where this node has no result to compare with, a destination may have an earlier image. It is asked once for
+//! each image and route; the image's work is put off meanwhile, and holds no worker. What comes is stored, looked at by the
+//! route's models and never sent; then, or once the route's patience is over, the work goes on with what is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dicom_dictionary_std::tags;
+use dokuei_dataset::{Dataset, Tag};
+use dokuei_results::taken;
+use dokuei_store::{Fetched, NewTask, Store, StoreError};
+use dokuei_types::{InstanceId, Uid};
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::Destination;
+use crate::flow::Stages;
+use crate::pipeline::Core;
+use crate::priors::{Found, attribute_named};
+
+/// Images for which something is fetched at a time.
+const FETCHES_MAX: usize = 4;
+/// Between two looks at whether the models have looked at what came.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// For so long it is remembered what came of a fetch, milliseconds.
+const REMEMBERED_MS: i64 = 3_600_000;
+
+/// An earlier image that a destination is asked for.
+#[derive(Clone)]
+pub struct WantedPrior {
+    /// Where what comes is stored.
+    pub store: Store,
+    /// As what it is stored.
+    pub fetched: Fetched,
+    /// The header of the image that it is to be compared with.
+    pub header: Arc<Dataset>,
+    /// First and last day on which it may have been taken.
+    pub days: [Date; 2],
+    /// Attributes that both images have to have, with the same value.
+    pub same: Vec<Tag>,
+}
+
+/// What is fetched at the moment and what came of it, by image and route.
+pub(crate) struct Fetches {
+    states: Mutex<HashMap<(InstanceId, String), State>>,
+    asked: UnboundedSender<Fetch>,
+}
+
+/// Waited for until then, milliseconds since 1970; and what came of it.
+#[derive(Clone)]
+struct State {
+    until: i64,
+    said: Option<String>,
+}
+
+/// One question to a destination.
+pub(crate) struct Fetch {
+    key: (InstanceId, String),
+    source: Arc<dyn Destination>,
+    wanted: WantedPrior,
+    patience: Duration,
+}
+
+impl Fetches {
+    pub(crate) fn new(asked: UnboundedSender<Fetch>) -> Self {
+        Self { states: Mutex::default(), asked }
+    }
+
+    fn state(&self, key: &(InstanceId, String)) -> Option<State> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn begin(&self, fetch: Fetch, now: i64, until: i64) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|_, state| state.until.saturating_add(REMEMBERED_MS) > now);
+        states.insert(fetch.key.clone(), State { until, said: None });
+        // Nobody is there to fetch only when the node stops.
+        drop(self.asked.send(fetch));
+    }
+
+    fn end(&self, key: &(InstanceId, String), said: String) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get_mut(key) {
+            state.said = Some(said);
+        }
+    }
+}
+
+impl Stages<'_> {
+    /// What was found, or what a destination has brought by now; `Err` is when it has to be here, in milliseconds since
+    /// 1970.
+    pub(crate) fn brought(&self, planned: &NewTask, header: &Dataset, found: Found) -> Result<Found, i64> {
+        let Found::Nothing(why) = &found else { return Ok(found) };
+        let Some(fetch) = self.fetch(planned, header) else { return Ok(found) };
+        let name = fetch.wanted.fetched.route.clone();
+        let at = self.source_of(&name).unwrap_or_default();
+        let now = self.store.clock().now_ms();
+        match self.fetches.state(&fetch.key) {
+            None => {
+                let until = now.saturating_add(i64::try_from(fetch.patience.as_millis()).unwrap_or(i64::MAX));
+                self.fetches.begin(fetch, now, until);
+                Err(until)
+            }
+            Some(State { said: Some(said), .. }) => Ok(Found::Nothing(format!("{why}; {at}: {said}"))),
+            Some(State { until, said: None }) if now < until => Err(until),
+            Some(State { said: None, .. }) => Ok(Found::Nothing(format!("{why}; {at}: nothing in time"))),
+        }
+    }
+
+    fn source_of(&self, route: &str) -> Option<String> {
+        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route)?;
+        route.config.priors.as_ref()?.at.clone()
+    }
+
+    /// What to ask for; nothing where the route names no destination, or the image does not say whose it is and of when.
+    fn fetch(&self, planned: &NewTask, header: &Dataset) -> Option<Fetch> {
+        let route = self.setup.rules.routes().iter().find(|known| known.config.name == planned.route)?;
+        let config = route.config.priors.as_ref()?;
+        let source = self.setup.destination(config.at.as_deref()?)?;
+        self.comparable(header).ok()?;
+        let until = taken(header)?;
+        let since = until.checked_sub(SignedDuration::try_from(config.within.0).ok()?).ok()?;
+        let fetched = Fetched {
+            route: planned.route.clone(),
+            models: route.config.models.clone(),
+            priority: route.config.priority,
+        };
+        let wanted = WantedPrior {
+            store: self.store.clone(),
+            fetched,
+            header: Arc::new(header.clone()),
+            days: [since.date(), until.date()],
+            same: config.same.iter().filter_map(|name| attribute_named(name)).collect(),
+        };
+        Some(Fetch {
+            key: (planned.instance, planned.route.clone()),
+            source: Arc::clone(&source.destination),
+            wanted,
+            patience: config.wait_at_most.0,
+        })
+    }
+}
+
+/// Fetches what is asked for, until told to stop.
+pub(crate) async fn drive(core: Arc<Core>, mut asked: UnboundedReceiver<Fetch>, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(FETCHES_MAX));
+    let fetch = async {
+        let mut running = JoinSet::new();
+        while let Some(fetch) = asked.recv().await {
+            running.spawn(one(Arc::clone(&core), Arc::clone(&room), fetch));
+            while running.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = fetch => {}
+    }
+}
+
+/// Fetches for one image, and has its work go on.
+async fn one(core: Arc<Core>, room: Arc<Semaphore>, fetch: Fetch) {
+    let bring = async {
+        let _turn = room.acquire().await;
+        bring(&core, &fetch).await
+    };
+    let said = match tokio::time::timeout(fetch.patience, bring).await {
+        Ok(Ok(count)) => format!("{count} images came"),
+        Ok(Err(why)) => why,
+        Err(_elapsed) => "nothing in time".to_owned(),
+    };
+    let (instance, route) = &fetch.key;
+    tracing::info!(%instance, route, said, "fetched to compare with");
+    core.fetches.end(&fetch.key, said);
+    let instance = *instance;
+    loop {
+        let store = core.store.clone();
+        match spawn_blocking(move || store.hasten(instance)).await {
+            // What asked may not have been put off yet.
+            Ok(Ok(true)) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(Ok(false)) | Err(_) => break,
+            Ok(Err(error)) => {
+                // Its turn comes all the same, later.
+                tracing::warn!(%error, "the work on an image cannot be hastened");
+                break;
+            }
+        }
+    }
+}
+
+/// How many images came, once the models have looked at them.
+async fn bring(core: &Core, fetch: &Fetch) -> Result<usize, String> {
+    let came = fetch.source.fetch_prior(fetch.wanted.clone()).await?;
+    if came.is_empty() {
+        return Err("it has no earlier image to compare with".to_owned());
+    }
+    let came = Arc::new(came);
+    loop {
+        let (store, uids) = (core.store.clone(), Arc::clone(&came));
+        let looked = spawn_blocking(move || are_done(&store, &uids)).await;
+        match looked {
+            Ok(Ok(true)) => return Ok(came.len()),
+            Ok(Ok(false)) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// Whether the work on all instances of these UIDs has ended.
+fn are_done(store: &Store, sop_instances: &[Uid]) -> Result<bool, StoreError> {
+    for uid in sop_instances {
+        for instance in store.reader().find(uid.as_str())? {
+            if store.reader().end(instance)?.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the series a destination tells of may be comparable, as far as it says: for those who ask it.
+///
+/// `header` is of the present image, `series` what the destination says of an earlier series.
+#[must_use]
+pub fn may_be_same(wanted: &[Tag], header: &Dataset, series: &Dataset) -> bool {
+    /// What archives may say of a series.
+    const OF_SERIES: [Tag; 4] = [tags::MODALITY, tags::BODY_PART_EXAMINED, tags::LATERALITY, tags::PROTOCOL_NAME];
+    let contradicts = |tag: &Tag| series.text(*tag).zip(header.text(*tag)).is_some_and(|(said, own)| said != own);
+    !wanted.iter().any(|tag| OF_SERIES.contains(tag) && contradicts(tag))
+}

@@ -8,6 +8,7 @@ from string import Template
 import evaluate
 import export
 import familiarity
+import learning_curve
 import network
 
 HERE = Path(__file__).parent
@@ -15,6 +16,7 @@ VALIDATION = "validation patients"
 CROSSED = "training patients, cross-validated"
 PHANTOMS = "demonstration (phantoms, no figure)"
 DECLINED = "declined by the picture alone"
+CURVE = "learning curve"
 
 
 def auroc_rows(figures, prefix=""):
@@ -51,11 +53,11 @@ def comparison_table(validation, crossed) -> str:
     return table(["comparison", f"{VALIDATION}: AUROC", "cases", f"{CROSSED}: AUROC", "cases"], rows)
 
 
-def glance_table(figures) -> str:
-    """This package, its parts and the floors, the same columns for each."""
-    heads = ["score", "against everything else", "against other findings", "against normals, PA"]
+def glance_table(rows, of_what="score") -> str:
+    """The figures of a glance, the same columns for each row."""
+    heads = [of_what, "against everything else", "against other findings", "against normals, PA"]
     heads += ["leak: toned normals", "leak: view, positives", "leak: view, other findings"]
-    return table(heads, [(name, *of.values()) for name, of in figures["glance"].items()])
+    return table(heads, [(name, *of.values()) for name, of in rows.items()])
 
 
 def leaks(figures) -> str:
@@ -130,7 +132,9 @@ def text(figures) -> str:
         "pooled_crossed": cell(crossed[evaluate.POOLED]),
         "others": cell(validation[evaluate.CLEAN][evaluate.OTHERS]),
         "others_crossed": cell(crossed[evaluate.CLEAN][evaluate.OTHERS]),
-        "glance": glance_table(figures),
+        "glance": glance_table(figures["glance"]),
+        "curve": glance_table(figures[CURVE], "share of the training patients"),
+        "draws": learning_curve.DRAWS,
         "leaks": leaks(figures),
         "table": comparison_table(validation, crossed),
         "errors": table(["expected calibration error", VALIDATION, CROSSED], errors),

@@ -37,13 +37,27 @@ class Crossed:
         return a * self.spots + b * self.spread, a * self.maps
 
 
-def cross_validate(nih: Features, phantoms: Features, work: Path) -> Crossed:
+@dataclass(frozen=True)
+class Part:
+    """A share of the training patients, drawn by the seed that their training begins with."""
+
+    share: float = 1.0
+    seed: int = SEED
+
+    def has(self, case) -> bool:
+        return data.share(f"{case.patient}:part {self.seed}") < self.share
+
+    def name(self) -> str:
+        return "" if self == Part() else f"-{self.share}-{self.seed}"
+
+
+def cross_validate(nih: Features, phantoms: Features, work: Path, part: Part = Part()) -> Crossed:
     count = len(nih.cases)
     shapes = (count, count, (count, data.CELLS, data.CELLS), (MEMBERS, count))
     out = Crossed(*(np.zeros(shape, np.float32) for shape in shapes))
     fold = np.array([data.fold(case.patient, FOLDS) for case in nih.cases])
     for left in range(FOLDS):
-        spots, head = fit(nih, phantoms, left, work)
+        spots, head = fit(nih, phantoms, left, work, part)
         at = np.flatnonzero(fold == left)
         plain = nih.values[at, 0].float()
         out.spots[at], out.spread[at], out.maps[at] = (part.numpy() for part in head.readings(plain))
@@ -51,14 +65,16 @@ def cross_validate(nih: Features, phantoms: Features, work: Path) -> Crossed:
     return out
 
 
-def fit(nih: Features, phantoms: Features, left: int | None, work: Path) -> tuple[Spots, Head]:
-    """Both readings, unweighted, from all patients but those of fold `left`."""
-    some = nih if left is None else nih.some(lambda case: data.fold(case.patient, FOLDS) != left)
-    spots = trained(some, phantoms, work / f"spots-{'all' if left is None else left}.pt")
+def fit(
+    nih: Features, phantoms: Features, left: int | None, work: Path, part: Part = Part()
+) -> tuple[Spots, Head]:
+    """Both readings, unweighted, from the patients of `part` but those of fold `left`."""
+    some = nih.some(lambda case: part.has(case) and data.fold(case.patient, FOLDS) != left)
+    spots = trained(some, phantoms, work / f"spots-{'all' if left is None else left}{part.name()}.pt", part.seed)
     return spots, Head(spots, spread.fit(some, phantoms, spread.Recipe()), 1.0, 1.0)
 
 
-def trained(nih: Features, phantoms: Features, file: Path) -> Spots:
+def trained(nih: Features, phantoms: Features, file: Path, seed: int) -> Spots:
     """Reads `file` when it holds a training by this recipe on these images, else trains and writes it."""
     recipe = train.Recipe()
     of = {"recipe": asdict(recipe), "names": nih.names() + phantoms.names()}
@@ -68,6 +84,6 @@ def trained(nih: Features, phantoms: Features, file: Path) -> Spots:
             spots = Spots(train.BESIDE)
             spots.load_state_dict(saved["state"])
             return spots.eval().requires_grad_(False)
-    spots = train.train(nih, phantoms, recipe, SEED)
+    spots = train.train(nih, phantoms, recipe, seed)
     torch.save({"of": of, "state": spots.state_dict()}, file)
     return spots

@@ -20,6 +20,7 @@ import evaluate
 import export
 import familiarity
 import features
+import learning_curve
 import metrics
 import spread
 import strangers
@@ -160,6 +161,7 @@ def main():
         },
         card.DECLINED: beyond | declined(scorer, val, children, held_out),
         "glance": glance,
+        card.CURVE: learning_curve.curve(nih, phantoms, work),
         card.CROSSED: evaluate.comparisons(nih.cases, logits),
         card.VALIDATION: evaluate.comparisons(val, val_logits),
         "calibration": {

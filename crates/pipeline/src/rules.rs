@@ -1,139 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use dicom_dictionary_std::tags;
-use dokuei_store::Priority;
-use dokuei_types::{DeclineReason, Interval};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, ConditionError};
-use crate::hours::Hours;
-use crate::priors::{PriorsConfig, attribute_named};
+use crate::priors::attribute_named;
+use crate::route_config::{Matching, RouteConfig, SENDER, Trigger};
 use crate::share::Share;
 use crate::trace::{ConditionTrace, HeldBack, Returned, RouteTrace};
 use crate::variables::{Attributes, close_names};
-
-/// In `send_results`, the destination whose AE title the sender of the instance has.
-pub const SENDER: &str = "@sender";
-
-/// Which of the routes that match apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Matching {
-    /// All of them.
-    #[default]
-    All,
-    /// The first one in the order of the configuration.
-    First,
-}
-
-/// What a route looks at together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
-    /// Each instance, as soon as it is stored.
-    #[default]
-    Instance,
-    /// A series, once it has settled.
-    Series,
-    /// A study, once it has settled.
-    Study,
-}
-
-/// Which declined images a route has reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReportDeclined {
-    /// None.
-    Never,
-    /// Those the model is for and that could not be read, or were beyond a limit: without a word, silence would be
-    /// taken for a negative.
-    #[default]
-    Unreadable,
-    /// Also those the model is not for, such as lateral views; never what an algorithm has made.
-    Always,
-}
-
-impl ReportDeclined {
-    pub(crate) fn covers(self, reason: &DeclineReason) -> bool {
-        match reason {
-            DeclineReason::Codec(_) | DeclineReason::Malformed(_) | DeclineReason::Limit(_) => self != Self::Never,
-            DeclineReason::Criteria(_) => self == Self::Always,
-            DeclineReason::NoPixels(_) | DeclineReason::Derived(_) | DeclineReason::Replaced(_) => false,
-        }
-    }
-}
-
-/// A route as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteConfig {
-    /// Its name, in traces and tables.
-    pub name: String,
-    /// CEL conditions, all of which must hold; none means every instance.
-    #[serde(default)]
-    pub when: Vec<String>,
-    /// When an instance has to be received, in the machine's time zone; none means at any time.
-    #[serde(default)]
-    pub hours: Vec<Hours>,
-    /// Of how many studies it takes what its conditions match; which ones follows from their UIDs.
-    #[serde(default)]
-    pub sample: Share,
-    /// Whether it is for what no other route takes.
-    #[serde(default)]
-    pub fallback: bool,
-    /// Whether the routes below are not asked about what it takes.
-    #[serde(default)]
-    pub exclusive: bool,
-    /// Whether its models run and their results are kept, but nothing is sent and nothing is taken from other routes.
-    #[serde(default)]
-    pub shadow: bool,
-    /// What is looked at together.
-    #[serde(default)]
-    pub trigger: Trigger,
-    /// Quiet time after which a series or study counts as settled.
-    #[serde(default = "settle_after")]
-    pub settle_after: Interval,
-    /// Time after the first instance at which it counts as settled whatever still arrives.
-    #[serde(default = "settle_at_most")]
-    pub settle_at_most: Interval,
-    /// The destination that is asked by C-FIND how many instances a quiet series or study has, by name; it settles once
-    /// as many are here.
-    #[serde(default)]
-    pub count_at: Option<String>,
-    /// What goes first when more waits than can be done at once.
-    #[serde(default)]
-    pub priority: Priority,
-    /// Models by name.
-    #[serde(default)]
-    pub models: Vec<String>,
-    /// Destinations of the results, by name or [`SENDER`]; none keeps them in the data folder.
-    #[serde(default)]
-    pub send_results: Vec<String>,
-    /// Destinations of the untouched originals, by name.
-    #[serde(default)]
-    pub send_images: Vec<String>,
-    /// Whether objects that this node or another algorithm made are analysed too.
-    #[serde(default)]
-    pub analyze_derived: bool,
-    /// Which declined images are reported, with the reason.
-    #[serde(default)]
-    pub report_declined: ReportDeclined,
-    /// Which earlier results of the same patient its results are compared with; none without it.
-    #[serde(default)]
-    pub priors: Option<PriorsConfig>,
-}
-
-fn settle_after() -> Interval {
-    Interval(Duration::from_secs(30))
-}
-
-fn settle_at_most() -> Interval {
-    Interval(Duration::from_secs(600))
-}
 
 /// What is wrong with a route or with a model's conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,11 +293,16 @@ fn mistake(route: &RouteConfig, key: &'static str, text: &str, message: String, 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use dicom_core::VR;
     use dicom_dictionary_std::tags;
     use dokuei_dataset::Dataset;
-    use std::sync::Arc;
+    use dokuei_types::Interval;
+
+    use super::*;
+    use crate::priors::PriorsConfig;
 
     fn route(name: &str, when: &[&str]) -> RouteConfig {
         let route = serde_json::json!({ "name": name, "when": when, "models": ["lungs"], "send_results": ["pacs"] });

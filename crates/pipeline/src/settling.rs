@@ -14,7 +14,7 @@ use crate::delivery::Counted;
 use crate::error::FlowError;
 use crate::flow::Stages;
 use crate::pipeline::DestinationSetup;
-use crate::rules::RouteConfig;
+use crate::route_config::RouteConfig;
 
 /// Shortest time until a unit that waits is looked at again.
 const LOOK_AGAIN_MIN: Duration = Duration::from_secs(1);

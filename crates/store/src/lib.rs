@@ -61,6 +61,7 @@ mod replace;
 mod replay;
 mod retention;
 mod schema;
+mod secret;
 mod show;
 mod store;
 mod stored_file;
@@ -92,6 +93,7 @@ pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};
 pub use retention::{FreeSpace, Removed, Retention};
+pub use secret::secret;
 pub use show::{
     CommitmentCounts, Counts, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject, ShownResult,
     ShownTask, ShownUnit,

@@ -4,9 +4,6 @@
 //! its own: whoever has the ID and the key finds the results, whoever has the index alone finds nobody. Equal hashes are a
 //! reason to look at the headers, never a proof of identity.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +12,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::job;
@@ -23,12 +19,12 @@ use crate::object;
 use crate::outbox::REJECTION;
 use crate::priority::Priority;
 use crate::read::StoreReader;
+use crate::secret::secret;
 use crate::task::{self, NewTask};
 use crate::writer::Tx;
 
 /// Name of the key inside the data folder.
 const KEY_FILE: &str = "patients.key";
-const KEY_BYTES: usize = 32;
 /// Of a hash of 32: two patients of a node never share them by chance.
 const HASH_BYTES: usize = 16;
 
@@ -121,33 +117,6 @@ fn hashed(secret: &[u8], patient_id: &str, issuer: &str) -> PatientKey {
     let mut key = [0; HASH_BYTES];
     key.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(byte, hash)| *byte = hash);
     PatientKey(key)
-}
-
-/// The secret in a file, which is made where it is missing: whole or not at all.
-fn secret(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Ok(secret) if secret.len() == KEY_BYTES => return Ok(secret),
-        Ok(secret) => {
-            let words = format!("{} bytes, not {KEY_BYTES}", secret.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    let begun = path.with_extension("new");
-    match fs::remove_file(&begun) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    fs::rename(&begun, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(secret)
 }
 
 /// Notes what a result can be compared by; the first note stays.
@@ -247,25 +216,7 @@ fn earlier(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    #[test]
-    fn the_secret_is_made_once_and_for_us_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let key = || Patients::of(folder.path()).key("4711", "HOSPITAL").unwrap();
-        let path = folder.path().join(KEY_FILE);
-        // What a crash has left of one.
-        fs::write(path.with_extension("new"), "short").unwrap();
-        let first = key();
-        assert_eq!(key(), first);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let elsewhere = tempfile::tempdir().unwrap();
-        assert_ne!(Patients::of(elsewhere.path()).key("4711", "HOSPITAL").unwrap(), first);
-        fs::write(&path, "short").unwrap();
-        assert!(Patients::of(folder.path()).key("4711", "HOSPITAL").is_err(), "another secret would find nobody again");
-    }
 
     #[test]
     fn patients_differ_by_id_and_by_issuer() {

@@ -1,16 +1,13 @@
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
+use dokuei_store::secret;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
-use uuid::Uuid;
 
 /// Name of the key inside the data folder.
 const KEY_FILE: &str = "audit.key";
-const KEY_BYTES: usize = 32;
 /// Of a hash of 32: enough to tell the instances of a node apart.
 const SHOWN_BYTES: usize = 8;
 
@@ -36,7 +33,7 @@ impl Writing {
     /// Reads the key, which is made where it is missing.
     pub(super) fn open(identifiers: Identifiers, data_dir: &Path) -> io::Result<Self> {
         Ok(match identifiers {
-            Identifiers::Hashed => Self::Hashed(key(&data_dir.join(KEY_FILE))?),
+            Identifiers::Hashed => Self::Hashed(secret(&data_dir.join(KEY_FILE))?),
             Identifiers::Plain => Self::Plain,
         })
     }
@@ -44,7 +41,7 @@ impl Writing {
     /// What hashes, where a key was made.
     pub(super) fn hashing(data_dir: &Path) -> io::Result<Option<Self>> {
         let path = data_dir.join(KEY_FILE);
-        if path.exists() { key(&path).map(Self::Hashed).map(Some) } else { Ok(None) }
+        if path.exists() { secret(&path).map(Self::Hashed).map(Some) } else { Ok(None) }
     }
 
     /// A UID as 16 hexadecimal digits, or as it is.
@@ -62,27 +59,9 @@ fn hashed(key: &[u8], uid: &str) -> String {
     mac.finalize().into_bytes().iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn key(path: &Path) -> io::Result<Vec<u8>> {
-    match std::fs::read(path) {
-        Ok(key) if key.len() == KEY_BYTES => return Ok(key),
-        Ok(key) => {
-            let words = format!("{} has {} bytes, not {KEY_BYTES}", path.display(), key.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let key = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_hash_is_the_one_of_rfc_4231() {
@@ -91,16 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_made_once_and_for_us_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = || Writing::open(Identifiers::Hashed, folder.path()).unwrap().write("1.2.3");
-        let first = write();
+    fn a_folder_hashes_alike_and_as_no_other_does() {
+        let write = |folder: &Path| Writing::open(Identifiers::Hashed, folder).unwrap().write("1.2.3");
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [first, other] = folders.each_ref().map(|folder| write(folder.path()));
         assert_eq!(first.len(), 16);
-        assert_eq!(write(), first);
-        let path = folder.path().join(KEY_FILE);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::write(&path, "short").unwrap();
-        assert!(Writing::open(Identifiers::Hashed, folder.path()).is_err());
-        assert_eq!(Writing::open(Identifiers::Plain, folder.path()).unwrap().write("1.2.3"), "1.2.3");
+        assert_eq!(write(folders[0].path()), first);
+        assert_ne!(other, first);
+        assert_eq!(Writing::open(Identifiers::Plain, folders[0].path()).unwrap().write("1.2.3"), "1.2.3");
     }
 }

@@ -58,7 +58,7 @@ impl Accepts {
                 "the image {}: unfamiliarity {value:.2}, the model takes up to {}",
                 familiarity.reason, familiarity.at_most
             );
-            DeclineReason::Criteria(text)
+            DeclineReason::Picture(text)
         })
     }
 
@@ -74,7 +74,7 @@ impl Accepts {
             saturated += u64::from(value <= SATURATED || value >= 1.0 - SATURATED);
         }
         if total == 0 {
-            return Some(DeclineReason::Criteria("no pixel of the frame reaches the model".into()));
+            return Some(DeclineReason::Picture("no pixel of the frame reaches the model".into()));
         }
         let percentile = |percent: u64| {
             let mut below = 0;
@@ -87,12 +87,12 @@ impl Accepts {
         let contrast = percentile(95) - percentile(5);
         if let Some(limit) = self.min_contrast.filter(|limit| contrast < *limit) {
             let text = format!("contrast {contrast:.3} (5th to 95th percentile), the model needs {limit}");
-            return Some(DeclineReason::Criteria(text));
+            return Some(DeclineReason::Picture(text));
         }
         let share = saturated as f64 / total as f64;
         if let Some(limit) = self.max_saturated.filter(|limit| share > *limit) {
             let text = format!("{:.0} % black or white, the model takes up to {:.0} %", share * 100.0, limit * 100.0);
-            return Some(DeclineReason::Criteria(text));
+            return Some(DeclineReason::Picture(text));
         }
         None
     }
@@ -122,7 +122,9 @@ mod tests {
 
     fn check(reason: Option<DeclineReason>, expected: Option<&str>) {
         match (&reason, expected) {
-            (Some(DeclineReason::Criteria(text)), Some(part)) => assert!(text.contains(part), "{text}"),
+            (Some(DeclineReason::Criteria(text) | DeclineReason::Picture(text)), Some(part)) => {
+                assert!(text.contains(part), "{text}")
+            }
             (None, None) => {}
             _ => panic!("{reason:?} instead of {expected:?}"),
         }

@@ -43,8 +43,8 @@ pub enum Trigger {
 pub enum ReportDeclined {
     /// None.
     Never,
-    /// Those the model is for and that could not be read, or were beyond a limit: without a word, silence would be
-    /// taken for a negative.
+    /// Those the model is for by what their attributes say, and that could not be read, were beyond a limit, or whose
+    /// picture it was not made for: without a word, silence would be taken for a negative.
     #[default]
     Unreadable,
     /// Also those the model is not for, such as lateral views; never what an algorithm has made.
@@ -54,7 +54,10 @@ pub enum ReportDeclined {
 impl ReportDeclined {
     pub(crate) fn covers(self, reason: &DeclineReason) -> bool {
         match reason {
-            DeclineReason::Codec(_) | DeclineReason::Malformed(_) | DeclineReason::Limit(_) => self != Self::Never,
+            DeclineReason::Codec(_)
+            | DeclineReason::Malformed(_)
+            | DeclineReason::Limit(_)
+            | DeclineReason::Picture(_) => self != Self::Never,
             DeclineReason::Criteria(_) => self == Self::Always,
             DeclineReason::NoPixels(_) | DeclineReason::Derived(_) | DeclineReason::Replaced(_) => false,
         }

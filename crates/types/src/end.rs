@@ -52,6 +52,8 @@ pub enum DeclineReason {
     Limit(String),
     /// The model's own criteria for what it accepts.
     Criteria(String),
+    /// The picture of an image that meets them: blank, saturated, or unlike what the model was made for.
+    Picture(String),
     /// Written by this node or by another algorithm: never analysed.
     Derived(String),
     /// A later version of the instance has come in its place.
@@ -66,6 +68,7 @@ impl fmt::Display for DeclineReason {
             Self::Malformed(detail) => ("malformed", detail),
             Self::Limit(detail) => ("limit", detail),
             Self::Criteria(detail) => ("model's criteria", detail),
+            Self::Picture(detail) => ("picture", detail),
             Self::Derived(detail) => ("derived object", detail),
             Self::Replaced(detail) => ("replaced", detail),
         };

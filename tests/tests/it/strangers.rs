@@ -77,7 +77,7 @@ impl Tally {
             match reason {
                 "" => self.scored.push(line["path"].as_str().unwrap().to_owned()),
                 reason if reason.contains("does not look like") => self.unfamiliar += 1,
-                reason if reason.starts_with("model's criteria") => self.limits += 1,
+                reason if reason.starts_with("model's criteria") || reason.starts_with("picture") => self.limits += 1,
                 _ => self.unreadable += 1,
             }
         }

@@ -22,7 +22,7 @@ fn parts() -> Parts {
 
 fn declined(parts: &Parts, inference: &Inference) -> Option<String> {
     let reason = parts.load().unwrap().manifest().accepts.decline_unfamiliar(inference)?;
-    let DeclineReason::Criteria(text) = reason else { unreachable!("{reason:?}") };
+    let DeclineReason::Picture(text) = reason else { unreachable!("{reason:?}") };
     Some(text)
 }
 

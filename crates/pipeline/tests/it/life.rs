@@ -368,6 +368,19 @@ async fn a_replay_sends_the_same_bytes_and_asks_no_model() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_whose_picture_a_model_was_not_made_for_is_reported_as_not_analysed() {
+    let site = Site::new();
+    let vivid = Accepts { min_contrast: Some(1.1), ..Accepts::default() };
+    let pipeline = site.start(&[chest(&["lungs"])], &[&PlayedModel::accepting("lungs", Play::Says(0.8), vivid)]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert!(matches!(site.end(instance), End::Declined { reason: DeclineReason::Picture(_) }));
+    let [report] = site.pacs.taken("sr").try_into().unwrap();
+    let text = report_text(&reread(&report.3));
+    assert!(text.contains("did not run: picture: contrast"), "{text}");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_version_of_a_model_revises_what_the_old_one_said() {
     let site = Site::new();
     let old = PlayedModel::new("lungs", Play::Says(0.8));

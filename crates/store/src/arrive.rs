@@ -159,6 +159,9 @@ impl Arriving<'_> {
                 self.restore(tx, *id)?;
             }
             self.again(tx, *id, if *is_removed { "restored" } else { "duplicate" })?;
+            if self.description.entry.fetched.is_none() {
+                prior::is_sent(tx, *id)?;
+            }
             return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind }));
         }
         let Some(Known { id: last, version, .. }) = known.last() else {
@@ -173,14 +176,13 @@ impl Arriving<'_> {
             VersionPolicy::Keep | VersionPolicy::Replace => {
                 let version = version.saturating_add(1);
                 let instance = InstanceId(self.insert(tx, version)?);
-                if self.description.versions == VersionPolicy::Keep {
-                    self.again(tx, *last, "superseded")?;
-                } else {
-                    for earlier in known.iter().filter(|known| known.is_unfinished) {
-                        replace::end_work(tx, earlier.id, version)?;
-                    }
-                    self.again(tx, *last, replace::REPLACED)?;
+                // A copy that was fetched corrects nothing.
+                let replaces =
+                    self.description.versions == VersionPolicy::Replace && self.description.entry.fetched.is_none();
+                for earlier in known.iter().filter(|known| replaces && known.is_unfinished) {
+                    replace::end_work(tx, earlier.id, version)?;
                 }
+                self.again(tx, *last, if replaces { replace::REPLACED } else { "superseded" })?;
                 Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::Version(version) }))
             }
         }

@@ -153,6 +153,16 @@ pub(crate) fn begin(tx: &mut Tx<'_>, instance: InstanceId, fetched: &Fetched) ->
     Ok(())
 }
 
+/// Has the rules asked about an instance that was fetched, if it was: now a sender has sent it by itself.
+pub(crate) fn is_sent(tx: &mut Tx<'_>, instance: i64) -> Result<(), StoreError> {
+    let was_fetched = tx
+        .conn
+        .prepare_cached("DELETE FROM fetched WHERE instance = ?1")
+        .and_then(|mut delete| delete.execute([instance]))
+        .map_err(StoreError::index("note that an instance was sent"))?;
+    if was_fetched > 0 { job::add_match(tx, instance) } else { Ok(()) }
+}
+
 impl StoreReader {
     /// For which route an instance was fetched to be compared with; `None` where a sender has sent it by itself.
     ///

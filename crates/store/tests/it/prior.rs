@@ -90,7 +90,7 @@ fn the_index_names_nobody_and_knows_everybody_again() {
 }
 
 /// Sends an instance that was fetched for a route.
-fn fetch(store: &Store, sop_instance: &str) -> InstanceId {
+pub(crate) fn fetch(store: &Store, sop_instance: &str) -> InstanceId {
     let fetched = Fetched { route: "chest".into(), models: vec!["lungs".into()], priority: Priority::Routine };
     let entry = IndexEntry { fetched: Some(fetched), ..entry() };
     let committed = commit_with(store, sop_instance, sop_instance.as_bytes(), entry).unwrap();

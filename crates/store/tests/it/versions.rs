@@ -1,14 +1,14 @@
 //! Other bytes under a SOP Instance UID that is known.
 
 use dokuei_store::{
-    ArrivalKind, Changes, DeliveryEnd, IndexEntry, JobKind, Lease, Priority, Store, StoreConfig, StoreError, Subject,
-    TaskEnd, VersionPolicy,
+    ArrivalKind, Changes, DeliveryEnd, Fetched, IndexEntry, JobKind, Lease, Priority, Store, StoreConfig, StoreError,
+    Subject, TaskEnd, VersionPolicy,
 };
 use dokuei_types::{DeclineReason, End, Uid};
 
-use crate::delivery;
 use crate::support::{Bench, LEASE, START, commit_with, data_set, entry, instance_of, model, one_lease, send, task};
 use crate::work::{end, result, stage, trace};
+use crate::{delivery, prior};
 
 #[test]
 fn a_later_version_follows_the_earlier_ones_and_their_results() {
@@ -98,4 +98,34 @@ fn what_is_being_sent_of_a_replaced_instance_is_sent_or_not_but_not_tried_again(
             store.apply(Changes::complete(&lease)).unwrap();
         }
     }
+}
+
+#[test]
+fn what_was_fetched_to_be_compared_with_replaces_nothing() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Replace, ..bench.config() }).unwrap();
+    let sent = send(&store, "1.1", b"bytes").unwrap().instance;
+    let fetched = Fetched { route: "chest".into(), models: vec!["lungs".into()], priority: Priority::Routine };
+    let entry = IndexEntry { fetched: Some(fetched), ..entry() };
+    let copy = commit_with(&store, "1.1", b"as the archive has it", entry).and_then(|it| store.indexed(it)).unwrap();
+    assert_eq!(copy.kind, ArrivalKind::Version(2));
+    assert_eq!(end(&store, sent), None, "its work goes on");
+    assert_eq!(store.lease(JobKind::Match, 10, LEASE).unwrap().len(), 1);
+    let shown = store.reader().show(sent).unwrap().unwrap();
+    assert_eq!(shown.arrivals.last().unwrap().outcome, "superseded");
+}
+
+#[test]
+fn what_was_fetched_to_be_compared_with_has_its_work_when_it_is_sent() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let copy = prior::fetch(&store, "1.1");
+    assert_eq!(store.lease(JobKind::Match, 10, LEASE).unwrap(), [], "no route takes it");
+    let sent = send(&store, "1.1", b"1.1").unwrap();
+    assert_eq!((sent.kind, sent.instance), (ArrivalKind::Duplicate, copy));
+    assert_eq!(instance_of(&one_lease(&store, JobKind::Match)), copy);
+    assert_eq!(store.reader().fetched_for(copy).unwrap(), None);
+    // Fetched once more it stays what it is.
+    prior::fetch(&store, "1.1");
+    assert_eq!(store.reader().fetched_for(copy).unwrap(), None);
 }

@@ -61,6 +61,8 @@ struct State {
 /// One question to a destination.
 pub(crate) struct Fetch {
     key: (InstanceId, String),
+    /// The destination's name.
+    at: String,
     source: Arc<dyn Destination>,
     wanted: WantedPrior,
     patience: Duration,
@@ -97,8 +99,7 @@ impl Stages<'_> {
     pub(crate) fn brought(&self, planned: &NewTask, header: &Dataset, found: Found) -> Result<Found, i64> {
         let Found::Nothing(why) = &found else { return Ok(found) };
         let Some(fetch) = self.fetch(planned, header) else { return Ok(found) };
-        let name = fetch.wanted.fetched.route.clone();
-        let at = self.source_of(&name).unwrap_or_default();
+        let at = fetch.at.clone();
         let now = self.store.clock().now_ms();
         match self.fetches.state(&fetch.key) {
             None => {
@@ -112,24 +113,15 @@ impl Stages<'_> {
         }
     }
 
-    fn source_of(&self, route: &str) -> Option<String> {
-        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route)?;
-        route.config.priors.as_ref()?.at.clone()
-    }
-
     /// What to ask for; nothing where the route names no destination, or the image does not say whose it is and of when.
     fn fetch(&self, planned: &NewTask, header: &Dataset) -> Option<Fetch> {
-        let route = self.setup.rules.routes().iter().find(|known| known.config.name == planned.route)?;
-        let config = route.config.priors.as_ref()?;
+        let route = self.setup.rules.route(&planned.route)?;
+        let config = route.priors.as_ref()?;
         let source = self.setup.destination(config.at.as_deref()?)?;
         self.comparable(header).ok()?;
         let until = taken(header)?;
         let since = until.checked_sub(SignedDuration::try_from(config.within.0).ok()?).ok()?;
-        let fetched = Fetched {
-            route: planned.route.clone(),
-            models: route.config.models.clone(),
-            priority: route.config.priority,
-        };
+        let fetched = Fetched { route: planned.route.clone(), models: route.models.clone(), priority: route.priority };
         let wanted = WantedPrior {
             store: self.store.clone(),
             fetched,
@@ -139,6 +131,7 @@ impl Stages<'_> {
         };
         Some(Fetch {
             key: (planned.instance, planned.route.clone()),
+            at: source.name.clone(),
             source: Arc::clone(&source.destination),
             wanted,
             patience: config.wait_at_most.0,

@@ -69,8 +69,7 @@ impl Stages<'_> {
 
     /// Has the models of the route that an instance was fetched for look at it again; no rule is asked, nothing is sent.
     fn look_again(&self, mut changes: Changes, instance: InstanceId, route: &str) -> Changes {
-        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
-        let Some(RouteConfig { name, models, priority, .. }) = route.map(|route| &route.config) else { return changes };
+        let Some(RouteConfig { name, models, priority, .. }) = self.setup.rules.route(route) else { return changes };
         for model in models {
             let (route, model) = (name.clone(), model.clone());
             let task = NewTask { instance, route, model, send: Vec::new(), priority: *priority };
@@ -291,8 +290,7 @@ impl Stages<'_> {
 
     /// Whether a route wants a report of an image that was declined for this reason.
     fn is_reported(&self, route: &str, reason: &DeclineReason) -> bool {
-        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
-        route.is_some_and(|route| route.config.report_declined.covers(reason))
+        self.setup.rules.route(route).is_some_and(|route| route.report_declined.covers(reason))
     }
 
     /// The report that a model did not look at an image. It is kept under weights of its own, so that the model may

@@ -135,8 +135,8 @@ impl Stages<'_> {
 
     /// The last result that one of `model` on this image can be compared with, where the route asks.
     pub(crate) fn prior(&self, route: &str, this: &StoredInstance, header: &Dataset, model: &ModelIdentity) -> Found {
-        let route = self.setup.rules.routes().iter().find(|known| known.config.name == route);
-        let Some(config) = route.and_then(|route| route.config.priors.as_ref()) else { return Found::NotAsked };
+        let route = self.setup.rules.route(route);
+        let Some(config) = route.and_then(|route| route.priors.as_ref()) else { return Found::NotAsked };
         if !matches!(self.store.reader().fetched_for(this.id), Ok(None)) {
             // A prior itself: looked at to be compared with, and no more.
             return Found::NotAsked;

@@ -124,6 +124,11 @@ impl Rules {
         self
     }
 
+    /// The route of this name.
+    pub(crate) fn route(&self, name: &str) -> Option<&RouteConfig> {
+        self.routes.iter().map(|route| &route.config).find(|config| config.name == name)
+    }
+
     /// The name of the destination that a sender is.
     pub(crate) fn way_back(&self, sender: &str) -> Option<&String> {
         self.senders.get(sender)

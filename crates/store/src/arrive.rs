@@ -83,6 +83,11 @@ pub(crate) struct Description {
 }
 
 impl Description {
+    /// As a record says it.
+    pub(crate) fn text(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|error| StoreError::Broken { what: error.to_string() })
+    }
+
     /// What a record says.
     pub(crate) fn read(text: &[u8], record: RecordId) -> Result<Self, StoreError> {
         let RecordId { segment, offset } = record;

@@ -14,15 +14,13 @@ use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
 use crate::error::StoreError;
 use crate::folder::{Placed, remove};
-use crate::log::{Buffer, HEAD, Pending, Place, Record};
+use crate::log::{Buffer, Growing, HEAD, Head, Log, Pending, Place, Record};
 use crate::prior::Fetched;
 use crate::store::Inner;
 use crate::writer::Writer;
 
 /// Bytes kept free in a buffer for what the index is told.
 const DESCRIPTION_ROOM: usize = 4 << 10;
-/// Pieces at least this long go to a file of their own straight from the network.
-const STRAIGHT_BYTES: usize = 16 << 10;
 /// Bytes after which the disk is told to begin with what a file has got.
 const WRITE_BACK_BYTES: u64 = 2 << 20;
 /// Bytes between two looks at the watermark.
@@ -86,6 +84,8 @@ pub struct Incoming {
 enum Body {
     /// A record in the making: room for its head, file meta, data set.
     Memory(Buffer),
+    /// A record that is being written already, where nobody waits for the disk, and what the data set begins with.
+    Growing(Growing, Vec<u8>),
     /// A file of its own.
     File(Spilled),
 }
@@ -125,16 +125,31 @@ impl Incoming {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if let Body::Memory(buffer) = &mut self.body {
-            if fits(buffer, bytes.len()) || buffer.enlarge() && fits(buffer, bytes.len()) {
+            let may_enlarge = self.store.config.durability == Durability::Fsync;
+            if fits(buffer, bytes.len()) || may_enlarge && buffer.enlarge() && fits(buffer, bytes.len()) {
                 buffer.push(bytes);
                 return Ok(());
             }
-            let begun = buffer.bytes().get(HEAD..).unwrap_or_default();
-            let spilled = Spilled::begin(&self.store, begun)?;
-            self.body = Body::File(spilled);
+            self.body = match self.store.config.durability {
+                Durability::Fsync => {
+                    let begun = buffer.bytes().get(HEAD..).unwrap_or_default();
+                    Body::File(Spilled::begin(&self.store, begun)?)
+                }
+                Durability::Os => {
+                    let file_meta_end = HEAD.saturating_add(self.arrival.file_meta.len());
+                    let data_set = buffer.bytes().get(file_meta_end..).unwrap_or_default();
+                    let beginning = first(data_set, BEGINNING_BYTES).to_vec();
+                    let begun = std::mem::replace(buffer, self.store.pool.small());
+                    Body::Growing(Growing::begin(&self.store.log, begun)?, beginning)
+                }
+            };
         }
         match &mut self.body {
             Body::File(spilled) => spilled.write(&self.store, bytes),
+            Body::Growing(growing, beginning) => {
+                beginning.extend_from_slice(first(bytes, BEGINNING_BYTES.saturating_sub(beginning.len())));
+                growing.write(bytes)
+            }
             Body::Memory(_) => Ok(()),
         }
     }
@@ -150,6 +165,7 @@ impl Incoming {
     pub fn write_may_block(&self, count: usize) -> bool {
         match &self.body {
             Body::Memory(buffer) => !fits(buffer, count),
+            Body::Growing(..) => count as u64 > QUICK_BYTES,
             Body::File(_) => true,
         }
     }
@@ -160,7 +176,7 @@ impl Incoming {
         match (&self.body, self.store.config.durability) {
             (Body::File(_), _) => true,
             (Body::Memory(_), Durability::Fsync) => false,
-            (Body::Memory(_), Durability::Os) => self.size_bytes > QUICK_BYTES || self.store.backlog.is_full(),
+            (Body::Memory(_) | Body::Growing(..), _) => self.store.backlog.is_full(),
         }
     }
 
@@ -176,47 +192,57 @@ impl Incoming {
     }
 
     fn seal(self, entry: IndexEntry) -> Result<Sealed, StoreError> {
-        let Self { store, arrival, body, digest, size_bytes, .. } = self;
+        let Self { store, mut arrival, body, digest, size_bytes, .. } = self;
         let digest = digest.finish_128();
+        let header_bytes = entry.header_bytes;
         let received_at = store.config.clock.now_ms();
-        let file_meta_bytes = arrival.file_meta.len();
+        let file_meta = std::mem::take(&mut arrival.file_meta);
         let mut description = Description {
             arrival,
             versions: store.config.versions,
             entry,
             received_at,
-            file_meta_bytes: file_meta_bytes as u64,
+            file_meta_bytes: file_meta.len() as u64,
             data_set_bytes: size_bytes,
             file: None,
         };
-        let (buffer, file_meta_bytes, placed, beginning) = match body {
+        let (rest, beginning, placed) = match body {
             Body::Memory(buffer) => {
-                let beginning = beginning(&store, &buffer, file_meta_bytes, description.entry.header_bytes);
-                (buffer, file_meta_bytes, None, beginning)
+                let data_set = buffer.bytes().get(HEAD.saturating_add(file_meta.len())..).unwrap_or_default();
+                let beginning = beginning(&store, data_set, header_bytes);
+                let record = Record::complete(buffer, file_meta.len(), digest, &description.text()?);
+                (Rest::All(record), beginning, None)
+            }
+            Body::Growing(growing, data_set) => {
+                let beginning = beginning(&store, &data_set, header_bytes);
+                let text = description.text()?;
+                let head = Head::new(digest, &file_meta, size_bytes, &text);
+                (Rest::Ends(growing, head, text), beginning, None)
             }
             Body::File(spilled) => {
                 let placed = spilled.finish(&store)?;
                 description.file = Some(placed.relative.clone());
                 let mut buffer = store.pool.small();
                 buffer.push(&[0; HEAD]);
-                (buffer, 0, Some(placed), None)
+                (Rest::All(Record::complete(buffer, 0, digest, &description.text()?)), None, Some(placed))
             }
         };
-        let text = serde_json::to_vec(&description).map_err(|error| StoreError::Broken { what: error.to_string() })?;
-        let record = Record::complete(buffer, file_meta_bytes, digest, &text);
-        description.arrival.file_meta = Vec::new();
-        let record_bytes = record.head().record_len();
+        let record_bytes = rest.head().record_len();
         let told = Told { description: Box::new(description), beginning, digest, record_bytes };
-        Ok(Sealed { store, record, told, placed })
+        Ok(Sealed { store, rest, told, placed })
     }
 }
 
-/// A copy of the header, where it is short and not too many wait: the index is told when the buffer is gone.
-fn beginning(store: &Inner, buffer: &Buffer, file_meta_bytes: usize, header_bytes: Option<u64>) -> Option<Box<[u8]>> {
+/// A copy of the header at the start of `data_set`, where it is short and not too many wait: the index is told when the
+/// bytes are gone.
+fn beginning(store: &Inner, data_set: &[u8], header_bytes: Option<u64>) -> Option<Box<[u8]>> {
     let length = usize::try_from(header_bytes?).ok().filter(|length| *length <= BEGINNING_BYTES)?;
-    let start = HEAD.saturating_add(file_meta_bytes);
-    let bytes = buffer.bytes().get(start..start.saturating_add(length))?;
+    let bytes = data_set.get(..length)?;
     (store.backlog.len().saturating_mul(length) < BEGINNINGS_BYTES).then(|| bytes.into())
+}
+
+fn first(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(..count).unwrap_or(bytes)
 }
 
 /// Whether `count` more bytes leave room for what the index is told.
@@ -224,29 +250,56 @@ fn fits(buffer: &Buffer, count: usize) -> bool {
     buffer.room() >= count.saturating_add(DESCRIPTION_ROOM)
 }
 
-/// An instance that only has to get its place in the log.
+/// An instance of which the log does not have everything yet.
 struct Sealed {
     store: Arc<Inner>,
-    record: Record,
+    rest: Rest,
     told: Told,
     placed: Option<Placed>,
 }
 
+/// What is still to be written of a record.
+enum Rest {
+    All(Record),
+    /// Head and description.
+    Ends(Growing, Head, Vec<u8>),
+}
+
+impl Rest {
+    fn head(&self) -> &Head {
+        match self {
+            Self::All(record) => record.head(),
+            Self::Ends(_, head, _) => head,
+        }
+    }
+
+    /// Writes it on this thread.
+    fn write(self, log: &Log) -> Result<Place, StoreError> {
+        match self {
+            Self::All(mut record) => log.append(&mut [&mut record]).map(|mut places| places.remove(0)),
+            Self::Ends(growing, head, description) => growing.complete(&head, &description),
+        }
+    }
+}
+
 impl Sealed {
     fn submit(self, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
-        let Self { store, mut record, told, placed } = self;
-        let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
+        let Self { store, rest, told, placed } = self;
         let (writer, backlog) = (Arc::clone(&store.writer), Arc::clone(&store.backlog));
         let versions = store.config.versions;
-        if let Some(writers) = &store.log_writers {
-            // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
-            let then = Box::new(move |place| logged(&writer, &backlog, told, placed, place, versions, done));
-            return writers.submit(Pending { record, folder, then });
+        match (&store.log_writers, rest) {
+            (Some(writers), Rest::All(record)) => {
+                let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
+                // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
+                let then = Box::new(move |place| logged(&writer, &backlog, told, placed, place, versions, done));
+                writers.submit(Pending { record, folder, then });
+            }
+            (_, rest) => {
+                backlog.wait();
+                let place = rest.write(&store.log);
+                logged(&writer, &backlog, told, placed, place, versions, done);
+            }
         }
-        backlog.wait();
-        let place = store.log.append(&mut [&mut record]).map(|mut places| places.remove(0));
-        drop(record);
-        logged(&writer, &backlog, told, placed, place, versions, done);
     }
 }
 
@@ -307,14 +360,12 @@ impl Spilled {
     }
 
     fn write(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
-        if bytes.len() >= STRAIGHT_BYTES || self.gathered.room() < bytes.len() {
-            self.flush(store)?;
+        if self.gathered.gathers(bytes) {
+            self.gathered.push(bytes);
+            return Ok(());
         }
-        if bytes.len() >= STRAIGHT_BYTES {
-            return self.write_through(store, bytes);
-        }
-        self.gathered.push(bytes);
-        Ok(())
+        self.flush(store)?;
+        self.write_through(store, bytes)
     }
 
     fn flush(&mut self, store: &Inner) -> Result<(), StoreError> {

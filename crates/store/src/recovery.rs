@@ -71,8 +71,8 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
     let mut told = 0_usize;
     for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
         let path = config.data_dir.join(log::relative(number));
-        let Some(found) = log::records(&path)? else {
-            if log::trim(&path)? {
+        let Some(found) = log::read(&path)? else {
+            if log::trim(&path, None)? {
                 tracing::error!(path = %path.display(), "the first block of a segment is damaged; it is left as it is");
             } else {
                 // Cut short while it was made.
@@ -81,19 +81,19 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
             continue;
         };
         let tx = conn.transaction().map_err(failed("begin to read the log"))?;
-        for record in &found {
+        for record in &found.records {
             told = told.saturating_add(usize::from(tell(&tx, config, number, record)?));
         }
         settle(&tx, number)?;
         config.disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
         tx.commit().map_err(failed("read the log"))?;
-        log::trim(&path)?;
+        log::trim(&path, found.unfinished)?;
     }
     Ok(told)
 }
 
 /// Tells the index of one record; `false` when it knew.
-fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Found) -> Result<bool, StoreError> {
+fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::FoundRecord) -> Result<bool, StoreError> {
     let record = RecordId { segment, offset: found.offset };
     let description = Description::read(&found.description, record)?;
     if !is_whole(&description, &config.data_dir) {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// demand it of addresses, offsets and lengths.
 pub(crate) const BLOCK: usize = 4096;
 
+/// Pieces at least this long are written as they come, without being gathered.
+const STRAIGHT: usize = 16 << 10;
 /// Bytes a small buffer holds: most instances that are no images.
 const SMALL: usize = 64 << 10;
 /// Bytes a large buffer holds: one slice of a CT or MR with room to spare.
@@ -119,10 +121,20 @@ impl Buffer {
         self.memory.capacity().saturating_sub(self.len)
     }
 
+    /// Whether `bytes` fit, and are too few to be written by themselves.
+    pub(crate) fn gathers(&self, bytes: &[u8]) -> bool {
+        bytes.len() < STRAIGHT && bytes.len() <= self.room()
+    }
+
     /// Appends `bytes`, which fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.memory.get_mut(self.len, bytes.len()).copy_from_slice(bytes);
         self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// Forgets what was gathered.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Appends zeros up to a multiple of [`BLOCK`], which fit since capacities are multiples too.

@@ -2,9 +2,11 @@
 //! durable. The index is told afterwards, and again by recovery when a crash came between.
 //!
 //! Records of instances up to about a megabyte hold the Part 10 file itself; larger ones lie in files of their own,
-//! synced before their record is written.
+//! synced before their record is written. Where nobody waits for the disk, records hold whatever size there is, and are
+//! written while it arrives.
 
 mod buffer;
+mod growing;
 mod record;
 mod recover;
 mod segment;
@@ -16,8 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub(crate) use buffer::{Buffer, Pool};
-pub(crate) use record::{Digest, HEAD, Record};
-pub(crate) use recover::{Found, record_len, records, trim};
+pub(crate) use growing::Growing;
+pub(crate) use record::{Digest, HEAD, Head, Record};
+pub(crate) use recover::{FoundRecord, read, record_len, trim};
 pub(crate) use segment::{FOLDER, Place, Segment, numbers, punch, relative};
 pub(crate) use writers::{Pending, THREADS, Writers};
 
@@ -37,6 +40,8 @@ pub(crate) struct Log {
     next_number: AtomicU64,
     lane: Mutex<Lane>,
     more_lanes: Vec<Mutex<Lane>>,
+    /// Those that records grew in, as many as did at a time.
+    spare_lanes: Mutex<Vec<Lane>>,
     /// Segments that nothing is appended to any more but that the index may not know whole.
     closed: Mutex<Vec<Arc<Segment>>>,
 }
@@ -65,8 +70,8 @@ impl Log {
         let next_number =
             AtomicU64::new(numbers(&root)?.last().map_or(last, |newest| last.max(*newest)).saturating_add(1));
         let more_lanes = (1..threads).map(|_| Mutex::default()).collect();
-        let (lane, closed) = (Mutex::default(), Mutex::default());
-        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, closed })
+        let (lane, spare_lanes, closed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, spare_lanes, closed })
     }
 
     /// Appends `records` side by side and, where that is asked for, makes them durable; their places.
@@ -75,10 +80,7 @@ impl Log {
         let (segment, places) = self.reserve(&mut lane, records)?;
         let first = places.first().map_or(0, Place::offset);
         if let Err(error) = self.write(&segment, records, first) {
-            // What a disk that failed has kept is anyone's guess: nothing more is put beside it.
-            if let Some(segment) = lane.segment.take() {
-                self.retire(segment);
-            }
+            self.close_lane(&mut lane);
             return Err(error);
         }
         Ok(places)
@@ -94,28 +96,45 @@ impl Log {
         free.unwrap_or_else(|| self.lane.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A lane for one record.
+    fn lease(&self) -> Lane {
+        self.spare_lanes.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, lane: Lane) {
+        self.spare_lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+    }
+
+    /// What a disk that failed has kept is anyone's guess: nothing more is put beside it.
+    fn close_lane(&self, lane: &mut Lane) {
+        if let Some(segment) = lane.segment.take() {
+            self.retire(segment);
+        }
+    }
+
     fn write(&self, segment: &Segment, records: &mut [&mut Record], offset: u64) -> Result<(), StoreError> {
-        let failed = |doing| move |source| StoreError::file(doing, segment.path(), source);
         let end = records.iter().map(|record| record.len()).fold(offset, u64::saturating_add);
         let mut pieces: Vec<_> = records.iter_mut().map(|record| IoSlice::new(record.seal(segment.salt()))).collect();
-        self.disk.before(Step::Append, segment.path()).map_err(failed("append to"))?;
-        segment.write(&mut pieces, offset).map_err(failed("append to"))?;
+        self.put(segment, &mut pieces, offset)?;
         if self.durability == Durability::Fsync {
-            self.disk.before(Step::SyncLog, segment.path()).map_err(failed("sync"))?;
-            segment.sync().map_err(failed("sync"))?;
+            let failed = |source| StoreError::file("sync", segment.path(), source);
+            self.disk.before(Step::SyncLog, segment.path()).map_err(failed)?;
+            segment.sync().map_err(failed)?;
             self.disk.durable(segment.path(), offset..end);
         }
         Ok(())
     }
 
+    fn put(&self, segment: &Segment, pieces: &mut [IoSlice<'_>], offset: u64) -> Result<(), StoreError> {
+        let failed = |source| StoreError::file("append to", segment.path(), source);
+        self.disk.before(Step::Append, segment.path()).map_err(failed)?;
+        segment.write(pieces, offset).map_err(failed)
+    }
+
     /// Places for records that lie side by side in one segment.
     fn reserve(&self, lane: &mut Lane, records: &[&mut Record]) -> Result<(Arc<Segment>, Vec<Place>), StoreError> {
         let total = records.iter().map(|record| record.len()).fold(0, u64::saturating_add);
-        let fits = lane.used.saturating_add(total) <= self.segment_bytes;
-        let segment = match &lane.segment {
-            Some(segment) if fits => Arc::clone(segment),
-            _ => self.begin(lane)?,
-        };
+        let segment = self.room_in(lane, total)?;
         let places = records
             .iter()
             .map(|record| {
@@ -125,6 +144,15 @@ impl Log {
             })
             .collect();
         Ok((segment, places))
+    }
+
+    /// The segment of `lane` that `count` more bytes go to.
+    fn room_in(&self, lane: &mut Lane, count: u64) -> Result<Arc<Segment>, StoreError> {
+        let fits = lane.used.saturating_add(count) <= self.segment_bytes;
+        match &lane.segment {
+            Some(segment) if fits => Ok(Arc::clone(segment)),
+            _ => self.begin(lane),
+        }
     }
 
     fn begin(&self, lane: &mut Lane) -> Result<Arc<Segment>, StoreError> {

@@ -4,6 +4,8 @@ use super::buffer::{BLOCK, Buffer};
 
 /// What every record begins with.
 const MAGIC: [u8; 8] = *b"DKIRECD1";
+/// What one begins with that is still written.
+const GROWING: [u8; 8] = *b"DKIGROW1";
 /// Bytes of a record before its file meta.
 pub(crate) const HEAD: usize = 96;
 
@@ -43,7 +45,7 @@ impl Head {
         }
     }
 
-    fn to_bytes(self, salt: &Salt) -> [u8; HEAD] {
+    pub(crate) fn to_bytes(self, salt: &Salt) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
         let fields: [&[u8]; 7] = [
             &MAGIC,
@@ -102,6 +104,14 @@ impl Head {
     pub(crate) fn holds(&self, file_meta: &[u8], data_set: Digest, description: &[u8]) -> bool {
         self.digest == data_set && self.others == hash_others(file_meta, description)
     }
+}
+
+/// What stands in the place of the head until the rest of its record is written; nothing behind it is a record.
+pub(crate) fn growing_head(salt: &Salt) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
+    bytes[..8].copy_from_slice(&GROWING);
+    bytes[8..24].copy_from_slice(salt);
+    bytes
 }
 
 fn hash_others(file_meta: &[u8], description: &[u8]) -> Digest {

@@ -6,7 +6,7 @@ use std::path::Path;
 use twox_hash::XxHash3_128;
 
 use super::buffer::BLOCK;
-use super::record::{HEAD, Head};
+use super::record::{HEAD, Head, growing_head};
 use super::segment::read_salt;
 use crate::error::StoreError;
 
@@ -14,44 +14,63 @@ use crate::error::StoreError;
 const PIECE: usize = 1 << 20;
 
 /// A whole record found in a segment.
-pub(crate) struct Found {
+pub(crate) struct FoundRecord {
     pub(crate) offset: u64,
     pub(crate) head: Head,
     pub(crate) description: Vec<u8>,
 }
 
-/// The whole records of a segment, in their order; `None` when its first block does not say that it is one.
+/// What a segment holds.
+pub(crate) struct Found {
+    /// Its whole records, in their order.
+    pub(crate) records: Vec<FoundRecord>,
+    /// Where one begins that was never finished, with nothing behind it.
+    pub(crate) unfinished: Option<u64>,
+}
+
+/// What a segment holds; `None` when its first block does not say that it is one.
 ///
 /// A record of which anything is missing was never acknowledged and is passed over. Several may be written at once: one
 /// that is not whole may lie before one that is, so every block may begin one.
-pub(crate) fn records(path: &Path) -> Result<Option<Vec<Found>>, StoreError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Found>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let Some(salt) = read_salt(&file).map_err(failed)? else { return Ok(None) };
-    let (mut found, mut offset) = (Vec::new(), BLOCK as u64);
+    let (mut found, mut offset) = (Found { records: Vec::new(), unfinished: None }, BLOCK as u64);
+    let growing = growing_head(&salt);
     let mut block = [0; HEAD];
     while offset.saturating_add(BLOCK as u64) <= size {
         file.read_exact_at(&mut block, offset).map_err(failed)?;
+        if block == growing {
+            found.unfinished = Some(offset);
+            break;
+        }
         let whole = match Head::read(&block, &salt) {
             Some(head) if offset.checked_add(head.record_len()).is_some_and(|end| end <= size) => {
-                whole(&file, offset, &head).map_err(failed)?.map(|description| Found { offset, head, description })
+                whole(&file, offset, &head).map_err(failed)?.map(|description| FoundRecord {
+                    offset,
+                    head,
+                    description,
+                })
             }
             _ => None,
         };
         offset = offset.saturating_add(whole.as_ref().map_or(BLOCK as u64, |found| found.head.record_len()));
-        found.extend(whole);
+        found.records.extend(whole);
     }
     Ok(Some(found))
 }
 
-/// Gives back the space of a segment behind the last block that anything was written to; whether there is such a block.
+/// Gives back the space of a segment from `unfinished` on and behind the last block that anything was written to; whether
+/// there is such a block.
 ///
 /// Nothing else goes: what cannot be read now may be what someone was told is stored.
-pub(crate) fn trim(path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn trim(path: &Path, unfinished: Option<u64>) -> Result<bool, StoreError> {
     let failed = |source| StoreError::file("trim", path, source);
     let file = File::options().read(true).write(true).open(path).map_err(failed)?;
-    let mut end = file.metadata().map_err(failed)?.len();
+    let size = file.metadata().map_err(failed)?.len();
+    let mut end = unfinished.unwrap_or(size);
     let mut block = [0; BLOCK];
     while end > 0 {
         let begin = end.saturating_sub(1) / BLOCK as u64 * BLOCK as u64;

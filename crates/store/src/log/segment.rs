@@ -91,6 +91,11 @@ impl Segment {
         self.file.sync_data()
     }
 
+    /// Forgets what lies behind `len`; whether that has succeeded.
+    pub(crate) fn shorten(&self, len: u64) -> bool {
+        self.file.set_len(len).inspect_err(|error| tracing::debug!(%error, "a segment is not shortened")).is_ok()
+    }
+
     /// Gives the space of a record back whose bytes are not kept.
     pub(crate) fn free(&self, offset: u64, len: u64) {
         if let Err(error) = punch(&self.file, offset, len) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dokuei_store::{
-    Changes, DeliveryEnd, JobKind, NewObject, NewResult, Priority, Store, StoreConfig, Subject, TaskEnd,
+    Changes, DeliveryEnd, Durability, JobKind, NewObject, NewResult, Priority, Store, StoreConfig, Subject, TaskEnd,
 };
 use dokuei_testkit::DeadlyDisk;
 use dokuei_types::{DimseStatus, End, Uid};
@@ -14,6 +14,8 @@ use crate::support::{LEASE, files, instance_of, model, send, task};
 
 const DIR: &str = "DOKUEI_CRASH_DIR";
 const AT: &str = "DOKUEI_CRASH_AT";
+/// Set where nobody waits for the disk: what a process has written outlives it all the same.
+const UNSYNCED: &str = "DOKUEI_CRASH_UNSYNCED";
 const INSTANCES: usize = 2;
 
 /// One that goes into a segment, one that gets a file of its own.
@@ -26,8 +28,9 @@ fn data_set(number: usize) -> Vec<u8> {
 fn child() {
     let (Ok(dir), Ok(at)) = (std::env::var(DIR), std::env::var(AT)) else { return };
     let disk = DeadlyDisk::at(at.parse().unwrap());
-    let store =
-        Store::open(StoreConfig { disk_free_min: 0, segment_bytes: 4 << 20, disk, ..StoreConfig::new(dir) }).unwrap();
+    let durability = if std::env::var_os(UNSYNCED).is_some() { Durability::Os } else { Durability::Fsync };
+    let config = StoreConfig { disk_free_min: 0, segment_bytes: 4 << 20, durability, disk, ..StoreConfig::new(dir) };
+    let store = Store::open(config).unwrap();
     for number in 0..INSTANCES {
         send(&store, &format!("1.2.{number}"), &data_set(number)).unwrap();
         // Straight to the pipe: the test harness keeps what is printed until the end.
@@ -80,8 +83,9 @@ fn work(store: &Store) {
 }
 
 /// Runs the child until it dies at step `at`; what it was told is stored, and whether it lived.
-fn run(dir: &Path, at: usize) -> (Vec<usize>, bool) {
+fn run(dir: &Path, at: usize, durability: Durability) -> (Vec<usize>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
+        .envs((durability == Durability::Os).then_some((UNSYNCED, "1")))
         .args(["--exact", "crash::child", "--nocapture"])
         .env(DIR, dir)
         .env(AT, at.to_string())
@@ -97,13 +101,22 @@ fn run(dir: &Path, at: usize) -> (Vec<usize>, bool) {
 
 #[test]
 fn acknowledged_means_recoverable_at_every_step() {
+    die_at_every_step(Durability::Fsync, 30);
+}
+
+#[test]
+fn acknowledged_means_recoverable_at_every_step_without_fsync() {
+    die_at_every_step(Durability::Os, 20);
+}
+
+fn die_at_every_step(durability: Durability, steps: usize) {
     let mut lived = false;
     for at in 1..200 {
         let dir = tempfile::tempdir().unwrap();
-        let (acknowledged, alive) = run(dir.path(), at);
-        check(dir.path(), at, &acknowledged);
+        let (acknowledged, alive) = run(dir.path(), at, durability);
+        check(dir.path(), at, &acknowledged, durability);
         if alive {
-            assert!(at > 30, "the child has fewer steps than it should: {at}");
+            assert!(at > steps, "the child has fewer steps than it should: {at}");
             lived = true;
             break;
         }
@@ -111,8 +124,9 @@ fn acknowledged_means_recoverable_at_every_step() {
     assert!(lived, "the child never lived to the end");
 }
 
-fn check(dir: &Path, at: usize, acknowledged: &[usize]) {
-    let store = Store::open(StoreConfig { disk_free_min: 0, ..StoreConfig::new(dir) }).unwrap();
+fn check(dir: &Path, at: usize, acknowledged: &[usize], durability: Durability) {
+    let store = Store::open(StoreConfig { disk_free_min: 0, durability, ..StoreConfig::new(dir) }).unwrap();
+    assert!(!unfinished_is_left(dir), "step {at}");
     for number in acknowledged {
         let found = store.reader().find(&format!("1.2.{number}")).unwrap();
         let [instance] = found.as_slice() else { panic!("step {at}: {number} is lost") };
@@ -134,5 +148,15 @@ fn check(dir: &Path, at: usize, acknowledged: &[usize]) {
         assert!(shown.results[0].objects[0].file.path.exists(), "step {at}");
     }
     drop(store);
-    assert_eq!(files(dir).len(), INSTANCES + 1, "step {at}: files that nothing names are left");
+    let own = usize::from(durability == Durability::Fsync);
+    assert_eq!(files(dir).len(), INSTANCES + own, "step {at}: files that nothing names are left");
+}
+
+/// Whether any segment still says that one of its records is being written.
+fn unfinished_is_left(dir: &Path) -> bool {
+    let segments = dir.join("segments").read_dir().unwrap();
+    segments.into_iter().any(|entry| {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        bytes.windows(8).step_by(4096).any(|begin| begin == b"DKIGROW1")
+    })
 }

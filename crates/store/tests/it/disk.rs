@@ -91,19 +91,23 @@ fn a_large_object_stops_at_the_watermark_not_at_the_end_of_the_disk() {
 
 #[test]
 fn a_failing_step_refuses_the_instance_keeps_the_rest_and_leaves_no_file() {
-    for (step, len) in [
-        (Step::Create, LARGE),
-        (Step::Write, LARGE),
-        (Step::SyncFile, LARGE),
-        (Step::Rename, LARGE),
-        (Step::SyncFolder, LARGE),
-        (Step::Append, LARGE),
-        (Step::Append, 5),
-        (Step::SyncLog, 5),
+    let (synced, unsynced) = (Durability::Fsync, Durability::Os);
+    for (step, len, durability) in [
+        (Step::Create, LARGE, synced),
+        (Step::Write, LARGE, synced),
+        (Step::SyncFile, LARGE, synced),
+        (Step::Rename, LARGE, synced),
+        (Step::SyncFolder, LARGE, synced),
+        (Step::Append, LARGE, synced),
+        (Step::Append, 5, synced),
+        (Step::SyncLog, 5, synced),
+        (Step::Create, LARGE, unsynced),
+        (Step::Append, LARGE, unsynced),
+        (Step::Append, 5, unsynced),
     ] {
         for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
             let bench = Bench::new();
-            let store = bench.open();
+            let store = Store::open(StoreConfig { durability, ..bench.config() }).unwrap();
             let kept = send(&store, "1.2.3.4", b"bytes").unwrap();
             bench.disk.fail_at(step, kind);
             let error = send(&store, "1.2.3.5", &vec![1; len]).unwrap_err();
@@ -307,7 +311,7 @@ fn results_may_use_what_is_kept_free() {
 #[test]
 fn folders_are_filled_one_after_the_other() {
     let bench = Bench::new();
-    let store = Store::open(StoreConfig { durability: Durability::Os, ..bench.config() }).unwrap();
+    let store = bench.open();
     for number in 0..3 {
         send(&store, &format!("1.2.{number}"), &[0; LARGE]).unwrap();
     }

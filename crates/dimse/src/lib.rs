@@ -55,7 +55,7 @@ pub use sender::{
     Fault, PeerInfo, ProposedContext, Query, QueryResponse, Receive, Retrieval, SendError, Speaks, Steps, StoreItem,
     StoreOutcome, echo, examine, plan_contexts,
 };
-pub use service::{IncomingInstance, StorageService, StoreRequest};
+pub use service::{IncomingInstance, MoveOriginator, StorageService, StoreRequest};
 pub use tls::{
     CertificateFault, CertificateInfo, Certificates, ClientCertificates, ClientTls, PemError, PrivateKey, ServerTls,
     TlsError, TlsInfo, TlsSetupError, TlsVersion,

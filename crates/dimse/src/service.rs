@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
+use dicom_dictionary_std::tags;
 use dokuei_types::{AeTitle, Uid};
 
-use crate::message::Refusal;
+use crate::message::{CommandSet, Refusal};
 
 /// Keeps what arrives, every byte as it came: peers that ask are told so (PS3.4 § B.3.1). One value serves every
 /// association.
@@ -71,6 +72,54 @@ pub struct StoreRequest<'a> {
     pub sop_instance: &'a Uid,
     /// Transfer syntax of the context, and so of the data set.
     pub transfer_syntax: &'a Uid,
+    /// The C-MOVE that it is sent for, as far as its sender says.
+    pub move_originator: Option<&'a MoveOriginator>,
     /// Number of the association since the listener began, from 1; 0 for one that we requested.
     pub association: u64,
+}
+
+/// Whose C-MOVE an instance is sent for: senders may say so, and need not (PS3.7 § 9.1.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveOriginator {
+    /// Move Originator Application Entity Title (0000,1030): who asked for the C-MOVE.
+    pub ae_title: AeTitle,
+    /// Move Originator Message ID (0000,1031): that of the C-MOVE request.
+    pub message_id: Option<u16>,
+}
+
+impl MoveOriginator {
+    /// What a C-STORE request says; `None` when it names nobody.
+    pub(crate) fn of(command: &CommandSet) -> Option<Self> {
+        let ae_title = AeTitle::new(&command.text(tags::MOVE_ORIGINATOR_APPLICATION_ENTITY_TITLE)).ok()?;
+        Some(Self { ae_title, message_id: command.number(tags::MOVE_ORIGINATOR_MESSAGE_ID) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{CommandWriter, NO_DATA_SET};
+
+    #[test]
+    fn who_asked_for_a_c_move_is_read_as_far_as_it_is_said() {
+        let check = |title: Option<&str>, message_id: Option<u16>, expected: Option<(&str, Option<u16>)>| {
+            let mut writer = CommandWriter::default()
+                .number(tags::COMMAND_FIELD, 1)
+                .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET);
+            if let Some(title) = title {
+                writer = writer.text(tags::MOVE_ORIGINATOR_APPLICATION_ENTITY_TITLE, title);
+            }
+            if let Some(id) = message_id {
+                writer = writer.number(tags::MOVE_ORIGINATOR_MESSAGE_ID, id);
+            }
+            let said = MoveOriginator::of(&CommandSet::parse(writer.finish()).unwrap());
+            let said = said.as_ref().map(|said| (said.ae_title.as_str(), said.message_id));
+            assert_eq!(said, expected, "{title:?} {message_id:?}");
+        };
+        check(Some("DOKUEI "), Some(0x8001), Some(("DOKUEI", Some(0x8001))));
+        check(Some("DOKUEI"), None, Some(("DOKUEI", None)));
+        check(Some("  "), Some(7), None);
+        check(None, Some(7), None);
+        check(None, None, None);
+    }
 }

@@ -12,7 +12,7 @@ use crate::commitment::{ALL_COMMITTED, Notice, REQUEST_COMMITMENT, SOME_FAILED, 
 use crate::message::{Assembler, CommandSet, Field, Piece, Refusal, StoreFault};
 use crate::pdu::{Abort, Event, Framer, ProtocolError};
 use crate::reception::Reception;
-use crate::service::{StorageService, StoreRequest};
+use crate::service::{MoveOriginator, StorageService, StoreRequest};
 use crate::state::{self, Action, State};
 
 /// Something whole that arrived.
@@ -161,6 +161,7 @@ impl<S: StorageService> Inbound<S> {
     fn begin_store(&self, id: u8, command: &CommandSet) -> Reception<S::Incoming> {
         let others = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
         let context = self.negotiated.context(id).filter(|context| !others.contains(&context.abstract_syntax.as_str()));
+        let move_originator = MoveOriginator::of(command);
         Reception::begin(command, context, |subject| {
             self.service.begin(StoreRequest {
                 calling_ae: &self.negotiated.calling_ae,
@@ -169,6 +170,7 @@ impl<S: StorageService> Inbound<S> {
                 sop_class: subject.sop_class,
                 sop_instance: subject.sop_instance,
                 transfer_syntax: subject.transfer_syntax,
+                move_originator: move_originator.as_ref(),
                 association: self.association,
             })
         })

@@ -317,6 +317,11 @@ impl Association {
         Err(error)
     }
 
+    /// Has the next request go out under this Message ID, and those that follow under the ones after it.
+    pub fn number_from(&mut self, message_id: u16) {
+        self.message_id = message_id.wrapping_sub(1);
+    }
+
     pub(super) fn next_message_id(&mut self) -> u16 {
         self.message_id = self.message_id.wrapping_add(1).max(1);
         self.message_id

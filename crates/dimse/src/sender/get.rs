@@ -186,6 +186,7 @@ impl<S: StorageService> Retrieval<'_, S> {
                 sop_class: subject.sop_class,
                 sop_instance: subject.sop_instance,
                 transfer_syntax: subject.transfer_syntax,
+                move_originator: None,
                 association: 0,
             })
         }))

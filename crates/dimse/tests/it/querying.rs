@@ -195,6 +195,7 @@ async fn a_move_tells_its_progress_and_what_failed() {
     })
     .await;
     let mut association = associate(&config, MOVE).await;
+    association.number_from(0x8123);
     let cancel = CancellationToken::new();
     let mut query = association.move_to(&ae("DOKUEI"), &uid(MOVE), &identifier(), cancel).await.unwrap();
     let pending = query.next().await.unwrap().unwrap();
@@ -204,7 +205,7 @@ async fn a_move_tells_its_progress_and_what_failed() {
     assert_eq!((last.status, last.sub_operations), (DimseStatus(0xB000), counts));
     assert_eq!(last.identifier, b"failed list");
     let command: CommandSet = done.await.unwrap();
-    assert_eq!(command.uid(tags::AFFECTED_SOP_CLASS_UID), Some(uid(MOVE)));
+    assert_eq!((command.uid(tags::AFFECTED_SOP_CLASS_UID), command.message_id()), (Some(uid(MOVE)), Some(0x8123)));
 }
 
 #[tokio::test]

@@ -94,6 +94,7 @@ mod tests {
                 sop_class: &known(uids::CT_IMAGE_STORAGE),
                 sop_instance: &known(instance),
                 transfer_syntax: &known(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+                move_originator: None,
                 association: 0,
             })
             .unwrap()

@@ -23,8 +23,8 @@ pub trait Destination: Send + Sync + 'static {
     /// it has none, or why it is not known.
     fn count(&self, counted: Vec<Counted>) -> BoxFuture<'_, Vec<Result<u64, String>>>;
 
-    /// Has it send the last earlier image of a patient, with what else is in its series, and stores that; the SOP
-    /// Instance UIDs of what was stored, or why there are none. The pipeline ends it when it takes too long.
+    /// Has it send the last earlier image of a patient, with what else is in its series, and stores that, unless it is
+    /// here; the SOP Instance UIDs of what is here then, or why there are none. The pipeline ends it when it takes too long.
     fn fetch_prior(&self, _wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
         Box::pin(std::future::ready(Err("it cannot be asked for images".to_owned())))
     }

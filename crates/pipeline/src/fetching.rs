@@ -1,6 +1,7 @@
-//! Fetch: where this node has no result to compare with, a destination may have an earlier image. It is asked once for
-//! each image and route; the image's work is put off meanwhile, and holds no worker. What comes is stored, looked at by the
-//! route's models and never sent; then, or once the route's patience is over, the work goes on with what is there.
+//! Fetch: where this node knows of no image to compare with, a destination may have one, or name one that is here. It is
+//! asked once for each image and route; the image's work is put off meanwhile, and holds no worker. What comes is stored,
+//! looked at by the route's models and never sent; then, or once the route's patience is over, the work goes on with what is
+//! there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::Destination;
 use crate::flow::Stages;
 use crate::pipeline::Core;
-use crate::priors::{Found, attribute_named};
+use crate::priors::attribute_named;
 
 /// Images for which something is fetched at a time.
 const FETCHES_MAX: usize = 4;
@@ -51,11 +52,22 @@ pub(crate) struct Fetches {
     asked: UnboundedSender<Fetch>,
 }
 
-/// Waited for until then, milliseconds since 1970; and what came of it.
+/// Waited for until then, milliseconds since 1970; and what came of it, in words, with the images that are here then.
 #[derive(Clone)]
 struct State {
     until: i64,
     said: Option<String>,
+    here: Vec<Uid>,
+}
+
+/// What comes of asking a destination.
+pub(crate) enum Asked {
+    /// The route has nobody asked.
+    Nobody,
+    /// It is waited for until then, in milliseconds since 1970.
+    Waiting(i64),
+    /// What came of it, in words.
+    Answered(String),
 }
 
 /// One question to a destination.
@@ -80,36 +92,39 @@ impl Fetches {
     fn begin(&self, fetch: Fetch, now: i64, until: i64) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.retain(|_, state| state.until.saturating_add(REMEMBERED_MS) > now);
-        states.insert(fetch.key.clone(), State { until, said: None });
+        states.insert(fetch.key.clone(), State { until, said: None, here: Vec::new() });
         // Nobody is there to fetch only when the node stops.
         drop(self.asked.send(fetch));
     }
 
-    fn end(&self, key: &(InstanceId, String), said: String) {
+    fn end(&self, key: &(InstanceId, String), said: String, here: Vec<Uid>) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = states.get_mut(key) {
-            state.said = Some(said);
+            (state.said, state.here) = (Some(said), here);
         }
+    }
+
+    /// The SOP Instance UIDs of what a destination has named or brought to compare an image with.
+    pub(crate) fn here(&self, instance: InstanceId, route: &str) -> Vec<Uid> {
+        self.state(&(instance, route.to_owned())).map(|state| state.here).unwrap_or_default()
     }
 }
 
 impl Stages<'_> {
-    /// What was found, or what a destination has brought by now; `Err` is when it has to be here, in milliseconds since
-    /// 1970.
-    pub(crate) fn brought(&self, planned: &NewTask, header: &Dataset, found: Found) -> Result<Found, i64> {
-        let Found::Nothing(why) = &found else { return Ok(found) };
-        let Some(fetch) = self.fetch(planned, header) else { return Ok(found) };
+    /// Has a destination asked for an earlier image, once.
+    pub(crate) fn ask(&self, planned: &NewTask, header: &Dataset) -> Asked {
+        let Some(fetch) = self.fetch(planned, header) else { return Asked::Nobody };
         let at = fetch.at.clone();
         let now = self.store.clock().now_ms();
         match self.fetches.state(&fetch.key) {
             None => {
                 let until = now.saturating_add(i64::try_from(fetch.patience.as_millis()).unwrap_or(i64::MAX));
                 self.fetches.begin(fetch, now, until);
-                Err(until)
+                Asked::Waiting(until)
             }
-            Some(State { said: Some(said), .. }) => Ok(Found::Nothing(format!("{why}; {at}: {said}"))),
-            Some(State { until, said: None }) if now < until => Err(until),
-            Some(State { said: None, .. }) => Ok(Found::Nothing(format!("{why}; {at}: nothing in time"))),
+            Some(State { said: Some(said), .. }) => Asked::Answered(format!("{at}: {said}")),
+            Some(State { until, .. }) if now < until => Asked::Waiting(until),
+            Some(_) => Asked::Answered(format!("{at}: nothing in time")),
         }
     }
 
@@ -161,14 +176,14 @@ async fn one(core: Arc<Core>, room: Arc<Semaphore>, fetch: Fetch) {
         let _turn = room.acquire().await;
         bring(&core, &fetch).await
     };
-    let said = match tokio::time::timeout(fetch.patience, bring).await {
-        Ok(Ok(count)) => format!("{count} images came"),
-        Ok(Err(why)) => why,
-        Err(_elapsed) => "nothing in time".to_owned(),
+    let (said, here) = match tokio::time::timeout(fetch.patience, bring).await {
+        Ok(Ok(here)) => (format!("{} images of it are here", here.len()), here),
+        Ok(Err(why)) => (why, Vec::new()),
+        Err(_elapsed) => ("nothing in time".to_owned(), Vec::new()),
     };
     let (instance, route) = &fetch.key;
     tracing::info!(%instance, route, said, "fetched to compare with");
-    core.fetches.end(&fetch.key, said);
+    core.fetches.end(&fetch.key, said, here);
     let instance = *instance;
     loop {
         let store = core.store.clone();
@@ -185,18 +200,18 @@ async fn one(core: Arc<Core>, room: Arc<Semaphore>, fetch: Fetch) {
     }
 }
 
-/// How many images came, once the models have looked at them.
-async fn bring(core: &Core, fetch: &Fetch) -> Result<usize, String> {
-    let came = fetch.source.fetch_prior(fetch.wanted.clone()).await?;
-    if came.is_empty() {
+/// The images that are here, once the work on them has ended.
+async fn bring(core: &Core, fetch: &Fetch) -> Result<Vec<Uid>, String> {
+    let here = fetch.source.fetch_prior(fetch.wanted.clone()).await?;
+    if here.is_empty() {
         return Err("it has no earlier image to compare with".to_owned());
     }
-    let came = Arc::new(came);
+    let here = Arc::new(here);
     loop {
-        let (store, uids) = (core.store.clone(), Arc::clone(&came));
+        let (store, uids) = (core.store.clone(), Arc::clone(&here));
         let looked = spawn_blocking(move || are_done(&store, &uids)).await;
         match looked {
-            Ok(Ok(true)) => return Ok(came.len()),
+            Ok(Ok(true)) => return Ok(here.to_vec()),
             Ok(Ok(false)) => tokio::time::sleep(LOOK_AGAIN).await,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(error) => return Err(error.to_string()),
@@ -204,10 +219,14 @@ async fn bring(core: &Core, fetch: &Fetch) -> Result<usize, String> {
     }
 }
 
-/// Whether the work on all instances of these UIDs has ended.
+/// Whether the index has all instances of these UIDs, and the work on them has ended.
 fn are_done(store: &Store, sop_instances: &[Uid]) -> Result<bool, StoreError> {
     for uid in sop_instances {
-        for instance in store.reader().find(uid.as_str())? {
+        let instances = store.reader().find(uid.as_str())?;
+        if instances.is_empty() {
+            return Ok(false);
+        }
+        for instance in instances {
             if store.reader().end(instance)?.is_none() {
                 return Ok(false);
             }

@@ -20,9 +20,8 @@ use dokuei_store::{
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, FrameFindings, Verdict};
+use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, Verdict};
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::fetching::Fetches;
@@ -83,7 +82,7 @@ impl Stages<'_> {
         let file = Beginning::new(beginning, stored.size_bytes);
         let header = read_header(&file, 0, &stored.transfer_syntax, &self.config.limits.dataset).ok()?;
         let is_whole = header.pixels.is_some() || file.available() == file.size();
-        is_whole.then(|| self.apply_routes(Changes::at_arrival(), stored, Ok(header)))
+        is_whole.then(|| self.apply_routes(Changes::unleased(), stored, Ok(header)))
     }
 
     fn apply_routes(
@@ -188,7 +187,11 @@ impl Stages<'_> {
 
     /// The result before of the model, by another version of it or of another version of the instance, which this one
     /// revises.
-    fn revised(&self, instance: InstanceId, model: &ModelIdentity) -> Result<Vec<ObjectReference>, FlowError> {
+    pub(crate) fn revised(
+        &self,
+        instance: InstanceId,
+        model: &ModelIdentity,
+    ) -> Result<Vec<ObjectReference>, FlowError> {
         let reference = |object: &StoredObject| {
             ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
         };
@@ -197,7 +200,7 @@ impl Stages<'_> {
 
     /// The objects to be made: report and picture always, the others where some destination wants them, since a
     /// result is made once and another route may send it later.
-    fn roles(&self, planned: &[SendTo]) -> Vec<Role> {
+    pub(crate) fn roles(&self, planned: &[SendTo]) -> Vec<Role> {
         let configured = self.setup.destinations.iter().flat_map(|destination| &destination.roles);
         let wanted: Vec<&String> = planned.iter().flat_map(|to| &to.roles).chain(configured).collect();
         let is_wanted = |role: &Role| {
@@ -233,33 +236,19 @@ impl Stages<'_> {
             return Err(FlowError::Again("an earlier version of this instance is being looked at".to_owned()));
         }
         let stored = self.stored(instance)?;
-        let (header, file) = match self.header(&stored)? {
+        let read = match self.header(&stored)? {
             Ok(read) => read,
             Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
         };
-        let seen = attributes(&stored, Arc::new(header.dataset.clone()));
-        let mut found = self.prior(&planned.route, &stored, &header.dataset, &model);
-        if analyst.model().declines(&seen).is_none() {
-            found = match self.brought(&planned, &header.dataset, found) {
+        let shown = self.show(stored, read, &model, &planned.send)?;
+        let found = match analyst.model().declines(&shown.attributes) {
+            Some(_) => Found::NotAsked,
+            None => match self.prior(&planned, &shown, analyst) {
                 Ok(found) => found,
                 Err(until) => return Ok(Changes::postpone(lease, until, "an earlier image is fetched first")),
-            };
-        }
-        let made_at = self.store.clock().now_ms();
-        let began = Timestamp::from_millisecond(made_at).unwrap_or_default().to_zoned(TimeZone::system());
-        let input = AnalysisInput {
-            attributes: &seen,
-            header: &header,
-            file: &file,
-            node: &self.setup.node,
-            style: &self.setup.style,
-            made_at: &began,
-            version: stored.version,
-            revises: &self.revised(instance, &model)?,
-            comparison: found.comparison(),
-            roles: &self.roles(&planned.send),
-            limits: &self.config.limits,
+            },
         };
+        let input = self.input(&shown, found.comparison());
         let verdict = analyst.analyze(&input).map_err(|error| match error.is_transient() {
             true => FlowError::Again(error.reason()),
             false => FlowError::Hopeless(error.reason()),
@@ -275,14 +264,8 @@ impl Stages<'_> {
             }
             Verdict::Reported(analysis) => {
                 log(instance, &model.name, &analysis);
-                let findings = findings(&analysis, &found);
-                let result = NewResult { instance, model: model.clone(), findings, made_at };
-                let staged = self.keep(&analysis.objects)?;
-                let mut changes =
-                    changes.result(result, staged).finish(task, TaskEnd::Reported(Box::new(model.clone())));
-                if let Ok(comparable) = self.comparable(&header.dataset) {
-                    changes = changes.comparable(instance, &model, comparable);
-                }
+                let changes = self.keep_result(changes, &shown, &model, &analysis, &found)?;
+                let changes = changes.finish(task, TaskEnd::Reported(Box::new(model.clone())));
                 Ok(outbox(changes, &planned, &model))
             }
         }
@@ -322,7 +305,7 @@ impl Stages<'_> {
     }
 
     /// Writes the result objects durably; the changes that follow name them.
-    fn keep(&self, objects: &[AnalysisObject]) -> Result<Vec<dokuei_store::Staged>, FlowError> {
+    pub(crate) fn keep(&self, objects: &[AnalysisObject]) -> Result<Vec<dokuei_store::Staged>, FlowError> {
         let objects = objects.iter().map(|made| {
             let new = NewObject {
                 role: made.role.as_str(),
@@ -417,7 +400,7 @@ pub(crate) fn explain(rules: &Rules, stored: &StoredInstance, dataset: Arc<Datas
     rules.explain(&attributes(stored, dataset), received_at)
 }
 
-fn attributes(stored: &StoredInstance, dataset: Arc<Dataset>) -> Attributes {
+pub(crate) fn attributes(stored: &StoredInstance, dataset: Arc<Dataset>) -> Attributes {
     Attributes::new(dataset, &stored.calling_ae, &stored.called_ae, &stored.transfer_syntax)
 }
 
@@ -476,25 +459,6 @@ fn tallies(traces: &[RouteTrace]) -> impl Iterator<Item = Tally> {
 
 fn json(traces: &[RouteTrace]) -> serde_json::Value {
     serde_json::to_value(traces).unwrap_or_default()
-}
-
-/// What the store keeps of an analysis for lists and programs.
-fn findings(analysis: &Analysis, found: &Found) -> serde_json::Value {
-    let frames = analysis.frames.iter().map(|frame| {
-        let FrameFindings { frame, findings, unfamiliarity, declined, failed, .. } = frame;
-        let mut kept = serde_json::json!({
-            "frame": frame,
-            "findings": findings,
-            "unfamiliarity": unfamiliarity,
-            "declined": declined,
-            "failed": failed,
-        });
-        if let (Some(kept), Some(comparison)) = (kept.as_object_mut(), found.json(analysis)) {
-            kept.insert("comparison".to_owned(), comparison);
-        }
-        kept
-    });
-    frames.collect()
 }
 
 fn log(instance: InstanceId, model: &str, analysis: &Analysis) {

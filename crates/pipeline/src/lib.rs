@@ -26,6 +26,7 @@ mod fetching;
 mod flow;
 mod hours;
 mod keeper;
+mod looking;
 mod model;
 mod opening;
 mod outbox;

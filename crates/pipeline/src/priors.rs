@@ -1,28 +1,34 @@
 //! Prior: the last comparable result of the same patient, which a report says beside the new one.
 //!
-//! Only what the models of the node itself have looked at counts; where that is nothing, a destination may bring an earlier
-//! image ([`fetching`](crate::fetching)). Where the index or a file cannot be read, or the earlier image is still to be
-//! analysed, the report goes without. Results of another version of the model are left alone, since its certainties are on
-//! another scale: the difference would be the model's and not the patient's.
+//! The index knows the images of a patient of which some model has given a result; where none of them will do, a destination
+//! may name or bring one ([`fetching`](crate::fetching)). Of one without a result of just this model the model is asked
+//! first, in the same step: results of other versions have certainties on another scale, so that the difference would be the
+//! model's and not the patient's. Where the index or a file cannot be read, or the earlier image is still in work, the report
+//! goes without.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Dataset, Tag};
+use dokuei_dataset::{Dataset, FileSection, Header, Tag};
 use dokuei_results::{Change, Comparison, Prior, same_patient, taken};
-use dokuei_store::{Comparable, EarlierResult, StoredInstance};
-use dokuei_types::{Finding, InstanceId, Interval, ModelIdentity};
+use dokuei_store::{Changes, Comparable, EarlierImage, NewTask, REJECTION, StoreError, StoredInstance};
+use dokuei_types::{Finding, InstanceId, Interval, ModelIdentity, Uid};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Analyst, Verdict};
+use crate::fetching::Asked;
 use crate::flow::{Stages, read_stored};
+use crate::looking::Shown;
 use crate::variables::{Variable, text};
 
-/// Earlier results of one patient that are looked at, from the last on.
+/// Earlier images of one patient that are considered, from the last on.
 const CANDIDATES_MAX: usize = 64;
+/// Those of them that the model is asked about for one image.
+const LOOKS_MAX: usize = 3;
 
 /// `priors` of a route: which earlier results its results are compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,7 +38,7 @@ pub struct PriorsConfig {
     pub within: Interval,
     /// Attributes that both images have, with the same value, by the names conditions use.
     pub same: Vec<String>,
-    /// The destination that is asked for an earlier image where this node has reported on none, by name.
+    /// The destination that is asked for an earlier image where this node knows of none, by name.
     pub at: Option<String>,
     /// How long an image waits for that at most.
     pub wait_at_most: Interval,
@@ -133,71 +139,94 @@ impl Stages<'_> {
         Ok(Comparable { patient, taken_at: seconds(taken).ok_or("the image was taken at no time there is")? })
     }
 
-    /// The last result that one of `model` on this image can be compared with, where the route asks.
-    pub(crate) fn prior(&self, route: &str, this: &StoredInstance, header: &Dataset, model: &ModelIdentity) -> Found {
-        let route = self.setup.rules.route(route);
-        let Some(config) = route.and_then(|route| route.priors.as_ref()) else { return Found::NotAsked };
-        if !matches!(self.store.reader().fetched_for(this.id), Ok(None)) {
+    /// The last image that this one can be compared with, where the route asks, and what the model says of it; `Err` is
+    /// when one that is being fetched has to be here, in milliseconds since 1970.
+    pub(crate) fn prior(&self, planned: &NewTask, this: &Shown, analyst: &mut Analyst) -> Result<Found, i64> {
+        let route = self.setup.rules.route(&planned.route);
+        let Some(config) = route.and_then(|route| route.priors.as_ref()) else { return Ok(Found::NotAsked) };
+        if !matches!(self.store.reader().fetched_for(planned.instance), Ok(None)) {
             // A prior itself: looked at to be compared with, and no more.
-            return Found::NotAsked;
+            return Ok(Found::NotAsked);
         }
-        match self.last_comparable(config, this, header, model) {
-            Ok(earlier) => Found::Earlier(Box::new(earlier)),
-            Err(why) => {
-                tracing::debug!(instance = %this.id, model = model.name, "no prior: {why}");
-                Found::Nothing(why)
-            }
-        }
+        let here = self.fetches.here(planned.instance, &planned.route);
+        let why = match self.last_comparable(config, this, analyst, &here) {
+            Ok(earlier) => return Ok(Found::Earlier(Box::new(earlier))),
+            Err(why) => why,
+        };
+        let why = match self.ask(planned, &this.header.dataset) {
+            Asked::Nobody => why,
+            Asked::Waiting(until) => return Err(until),
+            Asked::Answered(said) => format!("{why}; {said}"),
+        };
+        tracing::debug!(instance = %planned.instance, model = planned.model, "no prior: {why}");
+        Ok(Found::Nothing(why))
     }
 
+    /// `here` are SOP Instance UIDs of images that a destination has named or brought.
     fn last_comparable(
         &self,
         config: &PriorsConfig,
-        this: &StoredInstance,
-        header: &Dataset,
-        model: &ModelIdentity,
+        this: &Shown,
+        analyst: &mut Analyst,
+        here: &[Uid],
     ) -> Result<Earlier, String> {
+        let header = &this.header.dataset;
         let comparable = self.comparable(header)?;
         let wanted = wanted(config, header)?;
         let within = i64::try_from(config.within.0.as_secs()).unwrap_or(i64::MAX);
-        let since = comparable.taken_at.saturating_sub(within);
-        let found = self.store.reader().earlier_results(&comparable, &model.name, since, CANDIDATES_MAX);
-        let found = found.map_err(|error| error.to_string())?;
+        let times = comparable.taken_at.saturating_sub(within)..comparable.taken_at;
+        let images = self.candidates(&comparable, times, here).map_err(|error| error.to_string())?;
+        let mut considering = Considering { this, wanted, analyst, looks_left: LOOKS_MAX };
         let mut first = None;
-        for result in &found {
-            match self.earlier(result, this, header, model, &wanted) {
+        for instance in &images {
+            match self.earlier(*instance, &mut considering) {
                 Ok(earlier) => return Ok(earlier),
-                Err(why) => first = first.or(Some((result.instance, why))),
+                Err(why) => first = first.or(Some((instance, why))),
             }
         }
+        let model = considering.analyst.model().name();
         Err(match first {
-            None => format!("no result of {} on an earlier image of the patient within {}", model.name, config.within),
-            Some((instance, why)) => format!("none of {} earlier results: instance {instance}, {why}", found.len()),
+            None => format!("no result of {model} on an earlier image of the patient within {}", config.within),
+            Some((instance, why)) => format!("none of {} earlier images: instance {instance}, {why}", images.len()),
         })
     }
 
-    /// An earlier result with its image; `Err` says in words why it cannot be compared.
-    fn earlier(
-        &self,
-        result: &EarlierResult,
-        this: &StoredInstance,
-        header: &Dataset,
-        model: &ModelIdentity,
-        wanted: &[Wanted<'_>],
-    ) -> Result<Earlier, String> {
-        if (&result.version, &result.weights_sha256) != (&model.version, &model.weights_sha256) {
-            return Err(format!("analysed by another version of the model, {}", result.version));
+    /// The images of a patient that were taken within these times, as the index knows them or a destination names them, the
+    /// last one first.
+    fn candidates(&self, of: &Comparable, times: Range<i64>, here: &[Uid]) -> Result<Vec<InstanceId>, StoreError> {
+        let mut images = self.store.reader().earlier_images(of, times.start, CANDIDATES_MAX)?;
+        for uid in here {
+            for instance in self.store.reader().find(uid.as_str())? {
+                let is_known = images.iter().any(|image| image.instance == instance);
+                let taken_at = if is_known { None } else { self.taken_at(instance)? };
+                let taken_at = taken_at.filter(|taken_at| times.contains(taken_at));
+                images.extend(taken_at.map(|taken_at| EarlierImage { instance, taken_at }));
+            }
         }
-        let findings = findings(&result.findings).ok_or("not analysed as a single frame")?;
-        let stored = self.store.reader().instance(result.instance).map_err(|error| error.to_string())?;
+        images.sort_by_key(|image| std::cmp::Reverse((image.taken_at, image.instance)));
+        Ok(images.into_iter().map(|image| image.instance).collect())
+    }
+
+    /// When a stored image was taken, where it says so and can be read.
+    fn taken_at(&self, instance: InstanceId) -> Result<Option<i64>, StoreError> {
+        let stored = self.store.reader().instance(instance)?;
+        let read = stored.and_then(|stored| read_stored(&stored, &self.config.limits.dataset).ok()?.ok());
+        Ok(read.and_then(|(header, _)| seconds(taken(&header.dataset)?)))
+    }
+
+    /// An earlier image, with what the model says of it; `Err` says in words why it cannot be compared.
+    fn earlier(&self, instance: InstanceId, considering: &mut Considering<'_>) -> Result<Earlier, String> {
+        let Considering { this, wanted, analyst, looks_left } = considering;
+        let reader = self.store.reader();
+        let stored = reader.instance(instance).map_err(|error| error.to_string())?;
         let stored = stored.filter(|stored| stored.removed_at.is_none()).ok_or("its image is no longer kept")?;
-        if stored.study == this.study {
+        if stored.study == this.stored.study {
             return Err("of the same study".to_owned());
         }
         let read = read_stored(&stored, &self.config.limits.dataset).map_err(|error| error.to_string())?;
-        let (earlier, _) = read.map_err(|reason| reason.to_string())?;
-        let earlier = earlier.dataset;
-        same_patient(header, &earlier).map_err(|doubt| doubt.to_string())?;
+        let (header, file) = read.map_err(|reason| reason.to_string())?;
+        let earlier = header.dataset.clone();
+        same_patient(&this.header.dataset, &earlier).map_err(|doubt| doubt.to_string())?;
         if let Some(other) = wanted.iter().find(|wanted| text(&earlier, wanted.tag) != wanted.value) {
             return Err(format!("another {}", other.name));
         }
@@ -206,8 +235,58 @@ impl Stages<'_> {
             return Err("without a UID that a reference needs".to_owned());
         }
         let taken = taken(&earlier).ok_or("it does not say when it was taken")?;
-        Ok(Earlier { instance: result.instance, header: earlier, findings, taken })
+        let model = analyst.model().identity().clone();
+        let kept = match reader.result(instance, &model).map_err(|error| error.to_string())? {
+            Some(result) if result.objects.iter().any(|object| object.role == REJECTION) => {
+                return Err("its result was withdrawn".to_owned());
+            }
+            Some(result) => result.findings,
+            None => {
+                *looks_left = looks_left.checked_sub(1).ok_or("too many before it are without a result")?;
+                self.look_back(stored, (header, file), &model, analyst)?
+            }
+        };
+        let findings = findings(&kept).ok_or("not analysed as a single frame")?;
+        Ok(Earlier { instance, header: earlier, findings, taken })
     }
+
+    /// Has the model look at an earlier image that it has not looked at, and keeps what it says; nothing of it is sent.
+    fn look_back(
+        &self,
+        stored: StoredInstance,
+        read: (Header, FileSection),
+        model: &ModelIdentity,
+        analyst: &mut Analyst,
+    ) -> Result<Value, String> {
+        let (instance, reader) = (stored.id, self.store.reader());
+        if reader.end(instance).map_err(|error| error.to_string())?.is_none() {
+            return Err("still in work".to_owned());
+        }
+        if reader.is_without_result(instance, &model.name).map_err(|error| error.to_string())? {
+            return Err(format!("{} has looked at it without a result", model.name));
+        }
+        let shown = self.show(stored, read, model, &[]).map_err(|error| error.to_string())?;
+        let verdict = analyst.analyze(&self.input(&shown, Comparison::NotAsked)).map_err(|error| error.reason())?;
+        let analysis = match verdict {
+            Verdict::Declined(reason) => return Err(format!("{} declines it: {reason}", model.name)),
+            Verdict::Reported(analysis) => analysis,
+        };
+        let changes = self.keep_result(Changes::unleased(), &shown, model, &analysis, &Found::NotAsked);
+        let kept = changes.and_then(|changes| Ok(self.store.apply(changes)?));
+        kept.map_err(|error| error.to_string())?;
+        tracing::info!(%instance, model = model.name, "looked at to compare with");
+        let result = reader.result(instance, model).map_err(|error| error.to_string())?;
+        result.map(|result| result.findings).ok_or_else(|| "its result is not kept".to_owned())
+    }
+}
+
+/// An image whose prior is looked for, and by what.
+struct Considering<'a> {
+    this: &'a Shown,
+    wanted: Vec<Wanted<'a>>,
+    analyst: &'a mut Analyst,
+    /// Images that the model may still be asked about.
+    looks_left: usize,
 }
 
 /// An attribute that the earlier image has to have too.

@@ -87,14 +87,14 @@ pub struct Applied {
 }
 
 impl Changes {
-    /// What an arrival brings about, under no lease; for [`Decide`](crate::Decide).
+    /// Under no lease: what an arrival brings about ([`Decide`](crate::Decide)), and what is found out beside all work.
     #[must_use]
-    pub fn at_arrival() -> Self {
+    pub fn unleased() -> Self {
         Self { guard: None, list: Vec::new(), staged: Vec::new() }
     }
 
     fn guarded(guard: Guard) -> Self {
-        Self { guard: Some(guard), ..Self::at_arrival() }
+        Self { guard: Some(guard), ..Self::unleased() }
     }
 
     fn job(lease: &Lease, fate: Fate) -> Self {

@@ -88,7 +88,7 @@ pub use journal::JournalEntry;
 pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};
-pub use prior::{Comparable, EarlierResult, Fetched, PatientKey};
+pub use prior::{Comparable, EarlierImage, Fetched, PatientKey};
 pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};

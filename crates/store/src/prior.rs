@@ -1,4 +1,4 @@
-//! Which results can be compared with each other: those of one patient, by when the images were taken.
+//! Which images can be compared with each other: those of one patient with a result, by when they were taken.
 //!
 //! The index holds no Patient ID. It holds what HMAC-SHA-256 makes of one and its issuer under a key that lies in a file of
 //! its own: whoever has the ID and the key finds the results, whoever has the index alone finds nobody. Equal hashes are a
@@ -16,7 +16,6 @@ use sha2::Sha256;
 use crate::error::StoreError;
 use crate::job;
 use crate::object;
-use crate::outbox::REJECTION;
 use crate::priority::Priority;
 use crate::read::StoreReader;
 use crate::secret::secret;
@@ -69,18 +68,12 @@ pub struct Fetched {
     pub priority: Priority,
 }
 
-/// A result that another one may be compared with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EarlierResult {
-    /// The instance it is about.
+/// An image that another one may be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlierImage {
+    /// Its number.
     pub instance: InstanceId,
-    /// Version of the model.
-    pub version: String,
-    /// SHA-256 of its weights.
-    pub weights_sha256: String,
-    /// What it says.
-    pub findings: serde_json::Value,
-    /// When the image was taken, as [`Comparable::taken_at`].
+    /// When it was taken, as [`Comparable::taken_at`].
     pub taken_at: i64,
 }
 
@@ -172,19 +165,26 @@ impl StoreReader {
         self.with("look for what an instance was fetched for", |conn| fetched_for(conn, id))
     }
 
-    /// The results of the model called `model` on images of the same patient that were taken before `this` and not before
-    /// `since`, latest first and at most `limit`. Those that were withdrawn are left out.
+    /// The images of the same patient that were taken before `this` and not before `since`, and of which some version of
+    /// some model has given a result; latest first and at most `limit`.
     ///
     /// # Errors
     /// What the index says.
-    pub fn earlier_results(
-        &self,
-        this: &Comparable,
-        model: &str,
-        since: i64,
-        limit: usize,
-    ) -> Result<Vec<EarlierResult>, StoreError> {
-        self.with("look for earlier results of a patient", |conn| earlier(conn, this, model, since, limit))
+    pub fn earlier_images(&self, this: &Comparable, since: i64, limit: usize) -> Result<Vec<EarlierImage>, StoreError> {
+        self.with("look for earlier images of a patient", |conn| earlier(conn, this, since, limit))
+    }
+
+    /// Whether the model of this name has looked at an instance for a route without giving a result, or is still to look.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn is_without_result(&self, id: InstanceId, model: &str) -> Result<bool, StoreError> {
+        self.with("look for what a model made of an instance", |conn| {
+            conn.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM task WHERE instance = ?1 AND model = ?2 AND state <> 'reported')",
+            )?
+            .query_row(params![id.0, model], |row| row.get(0))
+        })
     }
 }
 
@@ -196,30 +196,16 @@ pub(crate) fn fetched_for(conn: &Connection, id: InstanceId) -> rusqlite::Result
     conn.prepare_cached("SELECT route FROM fetched WHERE instance = ?1")?.query_row([id.0], |row| row.get(0)).optional()
 }
 
-fn earlier(
-    conn: &Connection,
-    this: &Comparable,
-    model: &str,
-    since: i64,
-    limit: usize,
-) -> rusqlite::Result<Vec<EarlierResult>> {
+fn earlier(conn: &Connection, this: &Comparable, since: i64, limit: usize) -> rusqlite::Result<Vec<EarlierImage>> {
     let Comparable { patient: PatientKey(patient), taken_at } = this;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached(
-        "SELECT instance, version, weights, findings, taken_at
-         FROM comparable JOIN result ON result.id = comparable.result
-         WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3 AND model = ?4
-           AND NOT EXISTS (SELECT 1 FROM object WHERE object.result = result.id AND object.role = ?5)
-         ORDER BY taken_at DESC, result.id DESC LIMIT ?6",
+        "SELECT instance, max(taken_at) FROM comparable JOIN result ON result.id = comparable.result
+         WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3
+         GROUP BY instance ORDER BY 2 DESC, 1 DESC LIMIT ?4",
     )?
-    .query_map(params![patient.as_slice(), taken_at, since, model, REJECTION, limit], |row| {
-        Ok(EarlierResult {
-            instance: InstanceId(row.get(0)?),
-            version: row.get(1)?,
-            weights_sha256: row.get(2)?,
-            findings: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
-            taken_at: row.get(4)?,
-        })
+    .query_map(params![patient.as_slice(), taken_at, since, limit], |row| {
+        Ok(EarlierImage { instance: InstanceId(row.get(0)?), taken_at: row.get(1)? })
     })?
     .collect()
 }

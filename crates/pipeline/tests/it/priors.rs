@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Tag};
 use dokuei_pipeline::RouteConfig;
 use dokuei_results::report_text;
-use dokuei_store::Retention;
+use dokuei_store::{NewObject, REJECTION, Retention};
 use dokuei_types::{End, InstanceId};
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ async fn nobody_is_compared_with_somebody_else() {
     let site = Site::new();
     look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
     let nobody = "no result of lungs on an earlier image of the patient within 730d";
-    let one = |why: &str| format!("none of 1 earlier results: instance 1, {why}");
+    let one = |why: &str| format!("none of 1 earlier images: instance 1, {why}");
     let cases: [(&[Change], String); 7] = [
         (&[(tags::PATIENT_ID, VR::LO, "4712")], nobody.into()),
         (&[(tags::ISSUER_OF_PATIENT_ID, VR::LO, "OTHER")], nobody.into()),
@@ -116,7 +116,7 @@ async fn nobody_is_compared_with_somebody_else() {
 async fn what_cannot_be_compared_is_not() {
     let site = Site::new();
     look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
-    let one = |why: &str| format!("none of 1 earlier results: instance 1, {why}");
+    let one = |why: &str| format!("none of 1 earlier images: instance 1, {why}");
     let within = |text: &str| RouteConfig {
         priors: Some(serde_json::from_value(json!({ "within": text })).unwrap()),
         ..comparing()
@@ -144,11 +144,74 @@ async fn what_cannot_be_compared_is_not() {
     .await;
     let (_, comparison) = look(&site, chest(&["lungs"]), &model(0.8), &image(4, "20260104", &[])).await;
     assert_eq!(comparison, Value::Null, "nobody asked");
+}
 
-    let other = model(0.8).version("2.0", Play::Says(0.8));
-    let (_, comparison) = look(&site, comparing(), &other, &image(3, "20250601", &[])).await;
-    let why = one("analysed by another version of the model, 1.0");
-    assert_eq!(comparison, json!({ "nothing": why }));
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_image_without_a_result_of_the_model_is_looked_at_first() {
+    let site = Site::new();
+    let reader = site.store.reader();
+    let (first, _) = look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    let sent = site.pacs.taken("sr").len();
+    // Another version of the model looks at the earlier image before it says something of the new one.
+    let newer = model(0.8).version("2.0", Play::Says(0.8));
+    let (second, comparison) = look(&site, comparing(), &newer, &image(2, "20250601", &[])).await;
+    assert_eq!((&comparison["instance"], &comparison["findings"][0]["trend"]), (&json!(first), &json!("unchanged")));
+    let shown = reader.show(first).unwrap().unwrap();
+    let versions: Vec<&str> = shown.results.iter().map(|result| result.version.as_str()).collect();
+    assert_eq!((versions, shown.end), (vec!["1.0", "2.0"], Some(End::Reported)));
+    assert_eq!(shown.results[1].findings[0]["comparison"], Value::Null, "it asks for none itself");
+    assert_eq!((newer.runs(), site.pacs.taken("sr").len()), (2, sent + 1), "nothing of it is sent");
+    // Once: the next image finds the result.
+    let (third, comparison) = look(&site, comparing(), &newer, &image(3, "20250602", &[])).await;
+    assert_eq!((&comparison["instance"], newer.runs()), (&json!(second), 3));
+    // Of an image that only another model has looked at the model is asked too, and the last one comes first.
+    let bones = PlayedModel::new("bones", Play::Says(0.1));
+    let (fourth, _) = look(&site, chest(&["bones"]), &bones, &image(4, "20250603", &[])).await;
+    let (_, comparison) = look(&site, comparing(), &newer, &image(5, "20250604", &[])).await;
+    assert_eq!((&comparison["instance"], newer.runs()), (&json!(fourth), 5));
+    // A result that was withdrawn is not made again.
+    let withdrawn = reader.show(fourth).unwrap().unwrap().results[1].id;
+    let uid = dokuei_types::Uid::new("1.2.99").unwrap();
+    let note = NewObject {
+        role: REJECTION,
+        sop_class: &uid,
+        sop_instance: &uid,
+        series: &uid,
+        transfer_syntax: "1.2.840.10008.1.2.1",
+        bytes: b"note",
+    };
+    reader.withdraw(withdrawn, &note).unwrap().unwrap();
+    let (_, comparison) = look(&site, comparing(), &newer, &image(6, "20250604", &[])).await;
+    assert_eq!((&comparison["instance"], newer.runs()), (&json!(third), 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_came_before_the_model_is_looked_at_when_a_destination_names_it() {
+    let site = Site::new();
+    let reader = site.store.reader();
+    // No route takes them.
+    let pipeline = site.start(&[], &[]);
+    let [early, lateral] = [("20250101", "PA"), ("20250102", "LL")].map(|(date, view)| {
+        let number = if view == "PA" { 1 } else { 2 };
+        send(&site.store, &image(number, date, &[(tags::VIEW_POSITION, VR::CS, view)])).instance
+    });
+    for instance in [early, lateral] {
+        assert_eq!(site.end(instance), End::NoRuleMatched);
+    }
+    pipeline.shutdown().await;
+    let named = [early, lateral].map(|id| reader.instance(id).unwrap().unwrap().sop_instance);
+    *site.pacs.named.lock().unwrap() = named.iter().map(|uid| dokuei_types::Uid::new(uid).unwrap()).collect();
+    site.pacs.priors.lock().unwrap().push_back(Ok(Vec::new()));
+    let model = model(0.6);
+    let (_, comparison) = look(&site, fetching("60s"), &model, &image(3, "20260101", &[])).await;
+    assert_eq!((&comparison["instance"], model.runs()), (&json!(early), 2));
+    let shown = reader.show(early).unwrap().unwrap();
+    assert_eq!((shown.end, shown.fetched_for, shown.tasks.len()), (Some(End::NoRuleMatched), None, 0));
+    assert_eq!((shown.results.len(), site.pacs.taken("sr").len()), (1, 1), "nothing of it is sent");
+    // It is found in the index from now on: nobody is asked.
+    let (_, comparison) = look(&site, fetching("60s"), &model, &image(4, "20260102", &[])).await;
+    assert_eq!((comparison["sop_instance"].as_str(), model.runs()), (Some("1.2.3.4.3"), 3));
+    assert_eq!(site.pacs.wanted.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +221,7 @@ async fn a_prior_whose_image_is_gone_is_none() {
     let retention = Retention { images: Some(std::time::Duration::ZERO), ..Retention::default() };
     assert_eq!(site.store.remove_old(&retention, 10).unwrap().images, 1);
     let (_, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
-    assert_eq!(comparison, json!({ "nothing": "none of 1 earlier results: instance 1, its image is no longer kept" }));
+    assert_eq!(comparison, json!({ "nothing": "none of 1 earlier images: instance 1, its image is no longer kept" }));
 }
 
 /// Compares with what the PACS has, which has so long to bring it.
@@ -218,13 +281,14 @@ async fn a_report_goes_without_what_does_not_come() {
         (
             7,
             "60s",
-            "none of 1 earlier results: instance 4, another Patient's Birth Date; pacs: 1 images came".to_owned(),
+            "none of 1 earlier images: instance 4, another Patient's Birth Date; pacs: 1 images of it are here"
+                .to_owned(),
         ),
         // From here on it says nothing.
         (
             6,
             "100ms",
-            "none of 1 earlier results: instance 4, another Patient's Birth Date; pacs: nothing in time".to_owned(),
+            "none of 1 earlier images: instance 4, another Patient's Birth Date; pacs: nothing in time".to_owned(),
         ),
     ] {
         let data = image(number, &format!("2026010{number}"), &[]);

@@ -182,6 +182,8 @@ pub(crate) struct PlayedPacs {
     pub(crate) counted: Mutex<Vec<Counted>>,
     /// What it has when it is asked for priors, or says instead; afterwards it says nothing at all.
     pub(crate) priors: Mutex<VecDeque<Result<Vec<Dataset>, String>>>,
+    /// What it names beside those, since it is here.
+    pub(crate) named: Mutex<Vec<Uid>>,
     /// First and last day for which it was asked for priors.
     pub(crate) wanted: Mutex<Vec<String>>,
     /// Whether it keeps its counts to itself for now.
@@ -242,12 +244,13 @@ impl Destination for PlayedPacs {
     fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
         self.wanted.lock().unwrap().push(wanted.days.map(|day| day.to_string()).join(" to "));
         let Some(answer) = self.priors.lock().unwrap().pop_front() else { return Box::pin(std::future::pending()) };
+        let named = std::mem::take(&mut *self.named.lock().unwrap());
         Box::pin(async move {
             let store = |data: &Dataset| {
                 send_as(&wanted.store, data, "PACS", Some(wanted.fetched.clone()));
                 data.uid(tags::SOP_INSTANCE_UID).unwrap()
             };
-            tokio::task::block_in_place(|| answer.map(|all| all.iter().map(store).collect()))
+            tokio::task::block_in_place(|| answer.map(|all| all.iter().map(store).chain(named).collect()))
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Results of one patient, found again.
 
-use dokuei_store::{Changes, Comparable, Fetched, IndexEntry, JobKind, NewResult, Priority, REJECTION, Store};
-use dokuei_types::{InstanceId, ModelIdentity, Uid};
+use dokuei_store::{
+    Changes, Comparable, EarlierImage, Fetched, IndexEntry, JobKind, NewResult, Priority, Store, Subject, TaskEnd,
+};
+use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 
 use crate::support::{Bench, LEASE, START, commit_with, entry, instance_of, model, object, one_lease, send};
 
@@ -28,12 +30,12 @@ fn of(store: &Store, patient_id: &str, issuer: &str, day: i64) -> Comparable {
 }
 
 fn earlier(store: &Store, this: &Comparable, since: i64) -> Vec<InstanceId> {
-    let found = store.reader().earlier_results(this, "lungs", since * DAY, 10).unwrap();
+    let found = store.reader().earlier_images(this, since * DAY, 10).unwrap();
     found.into_iter().map(|found| found.instance).collect()
 }
 
 #[test]
-fn the_latest_earlier_results_of_the_same_patient_are_found() {
+fn the_latest_earlier_images_of_the_same_patient_are_found() {
     let bench = Bench::new();
     let store = bench.open();
     let by = |version: &str| ModelIdentity { version: version.into(), ..model() };
@@ -45,31 +47,43 @@ fn the_latest_earlier_results_of_the_same_patient_are_found() {
     let later = add("1.3", &model(), "4711", "HOSPITAL", 300);
     add("1.4", &model(), "4711", "OTHER", 200);
     add("1.5", &model(), "4712", "HOSPITAL", 200);
-    add("1.6", &ModelIdentity { name: "bones".into(), ..model() }, "4711", "HOSPITAL", 200);
+    let bones = add("1.6", &ModelIdentity { name: "bones".into(), ..model() }, "4711", "HOSPITAL", 200);
     reported(&store, "1.7", &model(), None);
 
     let this = of(&store, "4711", "HOSPITAL", 300);
-    assert_eq!(earlier(&store, &this, 0), [second, first]);
-    assert_eq!(earlier(&store, &this, 150), [second]);
-    assert_eq!(earlier(&store, &of(&store, "4711", "HOSPITAL", 301), 0), [later, second, first]);
+    assert_eq!(earlier(&store, &this, 0), [bones, second, first]);
+    assert_eq!(earlier(&store, &this, 150), [bones, second]);
+    assert_eq!(earlier(&store, &of(&store, "4711", "HOSPITAL", 301), 0), [later, bones, second, first]);
     assert_eq!(earlier(&store, &of(&store, "4711", "", 300), 0), []);
-    let found = store.reader().earlier_results(&this, "lungs", 0, 10).unwrap();
-    let versions: Vec<_> = found.iter().map(|found| (found.version.as_str(), found.taken_at / DAY)).collect();
-    assert_eq!(versions, [("1.0", 200), ("0.9", 100)]);
-    assert_eq!(found[0].findings, serde_json::json!(["1.2"]));
-    assert_eq!(store.reader().earlier_results(&this, "lungs", 0, 1).unwrap().len(), 1);
+    let found = store.reader().earlier_images(&this, 0, 1).unwrap();
+    assert_eq!(found, [EarlierImage { instance: bones, taken_at: 200 * DAY }]);
+
+    // Another result on an image makes it no second one.
+    let result = NewResult { instance: first, model: model(), findings: serde_json::json!([]), made_at: START };
+    let again = of(&store, "4711", "HOSPITAL", 100);
+    store.apply(Changes::unleased().result(result, Vec::new()).comparable(first, &model(), again)).unwrap();
+    assert_eq!(earlier(&store, &this, 0), [bones, second, first]);
 }
 
 #[test]
-fn what_was_withdrawn_is_compared_with_nothing() {
+fn it_is_known_what_a_model_made_nothing_of() {
     let bench = Bench::new();
     let store = bench.open();
-    let instance = reported(&store, "1.1", &model(), Some(of(&store, "4711", "HOSPITAL", 100)));
-    let this = of(&store, "4711", "HOSPITAL", 200);
-    assert_eq!(earlier(&store, &this, 0), [instance]);
-    let result = store.reader().show(instance).unwrap().unwrap().results[0].id;
-    store.reader().withdraw(result, &object(REJECTION, &Uid::new("1.9").unwrap())).unwrap().unwrap();
-    assert_eq!(earlier(&store, &this, 0), []);
+    let instance = fetch(&store, "1.1");
+    let is_without = |model: &str| store.reader().is_without_result(instance, model).unwrap();
+    assert!(is_without("lungs") && !is_without("bones"), "it is still to look");
+    let lease = one_lease(&store, JobKind::Analyze);
+    let Subject::Task(task, _) = lease.subject else { panic!("{lease:?}") };
+    let declined = TaskEnd::Declined(DeclineReason::NoPixels("no pixels".into()));
+    store.apply(Changes::complete(&lease).finish(task, declined)).unwrap();
+    assert!(is_without("lungs"), "it has declined");
+    let other = fetch(&store, "1.2");
+    let lease = one_lease(&store, JobKind::Analyze);
+    let Subject::Task(task, _) = lease.subject else { panic!("{lease:?}") };
+    let result = NewResult { instance: other, model: model(), findings: serde_json::json!([]), made_at: START };
+    let end = TaskEnd::Reported(Box::new(model()));
+    store.apply(Changes::complete(&lease).result(result, Vec::new()).finish(task, end)).unwrap();
+    assert!(!store.reader().is_without_result(other, "lungs").unwrap());
 }
 
 #[test]

@@ -25,8 +25,6 @@ const DESCRIPTION_ROOM: usize = 4 << 10;
 const WRITE_BACK_BYTES: u64 = 2 << 20;
 /// Bytes between two looks at the watermark.
 const CHECK_BYTES: u64 = 4 << 20;
-/// Bytes that the page cache takes without anybody noticing.
-const QUICK_BYTES: u64 = 64 << 10;
 
 /// Longest header that is kept for the decision on an instance.
 const BEGINNING_BYTES: usize = 8 << 10;
@@ -164,9 +162,11 @@ impl Incoming {
     #[must_use]
     pub fn write_may_block(&self, count: usize) -> bool {
         match &self.body {
-            Body::Memory(buffer) => !fits(buffer, count),
-            Body::Growing(..) => count as u64 > QUICK_BYTES,
-            Body::File(_) => true,
+            Body::Memory(buffer) if fits(buffer, count) => false,
+            Body::Memory(_) | Body::Growing(..) if self.store.config.durability == Durability::Os => {
+                self.store.log.is_slow()
+            }
+            _ => true,
         }
     }
 

@@ -14,8 +14,9 @@ mod writers;
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 pub(crate) use buffer::{Buffer, Pool};
 pub(crate) use growing::Growing;
@@ -30,6 +31,9 @@ use crate::config::Durability;
 use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 
+/// How long a page cache with room to spare never takes for a piece.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// Where records get their places: as many segments side by side as there are threads that write, since writes to one
 /// file wait for each other.
 pub(crate) struct Log {
@@ -42,6 +46,8 @@ pub(crate) struct Log {
     more_lanes: Vec<Mutex<Lane>>,
     /// Those that records grew in, as many as did at a time.
     spare_lanes: Mutex<Vec<Lane>>,
+    /// Whether the page cache last took a piece of a record only after a while.
+    slow: AtomicBool,
     /// Segments that nothing is appended to any more but that the index may not know whole.
     closed: Mutex<Vec<Arc<Segment>>>,
 }
@@ -71,7 +77,8 @@ impl Log {
             AtomicU64::new(numbers(&root)?.last().map_or(last, |newest| last.max(*newest)).saturating_add(1));
         let more_lanes = (1..threads).map(|_| Mutex::default()).collect();
         let (lane, spare_lanes, closed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, spare_lanes, closed })
+        let slow = AtomicBool::new(false);
+        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, spare_lanes, slow, closed })
     }
 
     /// Appends `records` side by side and, where that is asked for, makes them durable; their places.
@@ -123,6 +130,11 @@ impl Log {
             self.disk.durable(segment.path(), offset..end);
         }
         Ok(())
+    }
+
+    /// Whether a piece of a growing record may keep its thread waiting: when one has, a moment ago.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
     }
 
     fn put(&self, segment: &Segment, pieces: &mut [IoSlice<'_>], offset: u64) -> Result<(), StoreError> {

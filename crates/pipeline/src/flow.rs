@@ -30,6 +30,7 @@ use crate::priors::Found;
 use crate::route_config::{RouteConfig, SENDER, Trigger};
 use crate::rules::{Route, Rules};
 use crate::settling::Step;
+use crate::stopwatch::Stopwatch;
 use crate::trace::{Returned, RouteTrace};
 use crate::variables::Attributes;
 
@@ -44,6 +45,7 @@ pub(crate) struct Stages<'a> {
     /// Whether the association from this address and port is still open.
     pub(crate) is_sending: &'a IsSending,
     pub(crate) fetches: &'a Fetches,
+    pub(crate) stopwatch: &'a Stopwatch,
 }
 
 impl Stages<'_> {

@@ -73,6 +73,7 @@ impl Stages<'_> {
         analysis: &Analysis,
         found: &Found,
     ) -> Result<Changes, FlowError> {
+        self.stopwatch.add(&model.name, &analysis.timings);
         let instance = shown.stored.id;
         let made_at = shown.began.timestamp().as_millisecond();
         let result = NewResult { instance, model: model.clone(), findings: findings(analysis, found), made_at };

@@ -23,6 +23,7 @@ use crate::model::ReadyModel;
 use crate::opening::Opening;
 use crate::rules::Rules;
 use crate::settling::Question;
+use crate::stopwatch::Stopwatch;
 use crate::{counting, fetching, keeper, outbox, worker};
 
 /// Whether the association from this address and port is still open.
@@ -120,6 +121,7 @@ pub(crate) struct Core {
     /// To those who ask the sources of series and studies.
     questions: UnboundedSender<Question>,
     pub(crate) fetches: Fetches,
+    stopwatch: Arc<Stopwatch>,
 }
 
 impl Core {
@@ -129,7 +131,8 @@ impl Core {
 
     pub(crate) fn stages<'a>(&'a self, setup: &'a Setup) -> Stages<'a> {
         let is_sending = self.is_sending.get().map_or(&(|_: &str| false) as &IsSending, AsRef::as_ref);
-        Stages { store: &self.store, setup, config: &self.config, is_sending, fetches: &self.fetches }
+        let (fetches, stopwatch) = (&self.fetches, &self.stopwatch);
+        Stages { store: &self.store, setup, config: &self.config, is_sending, fetches, stopwatch }
     }
 
     /// Has a source asked. Nobody is there to do so only when the node stops: the lease then ends with it.
@@ -179,6 +182,7 @@ impl Pipeline {
             is_sending: OnceLock::new(),
             questions,
             fetches: Fetches::new(wanted),
+            stopwatch: Arc::default(),
         });
         // Weak: the store must not keep the pipeline that keeps the store.
         let listening = Arc::downgrade(&core);
@@ -226,6 +230,12 @@ impl Pipeline {
     /// address and port at its other end. Once, before anything is received.
     pub fn watch_senders(&self, is_sending: impl Fn(&str) -> bool + Send + Sync + 'static) {
         drop(self.core.is_sending.set(Box::new(is_sending)));
+    }
+
+    /// What takes the time of its analyses.
+    #[must_use]
+    pub fn stopwatch(&self) -> Arc<Stopwatch> {
+        Arc::clone(&self.core.stopwatch)
     }
 
     /// Looks for work now; needed only when the clock is moved by hand.

@@ -17,6 +17,7 @@ use crate::prior;
 use crate::read::StoredInstance;
 use crate::replace;
 use crate::stored_file::StoredFile;
+use crate::totals::Occurrence;
 use crate::writer::{Request, Tx};
 
 /// Proof that an instance is durable. Only the store makes one, and a success response needs one.
@@ -170,6 +171,7 @@ impl Arriving<'_> {
             return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind }));
         }
         let Some(Known { id: last, version, .. }) = known.last() else {
+            tx.count(Occurrence::Arrival("new"));
             let instance = InstanceId(self.insert(tx, 1)?);
             return Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::New }));
         };
@@ -310,7 +312,8 @@ impl Arriving<'_> {
     }
 
     /// Records an arrival beyond the first.
-    fn again(&self, tx: &Tx<'_>, instance: i64, outcome: &str) -> Result<(), StoreError> {
+    fn again(&self, tx: &mut Tx<'_>, instance: i64, outcome: &'static str) -> Result<(), StoreError> {
+        tx.count(Occurrence::Arrival(outcome));
         let Description { arrival, received_at, .. } = self.description;
         let (segment, offset) = self.record.columns();
         tx.conn

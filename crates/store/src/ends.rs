@@ -3,6 +3,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::error::StoreError;
 use crate::schema::state;
+use crate::totals::Occurrence;
 use crate::writer::Tx;
 
 /// Works out anew how the instances that were touched have ended, if they have.
@@ -14,18 +15,22 @@ pub(crate) fn refresh(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn write(tx: &Tx<'_>, instance: i64, end: Option<&End>) -> Result<(), StoreError> {
+fn write(tx: &mut Tx<'_>, instance: i64, end: Option<&End>) -> Result<(), StoreError> {
     let kind = end.map_or("open", End::as_str);
     let json =
         end.map(serde_json::to_string).transpose().map_err(|error| StoreError::Broken { what: error.to_string() })?;
     let ended_at = end.map(|_| tx.now);
-    tx.conn
+    let changed = tx
+        .conn
         .prepare_cached(
             "UPDATE instance SET end_kind = ?2, end_json = ?3, ended_at = ?4
              WHERE id = ?1 AND (end_kind <> ?2 OR end_json IS NOT ?3)",
         )
         .and_then(|mut update| update.execute(params![instance, kind, json, ended_at]))
         .map_err(StoreError::index("record an end"))?;
+    if let Some(end) = end.filter(|_| changed > 0) {
+        tx.count(Occurrence::End { end: end.as_str(), reason: end.declined().map(DeclineReason::kind) });
+    }
     Ok(())
 }
 

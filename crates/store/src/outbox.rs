@@ -9,6 +9,7 @@ use crate::object::{self, StoredObject, object_row};
 use crate::priority::Priority;
 use crate::replace::REPLACED;
 use crate::schema::state;
+use crate::totals::Occurrence;
 use crate::withdraw::is_withdrawn;
 use crate::writer::Tx;
 
@@ -78,6 +79,18 @@ pub enum DeliveryEnd {
     },
     /// Not tried after all (the node stops); the attempt does not count.
     Released,
+}
+
+impl DeliveryEnd {
+    /// The word for what came of an attempt that counts.
+    fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Stored { .. } => Some("stored"),
+            Self::Retry { .. } => Some("retried"),
+            Self::Dead { .. } => Some("given_up"),
+            Self::Released => None,
+        }
+    }
 }
 
 /// Queues an original; when it is queued already it has the higher priority of both, when it was delivered nothing happens.
@@ -277,12 +290,15 @@ pub(crate) fn expire(tx: &mut Tx<'_>, destination: Option<&str>) -> Result<(), S
 /// Records what came of an attempt, if its lease is still held.
 pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &DeliveryEnd) -> Result<(), StoreError> {
     let failed = StoreError::index;
-    let held: Option<i64> = tx
+    let held = tx
         .conn
-        .prepare_cached("SELECT instance FROM delivery WHERE id = ?1 AND fence = ?2 AND state = ?3")
-        .and_then(|mut find| find.query_row(params![id.0, fence, state::LEASED], |row| row.get(0)).optional())
+        .prepare_cached("SELECT instance, destination FROM delivery WHERE id = ?1 AND fence = ?2 AND state = ?3")
+        .and_then(|mut find| {
+            find.query_row(params![id.0, fence, state::LEASED], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+                .optional()
+        })
         .map_err(failed("check a lease"))?;
-    let Some(instance) = held else {
+    let Some((instance, destination)) = held else {
         return Err(StoreError::LeaseLost { what: format!("delivery {id}") });
     };
     tx.touched.insert(instance);
@@ -324,6 +340,9 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
             .and_then(|mut u| u.execute(params![id.0, state::WAITING])),
     };
     result.map(|_| ()).map_err(failed("record a delivery"))?;
+    if let Some(outcome) = end.outcome() {
+        tx.count(Occurrence::Delivery { destination, outcome });
+    }
     match end {
         DeliveryEnd::Stored { .. } => Ok(()),
         _ => stop_if_void(tx, id),

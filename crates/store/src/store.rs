@@ -26,6 +26,8 @@ use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
+use crate::totals::Totals;
+use crate::unfinished::{self, Unfinished};
 use crate::unit::millis;
 use crate::writer::{Shared, Writer};
 use crate::{journal, recovery, retention, schema};
@@ -179,6 +181,20 @@ impl Store {
         jobs.saturating_add(self.inner.backlog.len() as u64)
     }
 
+    /// What has come about since the store was opened.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.inner.shared.totals.now()
+    }
+
+    /// What is still to be done, and what was given up.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn unfinished(&self) -> Result<Unfinished, StoreError> {
+        self.inner.reader.with("count what is unfinished", unfinished::unfinished)
+    }
+
     /// Whether many instances arrive at the moment, so that what can wait should.
     #[must_use]
     pub fn is_burst(&self) -> bool {
@@ -236,7 +252,10 @@ impl Store {
     }
 
     /// Bytes that may still be written to the disk of the data folder.
-    pub(crate) fn free_bytes(&self) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: the file system does not say.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
         let data_dir = &self.inner.config.data_dir;
         let free = self.inner.config.disk.free_bytes(data_dir);
         free.map_err(|source| StoreError::file("ask for the free space of", data_dir, source))

@@ -16,6 +16,7 @@ use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 use crate::folder::{Folder, remove};
 use crate::log::Log;
+use crate::totals::{self, Occurrence, Totals};
 use crate::{ends, job, recovery};
 
 /// Requests that share one transaction at most.
@@ -36,6 +37,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) touched: BTreeSet<i64>,
     /// Change of the number of open jobs.
     pub(crate) queue: i64,
+    /// What it adds to the totals.
+    pub(crate) totals: Totals,
     /// Files that nothing names any more.
     pub(crate) unlink: Vec<PathBuf>,
     /// Work was added or changed its time.
@@ -46,7 +49,13 @@ pub(crate) struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(conn: &'a Connection, now: i64) -> Self {
-        Self { conn, now, touched: BTreeSet::new(), queue: 0, unlink: Vec::new(), ring: false, decider: None }
+        let (touched, totals, unlink) = (BTreeSet::new(), Totals::new(), Vec::new());
+        Self { conn, now, touched, queue: 0, totals, unlink, ring: false, decider: None }
+    }
+
+    pub(crate) fn count(&mut self, occurrence: Occurrence) {
+        let total = self.totals.entry(occurrence).or_default();
+        *total = total.saturating_add(1);
     }
 }
 
@@ -89,6 +98,7 @@ pub(crate) struct Shared {
     backlog: Arc<Backlog>,
     /// Open jobs.
     pub(crate) queue: AtomicI64,
+    pub(crate) totals: totals::Running,
     listeners: Mutex<Vec<Listener>>,
     decider: Mutex<Option<Arc<Decider>>>,
 }
@@ -101,6 +111,7 @@ impl Shared {
             log,
             backlog,
             queue: AtomicI64::new(0),
+            totals: totals::Running::default(),
             listeners: Mutex::default(),
             decider: Mutex::default(),
         }
@@ -297,6 +308,7 @@ impl Loop {
             remove(path);
         }
         self.shared.queue.fetch_add(effects.queue, Ordering::Relaxed);
+        self.shared.totals.add(effects.totals);
         for (mut request, outcome) in group.into_iter().zip(outcomes) {
             match outcome {
                 Err(error) if request.is_in_log() => {
@@ -453,6 +465,7 @@ impl Loop {
 #[derive(Default)]
 struct Effects {
     queue: i64,
+    totals: Totals,
     unlink: Vec<PathBuf>,
     ring: bool,
 }
@@ -460,6 +473,7 @@ struct Effects {
 impl Effects {
     fn take(&mut self, tx: Tx<'_>) {
         self.queue = self.queue.saturating_add(tx.queue);
+        totals::merge(&mut self.totals, tx.totals);
         self.unlink.extend(tx.unlink);
         self.ring |= tx.ring;
     }

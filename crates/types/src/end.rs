@@ -36,6 +36,15 @@ impl End {
             Self::Failed { .. } => "failed",
         }
     }
+
+    /// Why it was declined, if it was.
+    #[must_use]
+    pub fn declined(&self) -> Option<&DeclineReason> {
+        match self {
+            Self::Declined { reason } => Some(reason),
+            Self::Reported | Self::Forwarded | Self::NoRuleMatched | Self::Failed { .. } => None,
+        }
+    }
 }
 
 /// Why a model did not look at an image, grouped by what an operator can do about it.
@@ -60,6 +69,23 @@ pub enum DeclineReason {
     Replaced(String),
 }
 
+impl DeclineReason {
+    /// The word that names the kind of reason in tables and JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoPixels(_) => "no_pixels",
+            Self::Codec(_) => "codec",
+            Self::Malformed(_) => "malformed",
+            Self::Limit(_) => "limit",
+            Self::Criteria(_) => "criteria",
+            Self::Picture(_) => "picture",
+            Self::Derived(_) => "derived",
+            Self::Replaced(_) => "replaced",
+        }
+    }
+}
+
 impl fmt::Display for DeclineReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, detail) = match self {
@@ -73,5 +99,27 @@ impl fmt::Display for DeclineReason {
             Self::Replaced(detail) => ("replaced", detail),
         };
         write!(f, "{kind}: {detail}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_named_as_its_json_names_it() {
+        let reasons = [
+            DeclineReason::NoPixels,
+            DeclineReason::Codec,
+            DeclineReason::Malformed,
+            DeclineReason::Limit,
+            DeclineReason::Criteria,
+            DeclineReason::Picture,
+            DeclineReason::Derived,
+            DeclineReason::Replaced,
+        ];
+        for reason in reasons.map(|reason| reason(String::new())) {
+            assert_eq!(serde_json::to_value(&reason).unwrap()["kind"], reason.kind());
+        }
     }
 }

@@ -329,7 +329,7 @@ impl<'a, S: StorageService> Established<'a, S> {
 
     fn failure(&mut self, fault: &StoreFault) -> DimseStatus {
         let status = fault.status();
-        add(&self.shared.counters.refused, 1);
+        self.shared.counters.refused.add(status);
         self.done.refused = self.done.refused.saturating_add(1);
         warn!(%status, %fault, "instance refused");
         status

@@ -159,7 +159,7 @@ async fn associate<S: StorageService>(
     let (negotiated, admitted) = match decided {
         Ok(decided) => decided,
         Err(rejection) => {
-            add(&shared.counters.rejected, 1);
+            shared.counters.rejected.add(rejection);
             warn!(
                 calling_ae = request.calling_ae_title,
                 called_ae = request.called_ae_title,

@@ -39,6 +39,21 @@ impl Rejection {
         self.result == 2
     }
 
+    /// The reason in the words of the standard.
+    #[must_use]
+    pub fn reason_words(self) -> &'static str {
+        match (self.source, self.reason) {
+            (1, 1) | (2, 1) => "no reason given",
+            (1, 2) => "application context name not supported",
+            (1, 3) => "calling AE title not recognized",
+            (1, 7) => "called AE title not recognized",
+            (2, 2) => "protocol version not supported",
+            (3, 1) => "temporary congestion",
+            (3, 2) => "local limit exceeded",
+            _ => "reason unknown to the standard",
+        }
+    }
+
     /// The whole PDU.
     #[must_use]
     pub fn to_pdu(self) -> [u8; 10] {
@@ -54,16 +69,7 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match (self.source, self.reason) {
-            (1, 1) | (2, 1) => "no reason given",
-            (1, 2) => "application context name not supported",
-            (1, 3) => "calling AE title not recognized",
-            (1, 7) => "called AE title not recognized",
-            (2, 2) => "protocol version not supported",
-            (3, 1) => "temporary congestion",
-            (3, 2) => "local limit exceeded",
-            _ => "reason unknown to the standard",
-        };
+        let reason = self.reason_words();
         let lasting = match self.result {
             1 => "permanently",
             2 => "for now",

@@ -16,6 +16,7 @@ mod receive;
 mod replay;
 mod retention;
 mod support;
+mod totals;
 mod versions;
 mod withdraw;
 mod work;

@@ -4,6 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::http;
 use crate::peer::{run, workspace};
 use crate::process::{Server, wait_for};
 
@@ -152,6 +153,38 @@ impl Node {
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.log().lines().find_map(|line| port_of(line, "tls_address")).expect("the node listens for TLS")
+    }
+
+    /// The port it answers HTTP on.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn http_port(&self) -> u16 {
+        self.log().lines().find_map(|line| port_of(line, "http_address")).expect("the node answers HTTP")
+    }
+
+    /// What it answers to GET: status and text.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let (status, body) = http::request(self.http_port(), "GET", path, b"").expect("the node answers");
+        (status, String::from_utf8(body).expect("it answers in UTF-8"))
+    }
+
+    /// The value of a metric with just these labels, such as `dokuei_queue_jobs{stage="match"}`; 0 when it has no such
+    /// sample.
+    ///
+    /// # Panics
+    /// When it has no metrics.
+    #[must_use]
+    pub fn metric(&self, sample: &str) -> f64 {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let value = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
     /// Lets it read its configuration again, and waits until it says `words`.

@@ -27,6 +27,7 @@ mod inspect;
 mod json_model;
 mod keys;
 mod moment;
+mod monitor;
 mod outcome;
 mod pace;
 mod packages;

@@ -21,6 +21,7 @@ use crate::audit::{Audit, Auditor};
 use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
+use crate::monitor::{Monitor, MonitorPort};
 use crate::outcome::Failure;
 use crate::pace::Paces;
 use crate::receiver::Receiver;
@@ -35,6 +36,8 @@ pub(crate) struct RunningNode {
     pub(crate) address: SocketAddr,
     /// Where it listens for TLS, if it does.
     tls_address: Option<SocketAddr>,
+    /// Where it answers HTTP, if it does.
+    http: Option<MonitorPort>,
     store: Store,
     pipeline: Pipeline,
     paces: Paces,
@@ -58,6 +61,7 @@ impl RunningNode {
         let (plain, address) = bind(site.file.config.node.listen)?;
         let tls = site.file.config.tls.as_ref().map(|tls| bind(tls.as_ref().listen)).transpose()?;
         let (tls, tls_address) = tls.unzip();
+        let http = site.file.config.http.listen.map(bind).transpose()?;
         let pipeline = Pipeline::start(store.clone(), setup, site.pipeline())
             .map_err(|error| Failure::because("start the pipeline", &error))?;
         let ae_title = &site.file.config.node.ae_title;
@@ -74,11 +78,23 @@ impl RunningNode {
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
         let (listener, config) = watch::channel(Arc::new(listening(site, &commitments, auditor.audit())));
         let listeners = Listeners { plain: Some(plain), tls };
-        let serving =
-            tokio::spawn(dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone()));
+        let serve = dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone());
+        let closed = shutdown.child_token();
+        let closing = closed.clone().drop_guard();
+        let serving = tokio::spawn(async move {
+            let _closing = closing;
+            serve.await;
+        });
+        let http = http.map(|port| {
+            let limits = &site.file.config.limits;
+            let monitor = Monitor::new(store.clone(), Arc::clone(&counters), pipeline.stopwatch(), closed, limits);
+            monitor.watch(&site.security.certificates);
+            MonitorPort::open(port, monitor)
+        });
         Ok(Self {
             address,
             tls_address,
+            http,
             store,
             pipeline,
             paces,
@@ -111,6 +127,9 @@ impl RunningNode {
         if site.security.server.is_some() && self.tls_address.is_none() {
             tracing::warn!("the TLS port is opened at the next start");
         }
+        if let Some(http) = &self.http {
+            http.monitor.watch(&site.security.certificates);
+        }
         Ok(())
     }
 
@@ -121,6 +140,9 @@ impl RunningNode {
         drop(self.telling.await);
         tracing::info!(counters = ?self.counters.snapshot(), "no longer listening");
         self.pipeline.shutdown().await;
+        if let Some(http) = self.http {
+            http.close().await;
+        }
         tokio::task::block_in_place(|| {
             self.auditor.stop();
             self.store.close();
@@ -141,9 +163,6 @@ fn listening(site: &Site, commitments: &Commitments, audit: &Audit) -> ListenerC
 pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     log(arguments.json);
     let site = Site::check(config::load(arguments.config.as_deref())?)?;
-    if let Some(address) = site.file.config.http.listen {
-        tracing::warn!(%address, "[http] is read but this version serves no HTTP");
-    }
     let failed = |error: std::io::Error| Failure::because("wait for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -153,6 +172,7 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     tracing::info!(
         address = %node.address,
         tls_address = node.tls_address.map(|address| address.to_string()),
+        http_address = node.http.as_ref().map(|http| http.address.to_string()),
         ae_title = %site.file.config.node.ae_title,
         accept = ?crate::site::accept(&site.file.config),
         data_dir = %site.file.config.node.data_dir.display(),

@@ -15,6 +15,7 @@ mod failover;
 mod hospital_day;
 mod hours;
 mod kill;
+mod metrics;
 mod models;
 mod orthanc;
 mod parity;

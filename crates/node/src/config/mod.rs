@@ -11,5 +11,7 @@ mod tls;
 pub(crate) use entries::{Change, Difference};
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
-pub(crate) use sections::{Accept, Address, Config, Confirm, Destination, Node, Peer, ResultObject, thirty_seconds};
+pub(crate) use sections::{
+    Accept, Address, Config, Confirm, Destination, Limits, Node, Peer, ResultObject, thirty_seconds,
+};
 pub(crate) use tls::{ClientCertificate, DestinationTls, MinimumVersion, Tls};

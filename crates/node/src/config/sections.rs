@@ -91,10 +91,11 @@ pub(crate) enum Accept {
     Any,
 }
 
-/// `[http]`: accepted so that files written for it load; no HTTP is served yet.
+/// `[http]`: metrics and health, for what watches the node.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Http {
+    /// Address and port to answer on; HTTP is not served without.
     pub(crate) listen: Option<SocketAddr>,
 }
 

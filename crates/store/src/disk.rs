@@ -1,5 +1,7 @@
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -44,6 +46,14 @@ pub trait Disk: Send + Sync {
     /// Whatever the test wants to happen.
     fn before(&self, step: Step, path: &Path) -> io::Result<()>;
 
+    /// Reads what `file` holds from `offset` on: as many bytes as the disk gives in one go, none where the file has ended.
+    ///
+    /// # Errors
+    /// The operating system's; `Interrupted` where nothing was read and it is to be asked again.
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+
     /// Called when `bytes` of a segment are durable, or with all bytes when whatever the index was told is.
     fn durable(&self, _path: &Path, _bytes: Range<u64>) {}
 }
@@ -61,6 +71,25 @@ impl Disk for RealDisk {
     fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Fills `buffer` with what `file` holds from `offset` on, however little the disk gives in one go.
+///
+/// # Errors
+/// `UnexpectedEof` when the file ends before, or what the disk says.
+pub(crate) fn read_exact_at(disk: &dyn Disk, file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match disk.read_at(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                buffer = buffer.get_mut(count..).unwrap_or_default();
+                offset = offset.saturating_add(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// How much may still be written before the watermark, without asking the file system each time.

@@ -1,10 +1,11 @@
-use std::io::{self, Read};
+use std::io;
 
 use dokuei_types::InstanceId;
 use rusqlite::{OptionalExtension, Row};
 use serde::Serialize;
 use twox_hash::XxHash3_128;
 
+use crate::disk::{Disk, read_exact_at};
 use crate::error::StoreError;
 use crate::outbox::ORIGINAL;
 use crate::read::StoreReader;
@@ -75,13 +76,13 @@ impl StoreReader {
             let objects = objects.query_map([id.0], row)?;
             original.map(Ok).into_iter().chain(objects).collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        kept.into_iter().map(Kept::check).collect()
+        kept.into_iter().map(|kept| kept.check(self.disk())).collect()
     }
 }
 
 impl Kept {
-    fn check(self) -> Result<CheckedFile, StoreError> {
-        let integrity = match self.digest_now() {
+    fn check(self, disk: &dyn Disk) -> Result<CheckedFile, StoreError> {
+        let integrity = match self.digest_now(disk) {
             _ if self.is_removed => Integrity::Removed,
             Ok(Some(digest)) if digest.to_be_bytes() == *self.digest => Integrity::Intact,
             Ok(_) => Integrity::Damaged,
@@ -92,19 +93,23 @@ impl Kept {
     }
 
     /// The digest of what is there; `None` when that is too short.
-    fn digest_now(&self) -> io::Result<Option<u128>> {
-        let mut reader = self.file.reader()?;
-        let before = io::copy(&mut (&mut reader).take(self.from), &mut io::sink())?;
+    fn digest_now(&self, disk: &dyn Disk) -> io::Result<Option<u128>> {
+        let file = self.file.open()?;
         let mut digest = XxHash3_128::new();
-        let mut piece = vec![0; 256 << 10];
-        let mut read = before;
-        loop {
-            let count = reader.read(&mut piece)?;
-            if count == 0 {
-                return Ok((read == self.file.length).then(|| digest.finish_128()));
+        let mut buffer = vec![0; 256 << 10];
+        let (mut at, mut left) =
+            (self.file.offset.saturating_add(self.from), self.file.length.saturating_sub(self.from));
+        while left > 0 {
+            let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+            let piece = buffer.get_mut(..count).unwrap_or_default();
+            match read_exact_at(disk, &file, piece, at) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                read => read?,
             }
-            digest.write(piece.get(..count).unwrap_or_default());
-            read = read.saturating_add(count as u64);
+            digest.write(piece);
+            at = at.saturating_add(count as u64);
+            left = left.saturating_sub(count as u64);
         }
+        Ok(Some(digest.finish_128()))
     }
 }

@@ -5,6 +5,7 @@ use dokuei_types::{InstanceId, ModelIdentity};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::config::{Clock, SystemClock};
+use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::model::{TaskId, UnitId};
 use crate::object::{self, StoredObject, StoredResult};
@@ -22,6 +23,7 @@ pub struct StoreReader {
 
 struct Inner {
     data_dir: PathBuf,
+    disk: Arc<dyn Disk>,
     /// Connections that nobody uses at the moment.
     idle: Mutex<Vec<Connection>>,
 }
@@ -76,9 +78,17 @@ impl StoreReader {
     /// # Errors
     /// [`StoreError::Absent`], [`StoreError::NewerLayout`], or what the index says.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(RealDisk), data_dir)
+    }
+
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, StoreError> {
         let conn = schema::open_beside(data_dir)?;
         let idle = Mutex::new(vec![conn]);
-        Ok(Self { inner: Arc::new(Inner { data_dir: data_dir.to_owned(), idle }) })
+        Ok(Self { inner: Arc::new(Inner { data_dir: data_dir.to_owned(), disk, idle }) })
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.inner.disk.as_ref()
     }
 
     /// The folder.

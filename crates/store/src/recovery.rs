@@ -60,7 +60,7 @@ fn known(conn: &Connection, table: &str, folder: &str) -> Result<HashSet<String>
 /// Runs before anything else of this owner is appended.
 pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<usize, StoreError> {
     let failed = StoreError::index;
-    let root = config.data_dir.join(log::FOLDER);
+    let (root, disk) = (config.data_dir.join(log::FOLDER), config.disk.as_ref());
     let settled: HashSet<u64> = conn
         .prepare("SELECT number FROM segment")
         .and_then(|mut list| list.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>())
@@ -71,8 +71,8 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
     let mut told = 0_usize;
     for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
         let path = config.data_dir.join(log::relative(number));
-        let Some(found) = log::read(&path)? else {
-            if log::trim(&path, None)? {
+        let Some(found) = log::read(disk, &path)? else {
+            if log::trim(disk, &path, None)? {
                 tracing::error!(path = %path.display(), "the first block of a segment is damaged; it is left as it is");
             } else {
                 // Cut short while it was made.
@@ -85,9 +85,9 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
             told = told.saturating_add(usize::from(tell(&tx, config, number, record)?));
         }
         settle(&tx, number)?;
-        config.disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
+        disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
         tx.commit().map_err(failed("read the log"))?;
-        log::trim(&path, found.unfinished)?;
+        log::trim(disk, &path, found.unfinished)?;
     }
     Ok(told)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Params, Row, params};
 
+use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::folder::{Folders, remove};
 use crate::log;
@@ -88,7 +89,7 @@ impl Store {
         let removed = Removed { images, objects: leaving.len().saturating_sub(images) };
         if !leaving.is_empty() {
             let data_dir = self.reader().data_dir();
-            leaving.iter().for_each(|leaving| leaving.free(data_dir));
+            leaving.retain(|leaving| leaving.free(data_dir, self.disk()));
             let empty = self.writer().call_fleeting(move |tx| forget(tx.conn, &leaving))?;
             empty.into_iter().for_each(|segment| remove(&Folders::resolve(data_dir, &log::relative(segment))));
         }
@@ -97,13 +98,13 @@ impl Store {
 }
 
 /// Finishes what the last owner had begun to remove; how many files that were.
-pub(crate) fn finish(conn: &mut Connection, data_dir: &Path) -> Result<usize, StoreError> {
+pub(crate) fn finish(conn: &mut Connection, data_dir: &Path, disk: &dyn Disk) -> Result<usize, StoreError> {
     let failed = StoreError::index;
     let images = "SELECT id, path, segment, record FROM instance WHERE removed_at IS NOT NULL AND freed = 0";
     let objects = "SELECT result, role, sop_class, path FROM object WHERE removed_at IS NOT NULL AND freed = 0";
     let mut leaving = list(conn, images, [], image)?;
     leaving.extend(list(conn, objects, [], object)?);
-    leaving.iter().for_each(|leaving| leaving.free(data_dir));
+    leaving.retain(|leaving| leaving.free(data_dir, disk));
     let tx = conn.transaction().map_err(failed("begin to forget"))?;
     forget(&tx, &leaving)?;
     let empty = empty(&tx).map_err(failed("list the empty segments"))?;
@@ -174,19 +175,24 @@ impl Old {
 }
 
 impl Leaving {
-    /// Gives their space back; what fails is tried again at the next open.
-    fn free(&self, data_dir: &Path) {
+    /// Gives their space back; whether that is done, else it is tried again at the next open.
+    fn free(&self, data_dir: &Path, disk: &dyn Disk) -> bool {
         match self {
-            Self::Object { path, .. } => remove(&Folders::resolve(data_dir, path)),
+            Self::Object { path, .. } => {
+                remove(&Folders::resolve(data_dir, path));
+                true
+            }
             Self::Image { path, segment, offset, .. } => {
                 let own = log::relative(*segment);
                 if *path != own {
                     remove(&Folders::resolve(data_dir, path));
                 }
                 let path = Folders::resolve(data_dir, &own);
-                if let Err(error) = free_record(&path, *offset) {
-                    tracing::warn!(path = %path.display(), %error, "the space of an old instance is not given back");
+                let freed = free_record(disk, &path, *offset);
+                if let Err(error) = &freed {
+                    tracing::warn!(path = %path.display(), %error, "the space of an old instance is not given back yet");
                 }
+                freed.is_ok()
             }
         }
     }
@@ -206,13 +212,13 @@ impl Leaving {
 }
 
 /// Gives back the space of a record.
-fn free_record(path: &Path, offset: u64) -> std::io::Result<()> {
+fn free_record(disk: &dyn Disk, path: &Path, offset: u64) -> std::io::Result<()> {
     let file = match File::options().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    match log::record_len(&file, offset)? {
+    match log::record_len(disk, &file, offset)? {
         Some(length) => log::punch(&file, offset, length),
         None => Ok(()),
     }

@@ -14,7 +14,7 @@ use crate::change::{Applied, Applying, Changes};
 use crate::commitment::{self, CommitmentEnd, Holding, NewCommitment, OpenCommitment};
 use crate::config::{Clock, Durability, StoreConfig};
 use crate::confirmation::{self, Inquiry, Unconfirmed};
-use crate::disk::Gauge;
+use crate::disk::{Disk, Gauge};
 use crate::error::StoreError;
 use crate::folder::{Folders, make_dir};
 use crate::incoming::{self, Arrival, Incoming};
@@ -87,7 +87,7 @@ impl Store {
             tracing::info!(told, "told the index what only the log knew");
         }
         recovery::clear_leases(&mut conn, config.clock.now_ms(), config.interruptions_max)?;
-        let leaving = retention::finish(&mut conn, &data_dir)?;
+        let leaving = retention::finish(&mut conn, &data_dir, config.disk.as_ref())?;
         if leaving > 0 {
             tracing::info!(leaving, "removed what the last run had begun to remove");
         }
@@ -114,7 +114,7 @@ impl Store {
         let open = job::open_count(&conn).map_err(StoreError::index("count the jobs"))?;
         shared.queue.store(open, Ordering::Relaxed);
         let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
-        let reader = StoreReader::open(&data_dir)?;
+        let reader = StoreReader::open_on(Arc::clone(&config.disk), &data_dir)?;
         let writer = Arc::new(Writer::start(conn, Arc::clone(&shared))?);
         let log_writers = match config.durability {
             Durability::Fsync => Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog))?),
@@ -259,6 +259,10 @@ impl Store {
         let data_dir = &self.inner.config.data_dir;
         let free = self.inner.config.disk.free_bytes(data_dir);
         free.map_err(|source| StoreError::file("ask for the free space of", data_dir, source))
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.inner.config.disk.as_ref()
     }
 
     pub(crate) fn writer(&self) -> &Writer {

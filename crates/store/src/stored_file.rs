@@ -52,11 +52,11 @@ impl StoredFile {
     /// All bytes of the Part 10 file.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's; `UnexpectedEof` where the file on the disk ends before.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.reader()?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let count = self.reader()?.read_to_end(&mut bytes)?;
+        if count as u64 == self.length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// Reads the Part 10 file from its beginning to its end.
@@ -67,5 +67,21 @@ impl StoredFile {
         let mut file = self.open()?;
         file.seek(SeekFrom::Start(self.offset))?;
         Ok(file.take(self.length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_lost_its_end_is_not_read_as_if_it_were_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.dcm");
+        std::fs::write(&path, b"before a file after").unwrap();
+        let file = StoredFile { path: path.clone(), offset: 7, length: 6 };
+        assert_eq!(file.read().unwrap(), b"a file");
+        std::fs::write(&path, b"before a fi").unwrap();
+        assert_eq!(file.read().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -140,7 +140,7 @@ mod tests {
             let mut paths: Vec<_> = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
             paths.sort();
             let lengths = |path: &PathBuf| {
-                let found = read(path).unwrap().unwrap();
+                let found = read(&RealDisk, path).unwrap().unwrap();
                 found.records.iter().map(|found| found.head.data_set_len).collect()
             };
             paths.iter().map(lengths).collect()

@@ -1,6 +1,5 @@
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use twox_hash::XxHash3_128;
@@ -8,6 +7,7 @@ use twox_hash::XxHash3_128;
 use super::buffer::BLOCK;
 use super::record::{HEAD, Head, growing_head};
 use super::segment::read_salt;
+use crate::disk::{Disk, read_exact_at};
 use crate::error::StoreError;
 
 /// Bytes of a data set looked at in one go.
@@ -32,23 +32,23 @@ pub(crate) struct Found {
 ///
 /// A record of which anything is missing was never acknowledged and is passed over. Several may be written at once: one
 /// that is not whole may lie before one that is, so every block may begin one.
-pub(crate) fn read(path: &Path) -> Result<Option<Found>, StoreError> {
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Found>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    let Some(salt) = read_salt(&file).map_err(failed)? else { return Ok(None) };
+    let Some(salt) = read_salt(disk, &file).map_err(failed)? else { return Ok(None) };
     let (mut found, mut offset) = (Found { records: Vec::new(), unfinished: None }, BLOCK as u64);
     let growing = growing_head(&salt);
     let mut block = [0; HEAD];
     while offset.saturating_add(BLOCK as u64) <= size {
-        file.read_exact_at(&mut block, offset).map_err(failed)?;
+        read_exact_at(disk, &file, &mut block, offset).map_err(failed)?;
         if block == growing {
             found.unfinished = Some(offset);
             break;
         }
         let whole = match Head::read(&block, &salt) {
             Some(head) if offset.checked_add(head.record_len()).is_some_and(|end| end <= size) => {
-                whole(&file, offset, &head).map_err(failed)?.map(|description| FoundRecord {
+                whole(disk, &file, offset, &head).map_err(failed)?.map(|description| FoundRecord {
                     offset,
                     head,
                     description,
@@ -66,7 +66,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>, StoreError> {
 /// there is such a block.
 ///
 /// Nothing else goes: what cannot be read now may be what someone was told is stored.
-pub(crate) fn trim(path: &Path, unfinished: Option<u64>) -> Result<bool, StoreError> {
+pub(crate) fn trim(disk: &dyn Disk, path: &Path, unfinished: Option<u64>) -> Result<bool, StoreError> {
     let failed = |source| StoreError::file("trim", path, source);
     let file = File::options().read(true).write(true).open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
@@ -75,7 +75,7 @@ pub(crate) fn trim(path: &Path, unfinished: Option<u64>) -> Result<bool, StoreEr
     while end > 0 {
         let begin = end.saturating_sub(1) / BLOCK as u64 * BLOCK as u64;
         let part = block.get_mut(..usize::try_from(end.saturating_sub(begin)).unwrap_or(BLOCK)).unwrap_or_default();
-        file.read_exact_at(part, begin).map_err(failed)?;
+        read_exact_at(disk, &file, part, begin).map_err(failed)?;
         if part.iter().any(|byte| *byte != 0) {
             break;
         }
@@ -86,10 +86,10 @@ pub(crate) fn trim(path: &Path, unfinished: Option<u64>) -> Result<bool, StoreEr
 }
 
 /// Bytes of the record at `offset` of a segment; `None` when there is none any more.
-pub(crate) fn record_len(file: &File, offset: u64) -> io::Result<Option<u64>> {
-    let Some(salt) = read_salt(file)? else { return Ok(None) };
+pub(crate) fn record_len(disk: &dyn Disk, file: &File, offset: u64) -> io::Result<Option<u64>> {
+    let Some(salt) = read_salt(disk, file)? else { return Ok(None) };
     let mut head = [0; HEAD];
-    match file.read_exact_at(&mut head, offset) {
+    match read_exact_at(disk, file, &mut head, offset) {
         Ok(()) => Ok(Head::read(&head, &salt).map(|head| head.record_len())),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
@@ -97,10 +97,10 @@ pub(crate) fn record_len(file: &File, offset: u64) -> io::Result<Option<u64>> {
 }
 
 /// The description of a record whose bytes are all there.
-fn whole(file: &File, offset: u64, head: &Head) -> io::Result<Option<Vec<u8>>> {
+fn whole(disk: &dyn Disk, file: &File, offset: u64, head: &Head) -> io::Result<Option<Vec<u8>>> {
     let read = |from: u64, len: u64| {
         let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-        file.read_exact_at(&mut bytes, from).map(|()| bytes)
+        read_exact_at(disk, file, &mut bytes, from).map(|()| bytes)
     };
     let file_meta_at = offset.saturating_add(HEAD as u64);
     let data_set_at = file_meta_at.saturating_add(head.file_meta_len);

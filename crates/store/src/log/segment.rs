@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::buffer::BLOCK;
 use super::record::Salt;
 use crate::config::Durability;
-use crate::disk::{Disk, Step};
+use crate::disk::{Disk, Step, read_exact_at};
 use crate::error::StoreError;
 
 /// Name of the folder of the segments inside the data folder.
@@ -119,7 +119,11 @@ impl Segment {
 pub(crate) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     use rustix::fs::FallocateFlags;
     let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(rustix::fs::fallocate(file, hole, offset, len)?)
+    match rustix::fs::fallocate(file, hole, offset, len) {
+        // A file system that cannot gives it back with the whole segment.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -218,9 +222,9 @@ pub(crate) fn numbers(root: &Path) -> Result<Vec<u64>, StoreError> {
 }
 
 /// The salt in the first block of a segment; `None` when it was not made to the end.
-pub(crate) fn read_salt(file: &File) -> io::Result<Option<Salt>> {
+pub(crate) fn read_salt(disk: &dyn Disk, file: &File) -> io::Result<Option<Salt>> {
     let mut first = [0; 24];
-    match file.read_exact_at(&mut first, 0) {
+    match read_exact_at(disk, file, &mut first, 0) {
         Ok(()) => Ok(first.strip_prefix(&MAGIC).and_then(|salt| salt.try_into().ok())),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),

@@ -1,5 +1,6 @@
 //! What is kept no longer goes, and nothing else.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -93,6 +94,26 @@ fn an_old_instance_goes_and_is_known_still() {
     let store = bench.open();
     assert_eq!(data_set(&store, new), b"new");
     assert!(store.reader().show(small).unwrap().unwrap().removed_at.is_some());
+}
+
+#[test]
+fn space_that_a_failing_disk_does_not_give_back_comes_back_at_the_next_open() {
+    let bench = Bench::new();
+    let store = bench.open();
+    send(&store, "1.2.3.4", &[7; 900_000]).unwrap();
+    end(&store);
+    let kept = send(&store, "1.2.3.5", b"beside it, and in work").unwrap().instance;
+    days(&bench, 7);
+    bench.disk.reads_fail.store(true, Ordering::SeqCst);
+    assert_eq!(store.remove_old(&WEEK, 10).unwrap(), Removed { images: 1, objects: 0 });
+    drop(store);
+    let segment = bench.dir.path().join("segments/00000001.log");
+    let in_use = || std::fs::metadata(&segment).unwrap().blocks() * 512;
+    assert!(in_use() > 900_000);
+    bench.disk.reads_fail.store(false, Ordering::SeqCst);
+    let store = bench.open();
+    assert!(in_use() < 500_000, "{}", in_use());
+    assert_eq!(data_set(&store, kept), b"beside it, and in work");
 }
 
 #[test]

@@ -1,8 +1,9 @@
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use dokuei_store::{
     Arrival, Committed, Disk, IndexEntry, Indexed, JobKind, Lease, ManualClock, NewObject, NewTask, Priority, SendTo,
     Step, Store, StoreConfig, StoreError, Subject,
 };
+use dokuei_testkit::Random;
 use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
 
 /// The time at which every test begins.
@@ -23,12 +25,20 @@ pub(crate) struct FakeDisk {
     fail: Mutex<Option<(Step, &'static str, io::ErrorKind)>>,
     /// Names of files that have become durable.
     pub(crate) durable: Mutex<Vec<String>>,
+    pub(crate) reads_fail: AtomicBool,
+    random: Mutex<Random>,
 }
 
 impl FakeDisk {
     pub(crate) fn new() -> Arc<Self> {
-        let free_bytes = AtomicU64::new(1 << 40);
-        Arc::new(Self { free_bytes, steps: Mutex::default(), fail: Mutex::default(), durable: Mutex::default() })
+        Arc::new(Self {
+            free_bytes: AtomicU64::new(1 << 40),
+            steps: Mutex::default(),
+            fail: Mutex::default(),
+            durable: Mutex::default(),
+            reads_fail: AtomicBool::new(false),
+            random: Mutex::new(Random::new(0)),
+        })
     }
 
     pub(crate) fn fail_at(&self, step: Step, kind: io::ErrorKind) {
@@ -59,9 +69,25 @@ impl Disk for FakeDisk {
         }
     }
 
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self.reads_fail.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::Other.into()),
+            false => read_some(&mut self.random.lock().unwrap(), file, buffer, offset),
+        }
+    }
+
     fn durable(&self, path: &Path, _bytes: Range<u64>) {
         self.durable.lock().unwrap().push(name(path));
     }
+}
+
+/// As a disk may read: some of what is asked for, or nothing for an interruption.
+pub(crate) fn read_some(random: &mut Random, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    if random.below(4) == 0 {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let some = 1 + random.below(buffer.len());
+    file.read_at(&mut buffer[..some], offset)
 }
 
 fn name(path: &Path) -> String {

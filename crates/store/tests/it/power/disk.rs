@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use dokuei_store::{Disk, Step};
+use dokuei_store::{Disk, RealDisk, Step};
 use dokuei_testkit::Random;
 
 use super::child::{DATA, SHADOW};
 use super::wal;
+use crate::support::read_some;
 
 /// Steps of a child's life at most; one that has fewer ends by itself.
 const STEPS: usize = 200;
@@ -82,6 +83,10 @@ impl Disk for PowerDisk {
         if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_some(&mut self.random.lock().unwrap(), file, buffer, offset)
+    }
+
     fn durable(&self, path: &Path, bytes: Range<u64>) {
         let Some(name) = path.file_name().filter(|name| Path::new(name).extension().is_some_and(|ext| ext == "log"))
         else {
@@ -94,6 +99,29 @@ impl Disk for PowerDisk {
         copy.write_all_at(&held, bytes.start).unwrap();
         let line = format!("{} {} {}\n", name.to_string_lossy(), bytes.start, bytes.end);
         append(&self.shadow.join("ranges"), line.as_bytes());
+    }
+}
+
+/// The disk as it is, but for what it reads in one go.
+pub(super) struct ReadingDisk(Mutex<Random>);
+
+impl ReadingDisk {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Mutex::new(Random::new(seed)))
+    }
+}
+
+impl Disk for ReadingDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+
+    fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_some(&mut self.0.lock().unwrap(), file, buffer, offset)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Power cuts: a child process is killed at a step of its work, then what its disk had not made durable is lost or torn,
-//! and the store opens what is left. What senders, disk and clock do follows from a seed; how the child's threads take
+//! and the store opens what is left. Disks read in pieces of any size, and are interrupted. What senders, disk and clock do follows from a seed; how the child's threads take
 //! turns does not.
 
 mod child;
@@ -15,7 +15,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dokuei_store::{ArrivalKind, Changes, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy};
+use dokuei_store::{
+    ArrivalKind, Changes, Integrity, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy,
+};
 use dokuei_testkit::{Random, Seed, replayed};
 
 use crate::support::{LEASE, START, data_set, files, send};
@@ -80,7 +82,7 @@ fn survive(case: u64) -> Heard {
         run_child(folder.path(), case, life, policy, &mut heard);
         damage::power_cut(folder.path(), &mut random);
     }
-    check(&folder.path().join(child::DATA), policy, &heard);
+    check(case, &folder.path().join(child::DATA), policy, &heard);
     heard
 }
 
@@ -108,13 +110,14 @@ fn run_child(folder: &Path, case: u64, life: u64, policy: VersionPolicy, heard: 
     child.wait().unwrap();
 }
 
-fn check(dir: &Path, policy: VersionPolicy, heard: &Heard) {
+fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard) {
     let clock = Arc::new(ManualClock::at(START + 10 * 365 * 86_400_000));
     let config = || StoreConfig {
         disk_free_min: 0,
         segment_bytes: 4 << 20,
         versions: policy,
         clock: Arc::clone(&clock) as _,
+        disk: Arc::new(disk::ReadingDisk::new(case)),
         ..StoreConfig::new(dir)
     };
     let store = Store::open(config()).unwrap();
@@ -169,6 +172,8 @@ fn stored(store: &Store) -> BTreeMap<Payload, dokuei_types::InstanceId> {
         let bytes = data_set(store, instance.id);
         let payload = Payload::of(&instance.sop_instance, &bytes);
         assert!(payload.bytes() == bytes, "half of {payload:?} is in the index");
+        let checked = store.reader().check_bytes(instance.id).unwrap();
+        assert!(checked.iter().all(|file| file.integrity == Integrity::Intact), "{payload:?}: {checked:?}");
         assert!(all.insert(payload, instance.id).is_none(), "{payload:?} is there twice");
     }
     all

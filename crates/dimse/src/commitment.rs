@@ -10,15 +10,13 @@
 //! The other way round, a peer that we have asked reports by an N-EVENT-REPORT of its own ([`CommitmentService::reported`]).
 
 use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dicom_dictionary_std::uids;
-use dokuei_types::{AeTitle, Uid};
+use dokuei_types::Uid;
 
 use crate::message::Refusal;
+use crate::notice::{Notice, Pending};
 
 /// The one SOP instance that every request and result is about (PS3.4 § J.3.5).
 pub const COMMITMENT_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
@@ -34,9 +32,6 @@ pub(crate) fn subject() -> (Uid, Uid) {
     let known = |uid| Uid::new(uid).expect("a UID of the standard");
     (known(uids::STORAGE_COMMITMENT_PUSH_MODEL), known(COMMITMENT_INSTANCE))
 }
-
-/// Something that takes its time.
-pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Commits to keep instances, and hears of it where others commit. One value serves every association.
 pub trait CommitmentService: fmt::Debug + Send + Sync {
@@ -58,21 +53,6 @@ pub trait CommitmentService: fmt::Debug + Send + Sync {
     /// # Errors
     /// A [`Refusal`] is the answer to the peer.
     fn reported(&self, notice: Notice) -> Pending<Result<(), Refusal>>;
-}
-
-/// The information of an N-ACTION or N-EVENT-REPORT, and who sends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// AE title of the peer.
-    pub calling_ae: AeTitle,
-    /// The AE title it called.
-    pub called_ae: AeTitle,
-    /// Its address.
-    pub peer: SocketAddr,
-    /// The data set: Table J.3-1 or J.3-2 of PS3.4.
-    pub information: Vec<u8>,
-    /// Its transfer syntax: implicit or explicit VR little endian.
-    pub transfer_syntax: Uid,
 }
 
 /// The number of a request for commitment.

@@ -9,6 +9,7 @@ use dokuei_types::{AeTitle, Uid};
 use ipnet::IpNet;
 
 use crate::commitment::CommitmentService;
+use crate::procedure::ProcedureService;
 use crate::tls::{ClientTls, ServerTls};
 
 /// How this product names itself in A-ASSOCIATE (PS3.7 § D.3.3.2).
@@ -47,6 +48,8 @@ pub struct ListenerConfig {
     pub observer: Option<Arc<dyn AssociationObserver>>,
     /// Answers requests for storage commitment; without it their contexts are refused.
     pub commitment: Option<Arc<dyn CommitmentService>>,
+    /// Hears of performed procedure steps and available instances; likewise.
+    pub procedures: Option<Arc<dyn ProcedureService>>,
 }
 
 impl ListenerConfig {
@@ -66,6 +69,7 @@ impl ListenerConfig {
             tls: None,
             observer: None,
             commitment: None,
+            procedures: None,
         }
     }
 }
@@ -168,8 +172,8 @@ pub struct Limits {
     pub operations_window: u16,
     /// Length of a command set, in bytes.
     pub command_set_bytes: usize,
-    /// Length of the information of an N-ACTION or N-EVENT-REPORT, in bytes: it is held in memory. An instance
-    /// takes about 150 bytes.
+    /// Length of the data set of an N-ACTION, N-EVENT-REPORT, N-CREATE or N-SET, in bytes: it is held in memory. An
+    /// instance takes about 150 bytes.
     pub information_bytes: usize,
     /// Size of a data set, in bytes.
     pub instance_size: u64,

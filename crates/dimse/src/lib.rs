@@ -1,4 +1,4 @@
-//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE, storage commitment, query and retrieve; never files, studies or models.
+//! The DIMSE listener (SCP) and sender (SCU): associations, PDV framing, C-ECHO, C-STORE, storage commitment, procedure steps, query and retrieve; never files, studies or models.
 //!
 //! | module | is | sections |
 //! |---|---|---|
@@ -8,6 +8,7 @@
 //! | [`sop_class`] | what can be stored | PS3.4 Annex B, PS3.6 Annex A |
 //! | [`serve`] | the listener: negotiation, admission, one task for each association | PS3.7 Annex D |
 //! | [`CommitmentService`] | who commits to keep instances | PS3.4 Annex J |
+//! | [`ProcedureService`] | who hears how procedures go | PS3.4 Annexes F and R |
 //! | [`Association`] | the sender | PS3.7 § 9.1.1, § 9.1.5, § 10.1.1 |
 //! | [`Query`], [`Retrieval`] | C-FIND, C-MOVE, C-GET | PS3.4 Annex C, PS3.7 § 9.1.2 to § 9.1.4 |
 //! | [`ServerTls`], [`ClientTls`] | TLS below both | PS3.15 § B.12 |
@@ -29,7 +30,9 @@ mod commitment;
 mod config;
 mod counters;
 pub mod message;
+mod notice;
 pub mod pdu;
+mod procedure;
 mod reception;
 mod sender;
 mod service;
@@ -40,8 +43,8 @@ mod wire;
 
 pub use acceptor::{AcceptedContext, Listeners, Negotiated, negotiate, serve};
 pub use commitment::{
-    ALL_COMMITTED, COMMITMENT_INSTANCE, CommitmentResult, CommitmentService, Information, Notice, Pending,
-    REQUEST_COMMITMENT, SOME_FAILED, Ticket,
+    ALL_COMMITTED, COMMITMENT_INSTANCE, CommitmentResult, CommitmentService, Information, REQUEST_COMMITMENT,
+    SOME_FAILED, Ticket,
 };
 pub use config::{
     AcceptPolicy, AssociationObserver, Happened, Implementation, Limits, ListenerConfig, Observed, Peer,
@@ -49,7 +52,9 @@ pub use config::{
 };
 pub use counters::{CounterSnapshot, Counters};
 pub use message::Refusal;
+pub use notice::{Notice, Pending};
 pub use pdu::{Abort, ProtocolError, Rejection};
+pub use procedure::ProcedureService;
 pub use sender::{
     AssociateError, Association, CONTEXTS_MAX, CommitmentReport, ContextPlan, EchoError, EchoReport, Examination,
     Fault, PeerInfo, ProposedContext, Query, QueryResponse, Receive, Retrieval, SendError, Speaks, Steps, StoreItem,

@@ -19,6 +19,10 @@ pub enum AbstractSyntax {
     Verification,
     /// Storage Commitment Push Model: N-ACTION and N-EVENT-REPORT (PS3.4 Annex J).
     StorageCommitment,
+    /// Modality Performed Procedure Step: N-CREATE and N-SET (PS3.4 Annex F).
+    ProcedureStep,
+    /// Instance Availability Notification: N-CREATE (PS3.4 Annex R).
+    Availability,
     /// A storage SOP class of the dictionary, retired ones included.
     Storage,
     /// Private, or a storage class newer than the dictionary: C-STORE may be meant.
@@ -27,15 +31,30 @@ pub enum AbstractSyntax {
     Other,
 }
 
+/// The services other than storage that a listener has.
+const SERVICES: [(&str, AbstractSyntax); 4] = [
+    (uids::VERIFICATION, AbstractSyntax::Verification),
+    (uids::STORAGE_COMMITMENT_PUSH_MODEL, AbstractSyntax::StorageCommitment),
+    (uids::MODALITY_PERFORMED_PROCEDURE_STEP, AbstractSyntax::ProcedureStep),
+    (uids::INSTANCE_AVAILABILITY_NOTIFICATION, AbstractSyntax::Availability),
+];
+
+/// The service other than storage that an abstract syntax is for.
+fn service(uid: &str) -> Option<AbstractSyntax> {
+    SERVICES.iter().find(|(known, _)| *known == uid).map(|(_, service)| *service)
+}
+
+/// Whether an abstract syntax that a listener has accepted is for storage.
+pub(crate) fn is_for_storage(uid: &str) -> bool {
+    service(uid).is_none()
+}
+
 impl AbstractSyntax {
     /// What `uid` is for.
     #[must_use]
     pub fn of(uid: &str) -> Self {
-        if uid == uids::VERIFICATION {
-            return Self::Verification;
-        }
-        if uid == uids::STORAGE_COMMITMENT_PUSH_MODEL {
-            return Self::StorageCommitment;
+        if let Some(service) = service(uid) {
+            return service;
         }
         match StandardSopClassDictionary.by_uid(uid) {
             Some(entry) if is_storage(entry.uid(), entry.name()) => Self::Storage,
@@ -43,6 +62,11 @@ impl AbstractSyntax {
             None if uid.starts_with(STANDARD) && !uid.starts_with(STORAGE_ROOT) => Self::Other,
             None => Self::Unknown,
         }
+    }
+
+    /// Whether data sets under it are read here, and so have to be in a syntax that is.
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Self::StorageCommitment | Self::ProcedureStep | Self::Availability)
     }
 }
 
@@ -129,7 +153,7 @@ mod tests {
         for uid in [
             uids::MEDIA_STORAGE_DIRECTORY_STORAGE,
             uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
-            uids::MODALITY_PERFORMED_PROCEDURE_STEP,
+            uids::MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE,
             uids::INVENTORY_FIND,
             "1.2.840.10008.5.1.1.9",
         ] {
@@ -138,9 +162,11 @@ mod tests {
         for uid in ["1.2.276.0.7230010.3.1.0.1", "1.2.840.10008.5.1.4.1.1.99999", "1.2.840.113619.4.26"] {
             assert_eq!(AbstractSyntax::of(uid), AbstractSyntax::Unknown, "{uid}");
         }
-        assert_eq!(AbstractSyntax::of(uids::VERIFICATION), AbstractSyntax::Verification);
-        let commitment = AbstractSyntax::of(uids::STORAGE_COMMITMENT_PUSH_MODEL);
-        assert_eq!(commitment, AbstractSyntax::StorageCommitment);
+        for (uid, service) in SERVICES {
+            assert_eq!(AbstractSyntax::of(uid), service);
+            assert!(!is_for_storage(uid), "{}", Named(uid));
+        }
+        assert!(is_for_storage(uids::CT_IMAGE_STORAGE) && is_for_storage("1.2.840.113619.4.26"));
     }
 
     #[test]

@@ -366,6 +366,8 @@ mod tests {
             calling_ae: AeTitle::new("CR_ROOM_1").unwrap(),
             called_ae: AeTitle::new("DOKUEI").unwrap(),
             peer: ([127, 0, 0, 1], 1).into(),
+            sop_class: uid(uids::STORAGE_COMMITMENT_PUSH_MODEL),
+            sop_instance: None,
             information,
             transfer_syntax: uid(transfer_syntax),
         }

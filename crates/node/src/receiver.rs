@@ -161,7 +161,7 @@ fn refusal(error: &StoreError) -> Refusal {
         | StoreError::Broken { .. } => DimseStatus::PROCESSING_FAILURE,
     };
     tracing::warn!(status = %status, error = error as &dyn std::error::Error, "C-STORE refused");
-    Refusal { status, comment: error.to_string() }
+    Refusal::new(status, error.to_string())
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub struct DimseStatus(pub u16);
 impl DimseStatus {
     /// 0000: success.
     pub const SUCCESS: Self = Self(0x0000);
+    /// 0106: invalid attribute value (PS3.7 Annex C).
+    pub const INVALID_ATTRIBUTE_VALUE: Self = Self(0x0106);
     /// 0110: processing failure (PS3.7 Annex C).
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// 0111: duplicate SOP instance (PS3.7 Annex C).
@@ -26,6 +28,10 @@ impl DimseStatus {
     pub const NO_SUCH_SOP_CLASS: Self = Self(0x0118);
     /// 0119: class-instance conflict (PS3.7 Annex C).
     pub const CLASS_INSTANCE_CONFLICT: Self = Self(0x0119);
+    /// 0120: missing attribute (PS3.7 Annex C).
+    pub const MISSING_ATTRIBUTE: Self = Self(0x0120);
+    /// 0121: missing attribute value (PS3.7 Annex C).
+    pub const MISSING_ATTRIBUTE_VALUE: Self = Self(0x0121);
     /// 0122: SOP class not supported (PS3.7 Annex C).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     /// 0123: no such action (PS3.7 Annex C).

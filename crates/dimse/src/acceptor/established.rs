@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dokuei_types::DimseStatus;
+use dokuei_types::{DimseStatus, Uid};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -12,13 +12,15 @@ use super::outstanding::Outstanding;
 use super::pace::Pace;
 use super::reports::Reports;
 use super::session::{Shared, unblocked};
-use crate::commitment::{Notice, Untold};
+use crate::commitment::Untold;
 use crate::config::ListenerConfig;
 use crate::counters::add;
-use crate::message::{CommandSet, Field, Refusal, StoreFault, response};
+use crate::message::{Answer, CommandSet, Field, Refusal, StoreFault};
+use crate::notice::{Notice, Pending};
 use crate::pdu::{Abort, RELEASE_RESPONSE, write_fragments};
 use crate::reception::{commit, success};
 use crate::service::{IncomingInstance, StorageService};
+use crate::sop_class::Named;
 use crate::wire::{BUFFER_KEPT, Wire, WireError};
 
 /// How an association ended.
@@ -42,12 +44,21 @@ struct Done {
 /// An operation whose answer is known.
 enum Finished<C> {
     Store(Settled<C>),
-    /// An N-ACTION or N-EVENT-REPORT; with the ticket of a request for commitment that was taken in.
+    /// A message of a normalized service, and what came of it.
     Notice {
         context: u8,
         command: CommandSet,
-        outcome: Result<Option<Untold>, Refusal>,
+        outcome: Result<Taken, Refusal>,
     },
+}
+
+/// A message of a normalized service that was taken in.
+enum Taken {
+    /// A request for commitment, whose result is to be told.
+    Asked(Untold),
+    /// What has this SOP Instance UID.
+    Created(Uid),
+    Heard,
 }
 
 /// A C-STORE whose instance was handed to the storage, and what came of it.
@@ -239,25 +250,39 @@ impl<'a, S: StorageService> Established<'a, S> {
         self.outstanding.push(finished).await;
     }
 
-    /// Has what is asked or said about storage commitment taken in; it is answered when that is done.
-    async fn notice(&mut self, context: u8, command: CommandSet, notice: Result<Notice, Refusal>) {
-        let is_request = Field::of(command.field()) == Field::ActionRequest;
-        let service = self.config.commitment.clone();
-        let limit = self.config.timeouts.commit;
-        let taken = async move {
-            let none = Refusal::new(DimseStatus::PROCESSING_FAILURE, "storage commitment is switched off");
-            let service = service.ok_or(none)?;
-            let notice = notice?;
-            let slow = |_elapsed| Refusal::new(DimseStatus::PROCESSING_FAILURE, "not taken in within the time for it");
-            if is_request {
-                let ticket = timeout(limit, service.request(notice)).await.map_err(slow)??;
-                Ok(Some(Untold::new(service, ticket)))
-            } else {
-                timeout(limit, service.reported(notice)).await.map_err(slow)?.map(|()| None)
-            }
-        };
+    /// Has a message of a normalized service taken in; it is answered when that is done.
+    async fn notice(&mut self, context: u8, command: CommandSet, notice: Result<Box<Notice>, Refusal>) {
+        let taken = self.take_in(Field::of(command.field()), notice);
         let finished = async move { Finished::Notice { context, command, outcome: taken.await } };
         self.outstanding.push(finished).await;
+    }
+
+    /// On the heap: few associations ever do it, and each would have the room for it.
+    fn take_in(&self, field: Field, notice: Result<Box<Notice>, Refusal>) -> Pending<Result<Taken, Refusal>> {
+        let (commitment, procedures) = (self.config.commitment.clone(), self.config.procedures.clone());
+        let limit = self.config.timeouts.commit;
+        let off = || Refusal::new(DimseStatus::PROCESSING_FAILURE, "the service is switched off");
+        let taken = async move {
+            let notice = *notice?;
+            Ok(match field {
+                Field::ActionRequest => {
+                    let service = commitment.ok_or_else(off)?;
+                    let ticket = service.request(notice).await?;
+                    Taken::Asked(Untold::new(service, ticket))
+                }
+                Field::CreateRequest => Taken::Created(procedures.ok_or_else(off)?.create(notice).await?),
+                Field::SetRequest => {
+                    procedures.ok_or_else(off)?.set(notice).await?;
+                    Taken::Heard
+                }
+                _ => {
+                    commitment.ok_or_else(off)?.reported(notice).await?;
+                    Taken::Heard
+                }
+            })
+        };
+        let slow = |_elapsed| Refusal::new(DimseStatus::PROCESSING_FAILURE, "not taken in within the time for it");
+        Box::pin(async move { timeout(limit, taken).await.map_err(slow)? })
     }
 
     /// Answers what is durable, in one write.
@@ -300,25 +325,35 @@ impl<'a, S: StorageService> Established<'a, S> {
         }
     }
 
-    /// Answers an N-ACTION or N-EVENT-REPORT; the result of a request follows its response.
-    async fn noticed(&mut self, context: u8, command: &CommandSet, outcome: Result<Option<Untold>, Refusal>) {
-        let untold = match outcome {
-            Ok(untold) => untold,
-            Err(Refusal { status, comment }) => {
-                warn!(%status, comment, "storage commitment message refused");
-                return self.answer(context, command, status, &comment);
-            }
-        };
-        self.answer(context, command, DimseStatus::SUCCESS, "");
-        if let Some(untold) = untold {
+    /// Answers a message of a normalized service; the result of a request for commitment follows its response.
+    async fn noticed(&mut self, context: u8, command: &CommandSet, outcome: Result<Taken, Refusal>) {
+        self.respond_to_notice(context, command, &outcome);
+        if let Ok(Taken::Asked(untold)) = outcome {
             self.reports.await_result(context, untold).await;
         }
     }
 
+    fn respond_to_notice(&mut self, context: u8, command: &CommandSet, outcome: &Result<Taken, Refusal>) {
+        let mut answer = Answer::new(DimseStatus::SUCCESS, "");
+        match outcome {
+            Ok(Taken::Created(sop_instance)) => answer.sop_instance = Some(sop_instance),
+            Ok(Taken::Asked(_) | Taken::Heard) => {}
+            Err(Refusal { status, comment, error_id }) => {
+                let service = self.negotiated.context(context).map(|context| context.abstract_syntax.as_str());
+                warn!(%status, comment, service = %Named(service.unwrap_or_default()), "message refused");
+                answer = Answer { error_id: *error_id, ..Answer::new(*status, comment) };
+            }
+        }
+        self.respond(context, command, &answer);
+    }
+
     /// Puts a response to the ones that are to be sent.
     fn answer(&mut self, context: u8, command: &CommandSet, status: DimseStatus, comment: &str) {
-        let answer = response(command, status, comment);
-        write_fragments(&mut self.out, context, true, &answer, self.negotiated.send_limit);
+        self.respond(context, command, &Answer::new(status, comment));
+    }
+
+    fn respond(&mut self, context: u8, command: &CommandSet, answer: &Answer<'_>) {
+        write_fragments(&mut self.out, context, true, &answer.to(command), self.negotiated.send_limit);
     }
 
     fn success(&mut self, durable: &Committed<S>) -> DimseStatus {

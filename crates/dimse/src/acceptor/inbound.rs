@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dicom_dictionary_std::{tags, uids};
-use dokuei_types::DimseStatus;
+use dokuei_types::{DimseStatus, Uid};
 
 use super::negotiation::Negotiated;
-use crate::commitment::{ALL_COMMITTED, Notice, REQUEST_COMMITMENT, SOME_FAILED, subject};
+use crate::commitment::{ALL_COMMITTED, REQUEST_COMMITMENT, SOME_FAILED, subject};
 use crate::message::{Assembler, CommandSet, Field, Piece, Refusal, StoreFault};
+use crate::notice::Notice;
 use crate::pdu::{Abort, Event, Framer, ProtocolError};
 use crate::reception::Reception;
 use crate::service::{MoveOriginator, StorageService, StoreRequest};
+use crate::sop_class::{AbstractSyntax, is_for_storage};
 use crate::state::{self, Action, State};
 
 /// Something whole that arrived.
@@ -37,8 +39,8 @@ pub(crate) enum Work<I> {
     Store { received: u64, outcome: Result<I, StoreFault> },
     /// C-ECHO, to be answered with this status.
     Echo(DimseStatus),
-    /// N-ACTION or N-EVENT-REPORT with its information, or how it is to be refused.
-    Notice(Result<Notice, Refusal>),
+    /// A message of a normalized service, or how it is to be refused.
+    Notice(Result<Box<Notice>, Refusal>),
     /// The response to our N-EVENT-REPORT.
     EventReported,
     /// A request we do not know.
@@ -49,7 +51,7 @@ pub(crate) enum Work<I> {
 
 enum Receiving<I> {
     Store(Reception<I>),
-    /// The information of an N-ACTION or N-EVENT-REPORT; `None` once it is too long.
+    /// The data set of a message of a normalized service; `None` once it is too long.
     Information(Option<Vec<u8>>),
     /// The data set of an operation we do not know.
     Ignored,
@@ -135,13 +137,13 @@ impl<S: StorageService> Inbound<S> {
         let has_data_set = command.has_data_set();
         let receiving = match Field::of(command.field()) {
             Field::StoreRequest => Receiving::Store(self.begin_store(context, &command)),
-            Field::ActionRequest | Field::EventReportRequest if self.is_about_commitment(context) => {
-                Receiving::Information(Some(Vec::new()))
-            }
+            field if self.is_read(context, field) => Receiving::Information(Some(Vec::new())),
             Field::EchoRequest
             | Field::CancelRequest
             | Field::ActionRequest
             | Field::EventReportRequest
+            | Field::CreateRequest
+            | Field::SetRequest
             | Field::OtherRequest(_)
             | Field::EventReportResponse => Receiving::Ignored,
             Field::StoreResponse
@@ -150,6 +152,8 @@ impl<S: StorageService> Inbound<S> {
             | Field::MoveResponse
             | Field::EchoResponse
             | Field::ActionResponse
+            | Field::CreateResponse
+            | Field::SetResponse
             | Field::OtherResponse(_) => {
                 return Err(ProtocolError::UnexpectedMessage(command.field()));
             }
@@ -159,8 +163,7 @@ impl<S: StorageService> Inbound<S> {
     }
 
     fn begin_store(&self, id: u8, command: &CommandSet) -> Reception<S::Incoming> {
-        let others = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
-        let context = self.negotiated.context(id).filter(|context| !others.contains(&context.abstract_syntax.as_str()));
+        let context = self.negotiated.context(id).filter(|context| is_for_storage(context.abstract_syntax.as_str()));
         let move_originator = MoveOriginator::of(command);
         Reception::begin(command, context, |subject| {
             self.service.begin(StoreRequest {
@@ -176,9 +179,17 @@ impl<S: StorageService> Inbound<S> {
         })
     }
 
-    fn is_about_commitment(&self, id: u8) -> bool {
-        let context = self.negotiated.context(id);
-        context.is_some_and(|context| context.abstract_syntax.as_str() == uids::STORAGE_COMMITMENT_PUSH_MODEL)
+    /// Whether a message is one of the normalized service that its context is for.
+    fn is_read(&self, id: u8, field: Field) -> bool {
+        let service = self.negotiated.context(id).map(|context| AbstractSyntax::of(context.abstract_syntax.as_str()));
+        match field {
+            Field::ActionRequest | Field::EventReportRequest => service == Some(AbstractSyntax::StorageCommitment),
+            Field::CreateRequest => {
+                matches!(service, Some(AbstractSyntax::ProcedureStep | AbstractSyntax::Availability))
+            }
+            Field::SetRequest => service == Some(AbstractSyntax::ProcedureStep),
+            _ => false,
+        }
     }
 
     fn data(&mut self, bytes: &[u8]) {
@@ -201,7 +212,9 @@ impl<S: StorageService> Inbound<S> {
                 let (received, outcome) = reception.end();
                 Work::Store { received, outcome }
             }
-            (Receiving::Information(information), _) => Work::Notice(self.notice(context, &command, information)),
+            (Receiving::Information(information), _) => {
+                Work::Notice(self.notice(context, &command, information).map(Box::new))
+            }
             (Receiving::Ignored, Field::EventReportResponse) => Work::EventReported,
             (Receiving::Ignored, Field::EchoRequest) => Work::Echo(self.echo_status(context, &command)),
             (Receiving::Ignored, Field::CancelRequest) => Work::Cancel,
@@ -210,38 +223,23 @@ impl<S: StorageService> Inbound<S> {
         Some(Operation { context, command, work })
     }
 
-    /// What an N-ACTION asks or an N-EVENT-REPORT says, where it is storage commitment (PS3.4 § J.3, PS3.7 Annex C).
+    /// What a message of a normalized service says, where it is about what its context is for.
     fn notice(&self, id: u8, command: &CommandSet, information: Option<Vec<u8>>) -> Result<Notice, Refusal> {
-        let is_action = Field::of(command.field()) == Field::ActionRequest;
-        let named = |affected, requested| command.uid(if is_action { requested } else { affected });
-        let (class, instance) = subject();
-        if named(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID) != Some(class) {
-            return Err(Refusal::new(DimseStatus::NO_SUCH_SOP_CLASS, "not the class of the presentation context"));
-        }
-        if named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID) != Some(instance) {
-            return Err(Refusal::new(DimseStatus::NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"));
-        }
-        match is_action {
-            true if command.number(tags::ACTION_TYPE_ID) != Some(REQUEST_COMMITMENT) => {
-                return Err(Refusal::new(DimseStatus::NO_SUCH_ACTION, "the action type is not 1"));
-            }
-            false if !matches!(command.number(tags::EVENT_TYPE_ID), Some(ALL_COMMITTED | SOME_FAILED)) => {
-                return Err(Refusal::new(DimseStatus::NO_SUCH_EVENT_TYPE, "the event type is neither 1 nor 2"));
-            }
-            _ => {}
-        }
-        let Some(information) = information else {
-            let limit = self.information_bytes;
-            let comment = format!("information exceeds the limit of {limit} bytes");
-            return Err(Refusal::new(DimseStatus::RESOURCE_LIMITATION, comment));
-        };
         let Some(context) = self.negotiated.context(id) else {
             return Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "no such presentation context"));
+        };
+        let sop_instance = instance(command, &context.abstract_syntax)?;
+        let Some(information) = information else {
+            let limit = self.information_bytes;
+            let comment = format!("data set exceeds the limit of {limit} bytes");
+            return Err(Refusal::new(DimseStatus::RESOURCE_LIMITATION, comment));
         };
         Ok(Notice {
             calling_ae: self.negotiated.calling_ae.clone(),
             called_ae: self.negotiated.called_ae.clone(),
             peer: self.peer,
+            sop_class: context.abstract_syntax.clone(),
+            sop_instance,
             information,
             transfer_syntax: context.transfer_syntax.clone(),
         })
@@ -256,5 +254,40 @@ impl<S: StorageService> Inbound<S> {
         } else {
             DimseStatus::SOP_CLASS_NOT_SUPPORTED
         }
+    }
+}
+
+/// The SOP instance that a message of a normalized service is about, in a context for `sop_class` (PS3.7 § 10.1,
+/// Annex C); `None` where an N-CREATE leaves it to us.
+fn instance(command: &CommandSet, sop_class: &Uid) -> Result<Option<Uid>, Refusal> {
+    let field = Field::of(command.field());
+    let (class_tag, instance_tag) = match field {
+        Field::ActionRequest | Field::SetRequest => (tags::REQUESTED_SOP_CLASS_UID, tags::REQUESTED_SOP_INSTANCE_UID),
+        _ => (tags::AFFECTED_SOP_CLASS_UID, tags::AFFECTED_SOP_INSTANCE_UID),
+    };
+    if command.uid(class_tag).as_ref() != Some(sop_class) {
+        return Err(Refusal::new(DimseStatus::NO_SUCH_SOP_CLASS, "not the class of the presentation context"));
+    }
+    let sop_instance = command.uid(instance_tag);
+    let refused = |status, comment: &str| Err(Refusal::new(status, comment));
+    match field {
+        Field::CreateRequest if sop_instance.is_none() && !command.text(instance_tag).is_empty() => {
+            refused(DimseStatus::INVALID_SOP_INSTANCE, "the SOP instance UID is none")
+        }
+        Field::SetRequest if sop_instance.is_none() => {
+            refused(DimseStatus::INVALID_SOP_INSTANCE, "the SOP instance UID is missing or none")
+        }
+        Field::CreateRequest | Field::SetRequest => Ok(sop_instance),
+        _ if sop_instance != Some(subject().1) => {
+            refused(DimseStatus::NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance")
+        }
+        Field::ActionRequest if command.number(tags::ACTION_TYPE_ID) != Some(REQUEST_COMMITMENT) => {
+            refused(DimseStatus::NO_SUCH_ACTION, "the action type is not 1")
+        }
+        Field::ActionRequest => Ok(sop_instance),
+        _ => match command.number(tags::EVENT_TYPE_ID) {
+            Some(ALL_COMMITTED | SOME_FAILED) => Ok(sop_instance),
+            _ => refused(DimseStatus::NO_SUCH_EVENT_TYPE, "the event type is neither 1 nor 2"),
+        },
     }
 }

@@ -15,7 +15,7 @@ use super::user_information::{
 use crate::config::{ListenerConfig, TransferSyntaxChoice};
 use crate::message::ContextSet;
 use crate::pdu::{Rejection, SendLimit};
-use crate::sop_class::{AbstractSyntax, TransferSyntax};
+use crate::sop_class::{AbstractSyntax, TransferSyntax, is_for_storage};
 
 /// A presentation context both sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +58,9 @@ impl Negotiated {
         self.contexts.iter().find(|context| context.id == id)
     }
 
-    /// Whether instances may be sent, rather than C-ECHO and storage commitment at the most.
+    /// Whether instances may be sent, rather than messages of other services alone.
     pub(crate) fn is_for_storage(&self) -> bool {
-        let other = [uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL];
-        self.contexts.iter().any(|context| !other.contains(&context.abstract_syntax.as_str()))
+        self.contexts.iter().any(|context| is_for_storage(context.abstract_syntax.as_str()))
     }
 
     pub(crate) fn ids(&self) -> ContextSet {
@@ -153,9 +152,11 @@ fn choose(
     request: &AssociationRQ,
     config: &ListenerConfig,
 ) -> Result<(Uid, Uid), Reason> {
-    let supported = match AbstractSyntax::of(&context.abstract_syntax) {
+    let service = AbstractSyntax::of(&context.abstract_syntax);
+    let supported = match service {
         AbstractSyntax::Verification | AbstractSyntax::Storage => true,
         AbstractSyntax::StorageCommitment => config.commitment.is_some(),
+        AbstractSyntax::ProcedureStep | AbstractSyntax::Availability => config.procedures.is_some(),
         AbstractSyntax::Unknown => {
             config.store_private_sop_classes || said_to_be_storage(&context.abstract_syntax, request)
         }
@@ -163,14 +164,12 @@ fn choose(
     };
     let abstract_syntax =
         Uid::new(&context.abstract_syntax).ok().filter(|_uid| supported).ok_or(Reason::AbstractSyntaxNotSupported)?;
-    // What is read here has to be in a syntax that is.
-    let is_read = |uid: &str| [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&uid);
-    let only_read = abstract_syntax.as_str() == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    let can_be_read = |uid: &str| [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&uid);
     let storable: Vec<Uid> = context
         .transfer_syntaxes
         .iter()
         .filter(|uid| match TransferSyntax::of(uid) {
-            _ if only_read => is_read(uid),
+            _ if service.is_read() => can_be_read(uid),
             TransferSyntax::Storable => true,
             TransferSyntax::Private => config.store_private_transfer_syntaxes,
             TransferSyntax::Other => false,

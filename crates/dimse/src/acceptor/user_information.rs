@@ -15,7 +15,7 @@ use dicom_ul::pdu::{RequestorRoles, UserIdentity, UserIdentityType, UserVariable
 use super::negotiation::AcceptedContext;
 use crate::config::ListenerConfig;
 use crate::pdu::{CommonExtended, OPERATIONS_WINDOW, Rejection, USER_IDENTITY_RESPONSE, operations_window};
-use crate::sop_class::AbstractSyntax;
+use crate::sop_class::{AbstractSyntax, is_for_storage};
 
 /// Level 2 (every attribute is kept), signature level 3 (every bit is), and nothing is coerced
 /// (PS3.4 Table B.3-2): what [`StorageService`](crate::StorageService) promises.
@@ -126,8 +126,7 @@ pub(super) fn class_answers(variables: &[UserVariableItem], contexts: &[Accepted
                 UserVariableItem::ScuScpRoleSelectionSubItem(sop_class.clone(), roles)
             }
             UserVariableItem::SopClassExtendedNegotiationSubItem(sop_class, _)
-                if accepted(sop_class)
-                    && ![uids::VERIFICATION, uids::STORAGE_COMMITMENT_PUSH_MODEL].contains(&sop_class.as_str()) =>
+                if accepted(sop_class) && is_for_storage(sop_class) =>
             {
                 UserVariableItem::SopClassExtendedNegotiationSubItem(sop_class.clone(), STORAGE_SUPPORT.to_vec())
             }

@@ -10,8 +10,8 @@ mod refusal;
 pub use assembler::{Assembler, ContextSet, Piece};
 pub use command::{CommandError, CommandSet, CommandWriter, NO_DATA_SET};
 pub use operation::{
-    Field, action_request, cancel_request, echo_request, event_report_request, find_request, get_request, move_request,
-    response, store_request,
+    Answer, Field, action_request, cancel_request, create_request, echo_request, event_report_request, find_request,
+    get_request, move_request, response, set_request, store_request,
 };
 pub use query::{SubOperations, meaning};
 pub use refusal::{Refusal, StoreFault};

@@ -23,8 +23,12 @@ pub enum Field {
     CancelRequest,
     /// 0100: N-EVENT-REPORT-RQ.
     EventReportRequest,
+    /// 0120: N-SET-RQ.
+    SetRequest,
     /// 0130: N-ACTION-RQ.
     ActionRequest,
+    /// 0140: N-CREATE-RQ.
+    CreateRequest,
     /// Another request.
     OtherRequest(u16),
     /// 8001: C-STORE-RSP.
@@ -39,8 +43,12 @@ pub enum Field {
     EchoResponse,
     /// 8100: N-EVENT-REPORT-RSP.
     EventReportResponse,
+    /// 8120: N-SET-RSP.
+    SetResponse,
     /// 8130: N-ACTION-RSP.
     ActionResponse,
+    /// 8140: N-CREATE-RSP.
+    CreateResponse,
     /// Another response.
     OtherResponse(u16),
 }
@@ -53,7 +61,9 @@ impl Field {
             0x0001 => Self::StoreRequest,
             0x0030 => Self::EchoRequest,
             0x0100 => Self::EventReportRequest,
+            0x0120 => Self::SetRequest,
             0x0130 => Self::ActionRequest,
+            0x0140 => Self::CreateRequest,
             0x0FFF => Self::CancelRequest,
             0x8001 => Self::StoreResponse,
             0x8010 => Self::GetResponse,
@@ -61,7 +71,9 @@ impl Field {
             0x8021 => Self::MoveResponse,
             0x8030 => Self::EchoResponse,
             0x8100 => Self::EventReportResponse,
+            0x8120 => Self::SetResponse,
             0x8130 => Self::ActionResponse,
+            0x8140 => Self::CreateResponse,
             other if other & RESPONSE != 0 => Self::OtherResponse(other),
             other => Self::OtherRequest(other),
         }
@@ -161,33 +173,90 @@ pub fn event_report_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid
         .finish()
 }
 
-/// The response to a request, without a data set. Affected SOP Class and Instance are those of the
-/// request, where it has them (those it requested, for N-ACTION: PS3.7 § 10.3.5.2), and so are the types of an event
-/// and an action; the comment is left out when empty.
+/// N-CREATE-RQ (PS3.7 § 10.3.6.1); its attribute list follows. Without an instance the peer is to name one.
+#[must_use]
+pub fn create_request(message_id: u16, sop_class: &Uid, sop_instance: Option<&Uid>) -> Vec<u8> {
+    let writer = CommandWriter::default()
+        .uid(tags::AFFECTED_SOP_CLASS_UID, sop_class)
+        .number(tags::COMMAND_FIELD, 0x0140)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET);
+    match sop_instance {
+        Some(uid) => writer.uid(tags::AFFECTED_SOP_INSTANCE_UID, uid).finish(),
+        None => writer.finish(),
+    }
+}
+
+/// N-SET-RQ (PS3.7 § 10.3.4.1); its modification list follows.
+#[must_use]
+pub fn set_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Vec<u8> {
+    CommandWriter::default()
+        .uid(tags::REQUESTED_SOP_CLASS_UID, sop_class)
+        .number(tags::COMMAND_FIELD, 0x0120)
+        .number(tags::MESSAGE_ID, message_id)
+        .number(tags::COMMAND_DATA_SET_TYPE, DATA_SET)
+        .uid(tags::REQUESTED_SOP_INSTANCE_UID, sop_instance)
+        .finish()
+}
+
+/// What a response says beside the request it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// Status (0000,0900).
+    pub status: DimseStatus,
+    /// Error Comment (0000,0902); left out when empty.
+    pub comment: &'a str,
+    /// Error ID (0000,0903).
+    pub error_id: Option<u16>,
+    /// Affected SOP Instance UID (0000,1000), where the request has none.
+    pub sop_instance: Option<&'a Uid>,
+}
+
+impl<'a> Answer<'a> {
+    /// Just this status and comment.
+    #[must_use]
+    pub fn new(status: DimseStatus, comment: &'a str) -> Self {
+        Self { status, comment, error_id: None, sop_instance: None }
+    }
+
+    /// The response to a request, without a data set. Affected SOP Class and Instance are those of the
+    /// request, where it has them (those it requested, for N-ACTION and N-SET: PS3.7 § 10.3.5.2, § 10.3.4.2), and so are
+    /// the types of an event and an action.
+    #[must_use]
+    pub fn to(&self, request: &CommandSet) -> Vec<u8> {
+        let mut writer = CommandWriter::default();
+        let named = |affected, requested| request.uid(affected).or_else(|| request.uid(requested));
+        if let Some(uid) = named(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID) {
+            writer = writer.uid(tags::AFFECTED_SOP_CLASS_UID, &uid);
+        }
+        writer = writer
+            .number(tags::COMMAND_FIELD, request.field() | RESPONSE)
+            .number(tags::MESSAGE_ID_BEING_RESPONDED_TO, request.message_id().unwrap_or(0))
+            .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
+            .number(tags::STATUS, self.status.0);
+        if !self.comment.is_empty() {
+            writer = writer.text(tags::ERROR_COMMENT, self.comment);
+        }
+        if let Some(number) = self.error_id {
+            writer = writer.number(tags::ERROR_ID, number);
+        }
+        let instance = named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID);
+        if let Some(uid) = instance.as_ref().or(self.sop_instance) {
+            writer = writer.uid(tags::AFFECTED_SOP_INSTANCE_UID, uid);
+        }
+        for tag in [tags::EVENT_TYPE_ID, tags::ACTION_TYPE_ID] {
+            if let Some(number) = request.number(tag) {
+                writer = writer.number(tag, number);
+            }
+        }
+        writer.finish()
+    }
+}
+
+/// The response of just this status and comment; see [`Answer::to`].
 #[must_use]
 pub fn response(request: &CommandSet, status: DimseStatus, comment: &str) -> Vec<u8> {
-    let mut writer = CommandWriter::default();
-    let named = |affected, requested| request.uid(affected).or_else(|| request.uid(requested));
-    if let Some(uid) = named(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID) {
-        writer = writer.uid(tags::AFFECTED_SOP_CLASS_UID, &uid);
-    }
-    writer = writer
-        .number(tags::COMMAND_FIELD, request.field() | RESPONSE)
-        .number(tags::MESSAGE_ID_BEING_RESPONDED_TO, request.message_id().unwrap_or(0))
-        .number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
-        .number(tags::STATUS, status.0);
-    if !comment.is_empty() {
-        writer = writer.text(tags::ERROR_COMMENT, comment);
-    }
-    if let Some(uid) = named(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID) {
-        writer = writer.uid(tags::AFFECTED_SOP_INSTANCE_UID, &uid);
-    }
-    for tag in [tags::EVENT_TYPE_ID, tags::ACTION_TYPE_ID] {
-        if let Some(number) = request.number(tag) {
-            writer = writer.number(tag, number);
-        }
-    }
-    writer.finish()
+    Answer::new(status, comment).to(request)
 }
 
 #[cfg(test)]
@@ -220,6 +289,26 @@ mod tests {
             assert_eq!(answer.uid(tags::AFFECTED_SOP_CLASS_UID), Some(class.clone()));
             assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID), Some(instance.clone()));
             assert_eq!(answer.number(kind), request.number(kind));
+        }
+    }
+
+    #[test]
+    fn a_response_names_the_instance_that_was_created_or_set() {
+        let (class, instance, given) = (Uid::new("1.2.3").unwrap(), Uid::new("1.2.3.4").unwrap(), Uid::random());
+        for (request, field, named) in [
+            (create_request(5, &class, Some(&instance)), Field::CreateResponse, &instance),
+            (create_request(5, &class, None), Field::CreateResponse, &given),
+            (set_request(5, &class, &instance), Field::SetResponse, &instance),
+        ] {
+            let request = CommandSet::parse(request).unwrap();
+            assert!(request.has_data_set());
+            let status = DimseStatus::PROCESSING_FAILURE;
+            let answer = Answer { status, comment: "no", error_id: Some(0xA710), sop_instance: Some(&given) };
+            let answer = CommandSet::parse(answer.to(&request)).unwrap();
+            assert_eq!((Field::of(answer.field()), answer.responds_to()), (field, Some(5)));
+            assert_eq!(answer.uid(tags::AFFECTED_SOP_CLASS_UID), Some(class.clone()));
+            assert_eq!(answer.uid(tags::AFFECTED_SOP_INSTANCE_UID).as_ref(), Some(named));
+            assert_eq!(answer.number(tags::ERROR_ID), Some(0xA710));
         }
     }
 

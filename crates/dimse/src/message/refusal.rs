@@ -10,13 +10,21 @@ pub struct Refusal {
     pub status: DimseStatus,
     /// At most 64 characters of ASCII reach the peer. Never anything about a patient.
     pub comment: String,
+    /// Error ID (0000,0903), where the service class defines one.
+    pub error_id: Option<u16>,
 }
 
 impl Refusal {
     /// A refusal with these words.
     #[must_use]
     pub fn new(status: DimseStatus, comment: impl Into<String>) -> Self {
-        Self { status, comment: comment.into() }
+        Self { status, comment: comment.into(), error_id: None }
+    }
+
+    /// The same, with an Error ID.
+    #[must_use]
+    pub fn with_error_id(self, error_id: u16) -> Self {
+        Self { error_id: Some(error_id), ..self }
     }
 }
 

@@ -6,8 +6,8 @@ use dicom_ul::pdu::{
 };
 use dokuei_dimse::COMMITMENT_INSTANCE;
 use dokuei_dimse::message::{
-    CommandSet, CommandWriter, NO_DATA_SET, action_request, cancel_request, echo_request, event_report_request,
-    find_request, move_request, response, store_request,
+    CommandSet, CommandWriter, NO_DATA_SET, action_request, cancel_request, create_request, echo_request,
+    event_report_request, find_request, move_request, response, set_request, store_request,
 };
 use dokuei_testkit::mutated;
 use dokuei_types::DimseStatus;
@@ -39,6 +39,9 @@ fn commands() -> Vec<Vec<u8>> {
         response(&request, DimseStatus::OUT_OF_RESOURCES, "no room"),
         action_request(3, &class, &instance, 1),
         event_report_request(4, &class, &instance, 2),
+        create_request(6, &uid(uids::MODALITY_PERFORMED_PROCEDURE_STEP), Some(&uid("1.2.3.4"))),
+        create_request(6, &uid(uids::INSTANCE_AVAILABILITY_NOTIFICATION), None),
+        set_request(7, &uid(uids::MODALITY_PERFORMED_PROCEDURE_STEP), &uid("1.2.3.4")),
     ]
 }
 

@@ -18,6 +18,8 @@ mod framing;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod procedures;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod querying;

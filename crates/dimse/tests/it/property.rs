@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dicom_dictionary_std::tags;
 use dokuei_dimse::message::{
-    Assembler, CommandSet, ContextSet, Piece, SubOperations, cancel_request, meaning, response,
+    Answer, Assembler, CommandSet, ContextSet, Piece, SubOperations, cancel_request, meaning, response,
 };
 use dokuei_dimse::pdu::{Event, Framer, PduKind, ProtocolError, read_accept, read_request};
 use dokuei_dimse::{Implementation, ListenerConfig, negotiate};
@@ -123,6 +123,12 @@ pub(crate) fn command(input: &[u8]) {
         assert_eq!(answer.number(tag), set.number(tag));
     }
     assert!(!answer.has_data_set());
+    // As a message whose instance the node names, and that it refuses with a number of its own.
+    let (status, given) = (DimseStatus::PROCESSING_FAILURE, Uid::new("1.2.3").expect("a UID"));
+    let named = Answer { status, comment: "", error_id: Some(0xA710), sop_instance: Some(&given) };
+    let named = CommandSet::parse(named.to(&set)).expect("our own answer can be read");
+    assert_eq!(named.uid(tags::AFFECTED_SOP_INSTANCE_UID), instance.or(Some(given)));
+    assert_eq!(named.number(tags::ERROR_ID), Some(0xA710));
     // As a response to a query.
     let counts = SubOperations::of(&set);
     assert!(counts.done() <= 3 * u32::from(u16::MAX));

@@ -237,7 +237,10 @@ fn show_one(shown: &ShownInstance) {
 fn settled(unit: &ShownUnit) -> String {
     let waits_for = unit.waits_for.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     match (unit.reason, unit.settled_at, unit.next_at) {
-        (Some(reason), Some(at), _) => format!("settled at {} by {}", time(at), reason.as_str()),
+        (Some(reason), Some(at), _) => {
+            let detail = unit.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            format!("settled at {} by {}{detail}", time(at), reason.as_str())
+        }
         (_, _, Some(at)) => format!("waits until {} at least{waits_for}", time(at)),
         _ => "settled".to_owned(),
     }

@@ -76,7 +76,7 @@ fn record(core: &Core, questions: &[Question], answers: Vec<Result<u64, String>>
 fn judge(core: &Core, question: &Question, answer: Result<u64, String>) -> Result<Changes, StoreError> {
     let Question { lease, unit, source, settle_after, .. } = question;
     let reader = core.store.reader();
-    if let Some(now) = reader.unit(unit.id)?.filter(|now| now.last_at != unit.last_at) {
+    if let Some(now) = reader.unit(unit.id)?.filter(|now| now.signs != unit.signs) {
         return Ok(until_quiet(lease, &now, *settle_after));
     }
     let unknown = |reason: &str| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dokuei_store::Priority;
+use dokuei_store::{HintKind, Priority};
 use dokuei_types::{DeclineReason, Interval};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,9 @@ pub struct RouteConfig {
     /// as many are here.
     #[serde(default)]
     pub count_at: Option<String>,
+    /// Whose hints settle a series or study or hold it up.
+    #[serde(default = "every_hint")]
+    pub settle_by: Vec<HintKind>,
     /// What goes first when more waits than can be done at once.
     #[serde(default)]
     pub priority: Priority,
@@ -126,6 +129,10 @@ pub struct RouteConfig {
 
 fn settle_after() -> Interval {
     Interval(Duration::from_secs(30))
+}
+
+fn every_hint() -> Vec<HintKind> {
+    HintKind::ALL.to_vec()
 }
 
 fn settle_at_most() -> Interval {

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | nothing came for `settle_after`, and every association that brought some of it is over | `quiet` |
 //! | the same, and its source (`count_at`) has no more of it than is here | `count` |
+//! | completed procedure steps, or notifications of an archive, name all of it that waits, and all they name is here | `mpps`, `availability` |
 //! | `settle_at_most` has passed since its first instance | `cap` |
+//!
+//! It waits beyond its quiet time while a procedure step is in progress, and for images that are named and not here.
 
 use std::time::Duration;
 
-use dokuei_store::{Changes, Lease, SettleReason, StoredUnit, UnitId, UnitLevel};
+use dokuei_store::{Changes, HintKind, Hinted, Lease, SettleReason, StoreError, StoredUnit, UnitId, UnitLevel};
 
 use crate::delivery::Counted;
 use crate::error::FlowError;
@@ -25,6 +28,16 @@ pub(crate) enum Step {
     Done(Changes),
     /// The source of its unit is asked first; the lease is held until then.
     Ask(Box<Question>),
+}
+
+/// What procedure steps and notifications say of a unit.
+enum Told {
+    /// Nothing that would settle it or hold it up.
+    Nothing,
+    /// It is whole, for this reason.
+    Whole(SettleReason, String),
+    /// More of it is to come, in words.
+    More(String),
 }
 
 /// How much of a unit there is at its source.
@@ -47,20 +60,37 @@ impl Stages<'_> {
         let (settle_after, source) = (route.settle_after.0, self.source(route, &unit));
         let is_quiet = now >= quiet_at(&unit, settle_after);
         let is_arriving = unit.peers.iter().any(|peer| (self.is_sending)(peer));
-        match source {
-            None if is_quiet && !is_arriving => settled(SettleReason::Quiet),
+        let waits = |reason: &str| Ok(Step::Done(again(lease, &unit, now, settle_after, reason)));
+        match (self.told(route, &unit)?, source) {
+            (Told::Whole(reason, words), _) => Ok(Step::Done(settled_because(lease, &unit, reason, &words))),
+            (Told::Nothing, None) if is_quiet && !is_arriving => settled(SettleReason::Quiet),
             _ if now >= unit.cap_at => settled(SettleReason::Cap),
+            (Told::More(reason), _) => waits(&reason),
             _ if !is_quiet => Ok(Step::Done(until_quiet(lease, &unit, settle_after))),
-            _ if is_arriving => {
-                let reason = "an association that brought some of it is still open";
-                Ok(Step::Done(again(lease, &unit, now, settle_after, reason)))
-            }
-            Some((source, counted)) => {
+            _ if is_arriving => waits("an association that brought some of it is still open"),
+            (Told::Nothing, Some((source, counted))) => {
                 let (lease, source) = (lease.clone(), source.clone());
                 Ok(Step::Ask(Box::new(Question { lease, unit, counted, source, settle_after })))
             }
-            None => settled(SettleReason::Quiet),
+            (Told::Nothing, None) => settled(SettleReason::Quiet),
         }
+    }
+
+    /// What hints say of a unit, of those its route goes by.
+    fn told(&self, route: &RouteConfig, unit: &StoredUnit) -> Result<Told, StoreError> {
+        let Hinted { in_progress, images, missing, unnamed, by } =
+            self.store.reader().hinted(unit, &route.settle_by)?;
+        if in_progress > 0 {
+            return Ok(Told::More("a performed procedure step of it is in progress".to_owned()));
+        }
+        let Some((reason, done, who)) = by.map(words_for) else { return Ok(Told::Nothing) };
+        Ok(if missing > 0 {
+            Told::More(format!("{missing} of {images} images missing that {who} names"))
+        } else if images == 0 || unnamed > 0 {
+            Told::Nothing
+        } else {
+            Told::Whole(reason, format!("{done}, {images} of {images} images here"))
+        })
     }
 
     /// Where a route has the unit counted, and as what; none for a series without a study, which cannot be asked for.
@@ -78,21 +108,35 @@ impl Stages<'_> {
     }
 }
 
+/// What a unit is settled by, what has happened, and what names its images.
+fn words_for(kind: HintKind) -> (SettleReason, &'static str, &'static str) {
+    match kind {
+        HintKind::Mpps => (SettleReason::Mpps, "performed procedure step completed", "a completed procedure step"),
+        HintKind::Availability => (SettleReason::Availability, "notified as available", "an archive's notification"),
+    }
+}
+
 /// The unit settles, and the job is done.
 pub(crate) fn settled(lease: &Lease, unit: &StoredUnit, reason: SettleReason) -> Changes {
     tracing::info!(route = unit.route, unit = unit.uid, reason = reason.as_str(), "settled");
     Changes::complete(lease).settle(unit.id, reason)
 }
 
-/// The unit waits for its quiet time: something came since.
-pub(crate) fn until_quiet(lease: &Lease, unit: &StoredUnit, settle_after: Duration) -> Changes {
-    Changes::retry(lease, quiet_at(unit, settle_after).min(unit.cap_at), "something came since")
+/// As [`settled`], with the reason in more words.
+fn settled_because(lease: &Lease, unit: &StoredUnit, reason: SettleReason, detail: &str) -> Changes {
+    tracing::info!(route = unit.route, unit = unit.uid, reason = reason.as_str(), detail, "settled");
+    Changes::complete(lease).settle_because(unit.id, reason, detail)
 }
 
-/// The unit goes on waiting although it is quiet.
+/// The unit waits for its quiet time: something came since.
+pub(crate) fn until_quiet(lease: &Lease, unit: &StoredUnit, settle_after: Duration) -> Changes {
+    Changes::retry(lease, quiet_at(unit, settle_after).min(unit.cap_at), "something came since").heed(unit)
+}
+
+/// The unit goes on waiting, for a reason that may be over in `settle_after`.
 pub(crate) fn again(lease: &Lease, unit: &StoredUnit, now: i64, settle_after: Duration, reason: &str) -> Changes {
     tracing::debug!(route = unit.route, unit = unit.uid, reason, "not settled");
-    Changes::retry(lease, after(now, settle_after.max(LOOK_AGAIN_MIN)).min(unit.cap_at), reason)
+    Changes::retry(lease, after(now, settle_after.max(LOOK_AGAIN_MIN)).min(unit.cap_at), reason).heed(unit)
 }
 
 fn quiet_at(unit: &StoredUnit, settle_after: Duration) -> i64 {

@@ -7,6 +7,7 @@ use rusqlite::params;
 use crate::confirmation::{self, Confirmation, Unconfirmed};
 use crate::error::StoreError;
 use crate::folder::Folder;
+use crate::hint;
 use crate::job::{self, Fate, Lease};
 use crate::model::{DeliveryId, JobId, TaskId, UnitId};
 use crate::object::{self, NewResult, Staged};
@@ -15,7 +16,7 @@ use crate::prior::{self, Comparable};
 use crate::priority::Priority;
 use crate::tally::{self, Tally};
 use crate::task::{self, NewTask, TaskEnd};
-use crate::unit::{self, NewMember, SettleReason, millis};
+use crate::unit::{self, NewMember, SettleReason, StoredUnit, millis};
 use crate::writer::{Request, Tx};
 
 /// What the rules said of an instance.
@@ -54,7 +55,11 @@ enum Change {
         lease: Option<Duration>,
     },
     Join(NewMember),
-    Settle(UnitId, SettleReason),
+    Settle(UnitId, SettleReason, Option<String>),
+    Heed {
+        unit: UnitId,
+        signs: i64,
+    },
     Result(usize),
     Compare {
         instance: InstanceId,
@@ -180,7 +185,21 @@ impl Changes {
     /// Settles a unit: a task for each member that waits and each model of the route.
     #[must_use]
     pub fn settle(mut self, unit: UnitId, reason: SettleReason) -> Self {
-        self.list.push(Change::Settle(unit, reason));
+        self.list.push(Change::Settle(unit, reason, None));
+        self
+    }
+
+    /// As [`settle`](Self::settle), with the reason in more words.
+    #[must_use]
+    pub fn settle_because(mut self, unit: UnitId, reason: SettleReason, detail: &str) -> Self {
+        self.list.push(Change::Settle(unit, reason, Some(detail.to_owned())));
+        self
+    }
+
+    /// Has a unit that goes on waiting looked at now after all, where a sign of it has come since it was read.
+    #[must_use]
+    pub fn heed(mut self, unit: &StoredUnit) -> Self {
+        self.list.push(Change::Heed { unit: unit.id, signs: unit.signs });
         self
     }
 
@@ -253,7 +272,8 @@ impl Changes {
                     applied.leases.extend(lease);
                 }
                 Change::Join(member) => unit::join(tx, member)?,
-                Change::Settle(unit, reason) => unit::settle(tx, *unit, *reason)?,
+                Change::Settle(unit, reason, detail) => unit::settle(tx, *unit, *reason, detail.as_deref())?,
+                Change::Heed { unit, signs } => unit::heed(tx, *unit, *signs)?,
                 Change::Result(index) => {
                     if let (Some((result, objects)), Some(kept)) = (self.staged.get(*index), kept.get_mut(*index)) {
                         *kept = object::add(tx, result, objects)?;
@@ -324,5 +344,5 @@ fn decide(tx: &mut Tx<'_>, instance: InstanceId, decision: &Decision) -> Result<
         .and_then(|mut insert| insert.execute(params![instance.0, tx.now, decision.trace.to_string(), declined]))
         .map_err(StoreError::index("record a decision"))?;
     tx.touched.insert(instance.0);
-    Ok(())
+    hint::arrived(tx, instance)
 }

@@ -1,10 +1,10 @@
 //! Durable instances, their index, the work queue and the outbox; never network or pixels.
 //!
-//! # Layout of the data folder, version 6
+//! # Layout of the data folder, version 7
 //!
 //! ```text
 //! node.lock               held (flock) by the one node that owns the folder
-//! index.sqlite            instances, jobs, units, results, outbox; WAL
+//! index.sqlite            instances, jobs, units, hints, results, outbox; WAL
 //! patients.key            makes of Patient IDs what the index holds of them
 //! segments/<number>.log   a record for every arrival, with the Part 10 file inside up to about a megabyte
 //! incoming/<random>       larger ones while they arrive; nothing in here was ever acknowledged
@@ -45,6 +45,7 @@ mod error;
 mod failed;
 mod failover;
 mod folder;
+mod hint;
 mod incoming;
 mod integrity;
 mod job;
@@ -83,11 +84,12 @@ pub use disk::{Disk, RealDisk, Step};
 pub use error::{Fault, StoreError};
 pub use failed::{DeadLetter, Filter};
 pub use failover::Failover;
+pub use hint::{HintKind, HintUpdate, Hinted, NamedImage, NewHint, Progress, Updated};
 pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
 pub use journal::JournalEntry;
-pub use model::{CommitmentId, DeliveryId, JobId, ResultId, TaskId, UnitId};
+pub use model::{CommitmentId, DeliveryId, HintId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};
 pub use prior::{Comparable, EarlierImage, Fetched, PatientKey};

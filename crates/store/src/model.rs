@@ -30,4 +30,6 @@ numbers! {
     DeliveryId,
     /// The number of a request for storage commitment.
     CommitmentId,
+    /// The number of a performed procedure step or an instance availability notification.
+    HintId,
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::commitment;
 use crate::config::Durability;
 use crate::error::StoreError;
+use crate::hint;
 use crate::prior;
 use crate::tally;
 
@@ -14,7 +15,7 @@ use crate::tally;
 pub(crate) const FILE: &str = "index.sqlite";
 
 /// The layout this program writes: that of [`TABLES`], brought up to date by [`UPGRADES`].
-pub(crate) const VERSION: i64 = 6;
+pub(crate) const VERSION: i64 = 7;
 
 /// Job, task and delivery states are numbers in the index.
 pub(crate) mod state {
@@ -226,7 +227,7 @@ INSERT INTO layout VALUES (3);
 ";
 
 /// What brings a layout to the next, oldest first.
-const UPGRADES: [(i64, &str); 3] = [
+const UPGRADES: [(i64, &str); 4] = [
     (
         3,
         "-- The destination was asked as often, last under this Transaction UID, whether it keeps what it has stored.
@@ -257,6 +258,7 @@ const UPGRADES: [(i64, &str); 3] = [
          -- Destinations that are sent to at other hours.
          CREATE TABLE closed (destination TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;",
     ),
+    (6, hint::UPGRADE),
 ];
 
 /// Opens the index for the owner, making or upgrading it.

@@ -154,6 +154,8 @@ pub struct ShownUnit {
     pub uid: String,
     /// Why it settled; `None` while it waits, and where an earlier version of this program did not record it.
     pub reason: Option<SettleReason>,
+    /// The reason in more words, where there are some.
+    pub detail: Option<String>,
     /// When it settled, milliseconds since 1970.
     pub settled_at: Option<i64>,
     /// When it is looked at next while it waits, milliseconds since 1970.
@@ -370,7 +372,7 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
         .optional()?;
     shown.units = conn
         .prepare_cached(
-            "SELECT route, level, uid, settled.reason, settled.at, job.not_before, job.reason
+            "SELECT route, level, uid, settled.reason, settled.at, job.not_before, job.reason, settled.detail
              FROM member JOIN unit ON unit.id = member.unit
              LEFT JOIN settled ON settled.unit = member.unit AND settled.pass = member.pass
              LEFT JOIN job ON job.unit = member.unit AND member.pass IS NULL
@@ -446,6 +448,7 @@ fn unit_row(row: &Row<'_>) -> rusqlite::Result<ShownUnit> {
         settled_at: row.get(4)?,
         next_at: row.get(5)?,
         waits_for: row.get(6)?,
+        detail: row.get(7)?,
     })
 }
 

@@ -44,6 +44,10 @@ pub enum SettleReason {
     Cap,
     /// All that its source has is here.
     Count,
+    /// All that completed procedure steps name is here.
+    Mpps,
+    /// All that an archive notified as available is here.
+    Availability,
 }
 
 impl SettleReason {
@@ -54,11 +58,14 @@ impl SettleReason {
             Self::Quiet => "quiet",
             Self::Cap => "cap",
             Self::Count => "count",
+            Self::Mpps => "mpps",
+            Self::Availability => "availability",
         }
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Quiet, Self::Cap, Self::Count].into_iter().find(|reason| reason.as_str() == word)
+        let all = [Self::Quiet, Self::Cap, Self::Count, Self::Mpps, Self::Availability];
+        all.into_iter().find(|reason| reason.as_str() == word)
     }
 }
 
@@ -79,6 +86,8 @@ pub struct StoredUnit {
     pub last_at: i64,
     /// When it settles in any case, milliseconds since 1970.
     pub cap_at: i64,
+    /// How many signs of it have come, members and hints: where there are more, it is to be looked at again.
+    pub signs: i64,
     /// Addresses and ports of those that brought the members which wait: each was one association.
     pub peers: Vec<String>,
 }
@@ -119,6 +128,7 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
              ON CONFLICT (route, level, uid) DO UPDATE
              SET models = excluded.models, send = excluded.send, priority = excluded.priority, last_at = excluded.last_at,
+                 signs = signs + 1,
                  first_at = CASE WHEN EXISTS (SELECT 1 FROM member WHERE unit = unit.id AND pass IS NULL)
                                  THEN first_at ELSE excluded.first_at END
              RETURNING id, first_at",
@@ -148,7 +158,12 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
 }
 
 /// Settles a unit: each member that waits becomes a task for each model.
-pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId, reason: SettleReason) -> Result<(), StoreError> {
+pub(crate) fn settle(
+    tx: &mut Tx<'_>,
+    unit: UnitId,
+    reason: SettleReason,
+    detail: Option<&str>,
+) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let (route, models, send, priority): (String, String, String, i64) = tx
         .conn
@@ -158,8 +173,10 @@ pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId, reason: SettleReason) -> Res
         })
         .map_err(failed("settle a unit"))?;
     tx.conn
-        .prepare_cached("INSERT INTO settled (unit, pass, at, reason) SELECT id, pass, ?2, ?3 FROM unit WHERE id = ?1")
-        .and_then(|mut insert| insert.execute(params![unit.0, tx.now, reason.as_str()]))
+        .prepare_cached(
+            "INSERT INTO settled (unit, pass, at, reason, detail) SELECT id, pass, ?2, ?3, ?4 FROM unit WHERE id = ?1",
+        )
+        .and_then(|mut insert| insert.execute(params![unit.0, tx.now, reason.as_str(), detail]))
         .map_err(failed("record why a unit settled"))?;
     let models: Vec<String> = parse(unit, &models)?;
     let send: Vec<SendTo> = parse(unit, &send)?;
@@ -192,11 +209,23 @@ pub(crate) fn settle(tx: &mut Tx<'_>, unit: UnitId, reason: SettleReason) -> Res
     Ok(())
 }
 
+/// Has a unit that goes on waiting looked at now, where a sign of it has come that was not counted among `signs`.
+pub(crate) fn heed(tx: &mut Tx<'_>, unit: UnitId, signs: i64) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE job SET not_before = min(not_before, ?3)
+             WHERE unit = ?1 AND EXISTS (SELECT 1 FROM unit WHERE id = ?1 AND signs <> ?2)",
+        )
+        .and_then(|mut hasten| hasten.execute(params![unit.0, signs, tx.now]))
+        .map(drop)
+        .map_err(StoreError::index("heed a sign"))
+}
+
 /// A unit, with those that brought what waits in it.
 pub(crate) fn find(conn: &Connection, unit: UnitId) -> rusqlite::Result<Option<StoredUnit>> {
     let found = conn
         .prepare_cached(
-            "SELECT route, level, uid, last_at, cap_at,
+            "SELECT route, level, uid, last_at, cap_at, signs,
                     (SELECT study FROM member JOIN instance ON instance.id = member.instance
                      WHERE member.unit = unit.id AND pass IS NULL ORDER BY instance LIMIT 1)
              FROM unit WHERE id = ?1",
@@ -209,7 +238,8 @@ pub(crate) fn find(conn: &Connection, unit: UnitId) -> rusqlite::Result<Option<S
                 uid: row.get(2)?,
                 last_at: row.get(3)?,
                 cap_at: row.get(4)?,
-                study: row.get(5)?,
+                signs: row.get(5)?,
+                study: row.get(6)?,
                 peers: Vec::new(),
             })
         })

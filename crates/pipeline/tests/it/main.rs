@@ -5,6 +5,7 @@
 mod analysis;
 mod crash;
 mod delivery;
+mod hints;
 mod life;
 mod priors;
 mod routes;

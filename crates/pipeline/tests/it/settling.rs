@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
+use dokuei_dataset::Dataset;
 use dokuei_pipeline::{Counted, Pipeline, RouteConfig};
 use dokuei_store::{ManualClock, SettleReason, ShownUnit};
 use dokuei_types::{End, InstanceId};
@@ -19,15 +20,15 @@ fn whole(trigger: &str, count_at: Option<&str>) -> RouteConfig {
 }
 
 /// A pipeline whose clock is moved by hand.
-struct Bench {
+pub(crate) struct Bench {
     clock: Arc<ManualClock>,
-    site: Site,
-    model: Arc<PlayedModel>,
-    pipeline: Pipeline,
+    pub(crate) site: Site,
+    pub(crate) model: Arc<PlayedModel>,
+    pub(crate) pipeline: Pipeline,
 }
 
 impl Bench {
-    fn start(route: RouteConfig) -> Self {
+    pub(crate) fn start(route: RouteConfig) -> Self {
         let clock = Arc::new(ManualClock::at(1_800_000_000_000));
         let site = Site::with_clock(Arc::clone(&clock) as _);
         let model = PlayedModel::new("lungs", Play::Says(0.8));
@@ -36,28 +37,32 @@ impl Bench {
     }
 
     /// Sends radiograph `number` and waits until the route waits with it.
-    fn send(&self, number: u32) -> InstanceId {
-        let instance = send(&self.site.store, &radiograph(number, |_| {})).instance;
+    pub(crate) fn send(&self, number: u32) -> InstanceId {
+        self.send_data(&radiograph(number, |_| {}))
+    }
+
+    pub(crate) fn send_data(&self, data: &Dataset) -> InstanceId {
+        let instance = send(&self.site.store, data).instance;
         wait("the member", || self.units(instance).first().is_some_and(|unit| unit.next_at.is_some()).then_some(()));
         instance
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.clock.advance_ms(seconds * 1_000);
         self.pipeline.wake();
     }
 
-    fn units(&self, instance: InstanceId) -> Vec<ShownUnit> {
+    pub(crate) fn units(&self, instance: InstanceId) -> Vec<ShownUnit> {
         self.site.store.reader().show(instance).unwrap().unwrap().units
     }
 
-    fn wait_until_it_waits_for(&self, instance: InstanceId, reason: &str) {
+    pub(crate) fn wait_until_it_waits_for(&self, instance: InstanceId, reason: &str) {
         wait(reason, || (self.units(instance)[0].waits_for.as_deref() == Some(reason)).then_some(()));
         assert_eq!((self.units(instance)[0].reason, self.model.runs()), (None, 0), "it waits");
     }
 
     /// Why the unit of an instance has settled, and how long after the first instance, in seconds.
-    fn settled(&self, instance: InstanceId) -> (SettleReason, i64) {
+    pub(crate) fn settled(&self, instance: InstanceId) -> (SettleReason, i64) {
         assert_eq!(self.site.end(instance), End::Reported);
         let unit = &self.units(instance)[0];
         (unit.reason.unwrap(), (unit.settled_at.unwrap() - 1_800_000_000_000) / 1_000)

@@ -5,7 +5,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DimseStatus, End, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, commit, instance_of, model, object, one_lease, send};
+use crate::support::{BEFORE_HINTS, Bench, LEASE, START, commit, instance_of, model, object, one_lease, send};
 
 const MINUTE: i64 = 60_000;
 
@@ -172,6 +172,7 @@ fn a_folder_from_before_failover_goes_on() {
     for column in ["failing_since", "moved_to", "moved_from"] {
         index.execute_batch(&format!("ALTER TABLE delivery DROP COLUMN {column}")).unwrap();
     }
+    index.execute_batch(BEFORE_HINTS).unwrap();
     index.execute_batch("DROP TABLE closed; UPDATE layout SET version = 5").unwrap();
     drop(index);
     let store = bench.open();

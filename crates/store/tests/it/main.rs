@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod disk;
 mod failover;
+mod hints;
 mod journal;
 mod power;
 mod prior;

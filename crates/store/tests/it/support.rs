@@ -17,6 +17,10 @@ use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid
 /// The time at which every test begins.
 pub(crate) const START: i64 = 1_800_000_000_000;
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// Makes of an index the one that it was before there were hints.
+pub(crate) const BEFORE_HINTS: &str = "
+    DROP TABLE hint_image; DROP TABLE hint_study; DROP TABLE hint; DROP INDEX unit_uid;
+    ALTER TABLE unit DROP COLUMN signs; ALTER TABLE settled DROP COLUMN detail; UPDATE layout SET version = 6;";
 
 /// A disk that counts its steps and may fail at one of them.
 pub(crate) struct FakeDisk {

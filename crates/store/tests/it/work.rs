@@ -6,7 +6,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DeclineReason, End, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, files, instance_of, model, one_lease, send, task};
+use crate::support::{BEFORE_HINTS, Bench, LEASE, START, files, instance_of, model, one_lease, send, task};
 
 pub(crate) fn end(store: &Store, instance: InstanceId) -> Option<End> {
     store.reader().end(instance).unwrap()
@@ -231,7 +231,7 @@ fn a_job_that_stops_the_node_again_and_again_becomes_a_dead_letter() {
     one_lease(&store, JobKind::Match);
 }
 
-fn member(instance: InstanceId) -> NewMember {
+pub(crate) fn member(instance: InstanceId) -> NewMember {
     NewMember {
         instance,
         route: "chest".into(),
@@ -336,6 +336,7 @@ fn what_waited_before_reasons_were_kept_settles_at_its_timer() {
     let before = "DROP TABLE settled; ALTER TABLE unit DROP COLUMN cap_at; UPDATE layout SET version = 4;
                   ALTER TABLE delivery DROP COLUMN failing_since; ALTER TABLE delivery DROP COLUMN moved_to;
                   ALTER TABLE delivery DROP COLUMN moved_from; DROP TABLE closed;";
+    index.execute_batch(BEFORE_HINTS).unwrap();
     index.execute_batch(before).unwrap();
     drop(index);
     let store = bench.open();

@@ -33,6 +33,7 @@ mod pace;
 mod packages;
 mod peers;
 mod picture;
+mod procedures;
 mod query;
 mod receiver;
 mod replay;

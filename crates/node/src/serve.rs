@@ -24,6 +24,7 @@ use crate::config;
 use crate::monitor::{Monitor, MonitorPort};
 use crate::outcome::Failure;
 use crate::pace::Paces;
+use crate::procedures::Procedures;
 use crate::receiver::Receiver;
 use crate::send::words;
 use crate::site::Site;
@@ -76,7 +77,8 @@ impl RunningNode {
         let shutdown = CancellationToken::new();
         let commitments = Commitments::new(store.clone(), site.committed_peers(), auditor.audit().clone());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
-        let (listener, config) = watch::channel(Arc::new(listening(site, &commitments, auditor.audit())));
+        let listener = listening(site, &store, &commitments, auditor.audit());
+        let (listener, config) = watch::channel(Arc::new(listener));
         let listeners = Listeners { plain: Some(plain), tls };
         let serve = dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone());
         let closed = shutdown.child_token();
@@ -120,7 +122,8 @@ impl RunningNode {
         self.auditor.audit().know(site.destinations().map(|(destination, _)| destination));
         // Nothing fails from here on: all of it is in force, or none.
         self.commitments.reload(site.committed_peers());
-        self.listener.send_replace(Arc::new(listening(site, &self.commitments, self.auditor.audit())));
+        let listener = listening(site, &self.store, &self.commitments, self.auditor.audit());
+        self.listener.send_replace(Arc::new(listener));
         if let Err(error) = self.pipeline.reload(setup) {
             tracing::error!(error = words(&error), "what waits for destinations that are gone is not given up yet");
         }
@@ -151,8 +154,9 @@ impl RunningNode {
 }
 
 /// What the listener is told. Only who writes to stable storage can commit to keep anything.
-fn listening(site: &Site, commitments: &Commitments, audit: &Audit) -> ListenerConfig {
+fn listening(site: &Site, store: &Store, commitments: &Commitments, audit: &Audit) -> ListenerConfig {
     let mut listener = site.listener();
+    listener.procedures = Some(Arc::new(Procedures::new(store.clone(), audit.clone())));
     listener.observer = audit.observer();
     if site.file.config.node.durability == Durability::Fsync {
         listener.commitment = Some(Arc::new(commitments.clone()));

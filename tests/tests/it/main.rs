@@ -12,6 +12,7 @@ mod dcmtk;
 mod doctor;
 mod every_file;
 mod failover;
+mod hints;
 mod hospital_day;
 mod hours;
 mod kill;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 /// Writes `count` radiographs of one study, each in a series of its own; gives back its UID too.
-fn study(folder: &Path, count: u64) -> (Vec<PathBuf>, String) {
+pub(crate) fn study(folder: &Path, count: u64) -> (Vec<PathBuf>, String) {
     std::fs::create_dir_all(folder).unwrap();
     let identity = |seed| {
         let radiograph = PhantomSpec::from_seed(seed, false).with_size(320, 400).render();
@@ -25,7 +25,7 @@ fn study(folder: &Path, count: u64) -> (Vec<PathBuf>, String) {
 }
 
 /// Studies go to the model once they have been quiet for a second; further keys behind.
-fn studies(keys: &str) -> String {
+pub(crate) fn studies(keys: &str) -> String {
     format!(
         "[[route]]\nname = \"studies\"\ntrigger = \"study\"\nsettle_after = \"1s\"\nsettle_at_most = \"10m\"\n\
          models = [\"cxr-pneumonia\"]\n{keys}"
@@ -40,12 +40,12 @@ fn counted_at(ae_title: &str, port: u16) -> String {
 }
 
 /// The unit of each instance of a study, as `dokuei show` has it.
-fn units(node: &Node, study: &str) -> Vec<Value> {
+pub(crate) fn units(node: &Node, study: &str) -> Vec<Value> {
     let shown = node.ask(&["show", study]);
     shown.as_array().unwrap().iter().map(|instance| instance["units"][0].clone()).collect()
 }
 
-fn wait_until_it_waits_for(node: &Node, study: &str, reason: &str) {
+pub(crate) fn wait_until_it_waits_for(node: &Node, study: &str, reason: &str) {
     wait_for(reason, || {
         let units = node.try_ask(&["show", study]).map(|_| units(node, study)).unwrap_or_default();
         assert!(units.iter().all(|unit| unit["reason"].is_null()), "{units:#?}");
@@ -56,7 +56,7 @@ fn wait_until_it_waits_for(node: &Node, study: &str, reason: &str) {
     assert!(said.contains(reason), "{said}");
 }
 
-fn check_settled(node: &mut Node, study: &str, count: u64, reason: &str) {
+pub(crate) fn check_settled(node: &mut Node, study: &str, count: u64, reason: &str) {
     node.wait_until_settled(count);
     let units = units(node, study);
     assert_eq!(units.len() as u64, count);

@@ -1,4 +1,4 @@
-//! The requests and responses we write (PS3.7 § 9.3), and the command fields we know (PS3.7 § E.1).
+//! The requests and responses we write (PS3.7 § 9.3, § 10.3), and the command fields we know (PS3.7 § E.1).
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_types::{AeTitle, DimseStatus, Uid};
@@ -147,7 +147,7 @@ pub fn cancel_request(message_id: u16) -> Vec<u8> {
         .finish()
 }
 
-/// N-ACTION-RQ (PS3.7 § 10.3.5.1); its action information follows.
+/// N-ACTION-RQ (PS3.7 § 10.3.4.1); its action information follows.
 #[must_use]
 pub fn action_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid, action_type: u16) -> Vec<u8> {
     CommandWriter::default()
@@ -173,7 +173,7 @@ pub fn event_report_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid
         .finish()
 }
 
-/// N-CREATE-RQ (PS3.7 § 10.3.6.1); its attribute list follows. Without an instance the peer is to name one.
+/// N-CREATE-RQ (PS3.7 § 10.3.5.1); its attribute list follows. Without an instance the peer is to name one.
 #[must_use]
 pub fn create_request(message_id: u16, sop_class: &Uid, sop_instance: Option<&Uid>) -> Vec<u8> {
     let writer = CommandWriter::default()
@@ -187,7 +187,7 @@ pub fn create_request(message_id: u16, sop_class: &Uid, sop_instance: Option<&Ui
     }
 }
 
-/// N-SET-RQ (PS3.7 § 10.3.4.1); its modification list follows.
+/// N-SET-RQ (PS3.7 § 10.3.3.1); its modification list follows.
 #[must_use]
 pub fn set_request(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Vec<u8> {
     CommandWriter::default()
@@ -220,7 +220,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The response to a request, without a data set. Affected SOP Class and Instance are those of the
-    /// request, where it has them (those it requested, for N-ACTION and N-SET: PS3.7 § 10.3.5.2, § 10.3.4.2), and so are
+    /// request, where it has them (those it requested, for N-ACTION and N-SET: PS3.7 § 10.3.4.2, § 10.3.3.2), and so are
     /// the types of an event and an action.
     #[must_use]
     pub fn to(&self, request: &CommandSet) -> Vec<u8> {

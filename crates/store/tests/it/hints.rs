@@ -209,8 +209,12 @@ fn hints_are_durable_or_refused() {
     bench.disk.fail_at(Step::Transaction, io::ErrorKind::Other);
     assert!(store.add_hint(step("1.9")).is_err());
     bench.disk.heal();
+    let synced = || std::mem::take(&mut *bench.disk.durable.lock().unwrap()).contains(&"index.sqlite".to_owned());
+    synced();
     assert!(store.add_hint(step("1.9")).unwrap().is_some(), "nothing of it was kept");
+    assert!(synced(), "before it is answered");
     update(&store, "1.9", Progress::Completed, &["1.1", "1.2"]);
+    assert!(synced(), "before it is answered");
     drop(store);
     let store = bench.open();
     assert_eq!((hinted(&store).images, hinted(&store).missing, next(&store)), (2, 1, 0));

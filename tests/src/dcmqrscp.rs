@@ -20,10 +20,18 @@ impl Dcmqrscp {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path, node_port: u16) -> Option<Self> {
+        Self::start_on(folder, free_port(), node_port)
+    }
+
+    /// As [`start`](Self::start), on a port chosen before.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_on(folder: &Path, port: u16, node_port: u16) -> Option<Self> {
         let dcmqrscp = tool("dcmqrscp")?;
         let images = folder.join("images");
         std::fs::create_dir_all(&images).expect("create the archive's folder");
-        let port = free_port();
         let config = format!(
             "NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\
              HostTable BEGIN\nnode = (DOKUEI, 127.0.0.1, {node_port})\nHostTable END\n\

@@ -142,7 +142,15 @@ impl Node {
     /// # Panics
     /// When it does not come up again.
     pub fn restart(&mut self) {
-        self.server = Self::spawn(&self.folder, &[]);
+        self.restart_in(&[]);
+    }
+
+    /// As [`restart`](Self::restart), with further variables in the environment.
+    ///
+    /// # Panics
+    /// When it does not come up again.
+    pub fn restart_in(&mut self, environment: &[(&str, &str)]) {
+        self.server = Self::spawn(&self.folder, environment);
         self.wait_until_listening();
     }
 

@@ -9,12 +9,12 @@ use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
 use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, WantedPrior};
 use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
-use dokuei_types::Uid;
+use dokuei_types::{AeTitle, Uid};
 
 use crate::config::{self, Confirm};
 use crate::confirmation;
 use crate::count;
-use crate::fetch;
+use crate::fetch::{self, Moves, Retrieving};
 use crate::files;
 use crate::pace::{Pace, Paced, Paces};
 use crate::send::{self, words};
@@ -29,13 +29,24 @@ pub(crate) struct DicomDestination {
     association_time: Duration,
     confirm: Confirm,
     confirm_within: Duration,
+    retrieving: Retrieving,
 }
 
 impl DicomDestination {
-    pub(crate) fn new(config: RequestorConfig, destination: &config::Destination, paces: &Paces) -> Self {
+    /// `own` is the AE title of the node's listener.
+    pub(crate) fn new(
+        config: RequestorConfig,
+        destination: &config::Destination,
+        own: &AeTitle,
+        paces: &Paces,
+        moves: &Moves,
+    ) -> Self {
         let pace = destination.bandwidth.map(|rate| paces.of(&destination.name, rate));
         let (confirm, confirm_within) = (destination.confirm, destination.confirm_within.0);
-        Self { config, pace, association_time: ASSOCIATION_TIME, confirm, confirm_within }
+        moves.call_as(&config.calling_ae);
+        let move_to = destination.move_to.clone().unwrap_or_else(|| own.clone());
+        let retrieving = Retrieving { retrieve: destination.retrieve, move_to, moves: moves.clone() };
+        Self { config, pace, association_time: ASSOCIATION_TIME, confirm, confirm_within, retrieving }
     }
 
     /// Whether an object that was stored then, in milliseconds since 1970, should have been filed by now.
@@ -64,7 +75,7 @@ impl Destination for DicomDestination {
     }
 
     fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
-        Box::pin(async move { fetch::priors::fetch(&self.config, &wanted).await })
+        Box::pin(async move { fetch::priors::fetch(&self.config, &self.retrieving, &wanted).await })
     }
 }
 
@@ -199,7 +210,7 @@ mod tests {
 
     use dokuei_phantom::{DicomIdentity, PhantomSpec, to_dicom};
     use dokuei_store::{DeliveryId, StoredFile};
-    use dokuei_types::{AeTitle, InstanceId, Interval};
+    use dokuei_types::{InstanceId, Interval};
 
     use super::*;
     use crate::demo::pacs::Pacs;
@@ -223,6 +234,13 @@ mod tests {
         Parcel { delivery, instance, study: None, role: ORIGINAL.to_owned(), alternatives: vec![object] }
     }
 
+    /// The destination that is called like this, and no key of its configuration says more.
+    fn destination(config: RequestorConfig) -> DicomDestination {
+        let text = format!("name = \"pacs\"\nae_title = \"PACS\"\naddress = {:?}", config.address);
+        let (own, moves) = (config.calling_ae.clone(), Moves::new(0));
+        DicomDestination::new(config, &toml::from_str(&text).unwrap(), &own, &Paces::default(), &moves)
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn an_association_takes_no_further_object_after_its_time() {
         let folder = tempfile::tempdir().unwrap();
@@ -232,9 +250,7 @@ mod tests {
         let config = requestor::with(&address, title("PACS"), title("DOKUEI"), Interval(ASSOCIATION_TIME));
         let parcels: Vec<Parcel> = (0..3).map(|seed| parcel(folder.path(), seed)).collect();
         for (association_time, stored) in [(Duration::ZERO, 1), (ASSOCIATION_TIME, 3)] {
-            let (config, confirm_within) = (config.clone(), ASSOCIATION_TIME);
-            let destination =
-                DicomDestination { config, pace: None, association_time, confirm: Confirm::No, confirm_within };
+            let destination = DicomDestination { association_time, ..destination(config.clone()) };
             let outcomes = destination.deliver(parcels.clone()).await;
             let (sent, rest) = outcomes.split_at(stored);
             assert!(sent.iter().all(|outcome| matches!(outcome, DeliveryOutcome::Stored { .. })), "{outcomes:?}");

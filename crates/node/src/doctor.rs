@@ -7,6 +7,7 @@ use dokuei_dimse::{AcceptedContext, EchoReport, Examination, Fault, PeerInfo, Pr
 use dokuei_types::Uid;
 use serde_json::{Value, json};
 
+use crate::config::Retrieve;
 use crate::send::words;
 
 /// What a destination may be sent, by what it is for.
@@ -20,6 +21,7 @@ pub(crate) enum Purpose {
     Originals,
     Commitments,
     Queries,
+    Retrievals(Retrieve),
 }
 
 /// The three SOP classes a report can be sent as.
@@ -35,6 +37,10 @@ const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STO
 const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
 const COMMITMENTS: [(&str, &str); 1] = [(uids::STORAGE_COMMITMENT_PUSH_MODEL, "Storage Commitment")];
 const QUERIES: [(&str, &str); 1] = [(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, "Study Root C-FIND")];
+const RETRIEVALS: [(&str, &str); 2] = [
+    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, "Study Root C-GET"),
+    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, "Study Root C-MOVE"),
+];
 /// What modalities send most; originals may be anything else too.
 const ORIGINALS: [(&str, &str); 12] = [
     (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
@@ -68,7 +74,7 @@ const SYNTAXES: [(&str, &str); 9] = [
 ];
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Reports,
         Self::Captures,
         Self::PresentationStates,
@@ -77,6 +83,7 @@ impl Purpose {
         Self::Originals,
         Self::Commitments,
         Self::Queries,
+        Self::Retrievals(Retrieve::Any),
     ];
 
     fn sop_classes(self) -> &'static [(&'static str, &'static str)] {
@@ -89,12 +96,17 @@ impl Purpose {
             Self::Originals => &ORIGINALS,
             Self::Commitments => &COMMITMENTS,
             Self::Queries => &QUERIES,
+            Self::Retrievals(Retrieve::Any) => &RETRIEVALS,
+            Self::Retrievals(Retrieve::Get) => &RETRIEVALS[..1],
+            Self::Retrievals(Retrieve::Move) => &RETRIEVALS[1..],
         }
     }
 
     fn transfer_syntaxes(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Originals => &SYNTAXES,
+            // Each peer has it (PS3.5 § 10.1), and there is no room for both.
+            Self::Retrievals(_) => &OWN_SYNTAXES[1..],
             _ => &OWN_SYNTAXES,
         }
     }
@@ -111,6 +123,7 @@ impl std::fmt::Display for Purpose {
             Self::Originals => "originals",
             Self::Commitments => "storage commitment",
             Self::Queries => "queries",
+            Self::Retrievals(_) => "retrieval",
         })
     }
 }

@@ -1,9 +1,12 @@
 //! `dokuei fetch`: a study, series or instance from a PACS, by C-MOVE or C-GET.
 
+mod brought;
 mod contexts;
 mod folder;
+mod moves;
 pub(crate) mod priors;
 mod relay;
+mod retrieval;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,6 +27,10 @@ use crate::information;
 use crate::keys::{self, Key, Level, known};
 use crate::outcome::{self, Failure, line, say};
 use crate::requestor;
+
+pub(crate) use self::brought::Brought;
+pub(crate) use self::moves::{Moves, Origin};
+pub(crate) use self::retrieval::Retrieving;
 
 use self::folder::Folder;
 use self::relay::Relay;

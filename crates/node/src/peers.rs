@@ -8,10 +8,10 @@ use dokuei_pipeline::{RouteConfig, SENDER};
 
 use crate::certificates::RENEW_WITHIN_DAYS;
 use crate::check::{Checked, Verdict};
-use crate::config::{Confirm, Destination, Peer, ResultObject};
+use crate::config::{Accept, Confirm, Destination, Peer, ResultObject, Retrieve};
 use crate::doctor::{self, Purpose};
 use crate::send::words;
-use crate::site::Site;
+use crate::site::{Site, accept};
 
 /// Calls every destination, one after the other.
 pub(crate) async fn check(site: &Site) -> Vec<Checked> {
@@ -22,6 +22,7 @@ pub(crate) async fn check(site: &Site) -> Vec<Checked> {
         checked.push(reached(destination, &examination));
         checked.extend(certificate(destination, &examination));
         checked.extend(taken(destination, &examination, &purposes));
+        checked.extend(may_not_send(site, destination));
         checked.extend(way_back(site, destination, &config, &examination));
     }
     checked.extend(no_way_back(site));
@@ -70,13 +71,34 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let wants = |object| all.iter().any(|to| is_sent_results(to) && to.objects.contains(&object));
     let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
     let confirms = |how| destination.confirm == how && (results || originals);
-    let asks = |route: &RouteConfig| {
-        let priors_at = route.priors.as_ref().and_then(|priors| priors.at.as_ref());
-        [route.count_at.as_ref(), priors_at].contains(&Some(&destination.name))
-    };
-    let queries = confirms(Confirm::Find) || site.routes.iter().any(asks);
+    let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));
+    let brings = brings_priors(site, destination);
+    let queries = confirms(Confirm::Find) || counts || brings;
     let asked = objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), queries]);
-    Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose)).collect()
+    let purposes = Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose));
+    purposes.chain(brings.then_some(Purpose::Retrievals(destination.retrieve))).collect()
+}
+
+/// Whether a route has it asked for earlier images.
+fn brings_priors(site: &Site, destination: &Destination) -> bool {
+    let mut priors = site.routes.iter().filter_map(|route| route.priors.as_ref());
+    priors.any(|priors| priors.at.as_ref() == Some(&destination.name))
+}
+
+/// What it sends by C-MOVE comes over associations of its own, which only listed peers may have.
+fn may_not_send(site: &Site, destination: &Destination) -> Option<Checked> {
+    let peers = &site.file.config.peers;
+    let is_listed = peers.iter().any(|peer| peer.as_ref().ae_title == destination.ae_title);
+    let is_refused = accept(&site.file.config) == Accept::Listed && !is_listed;
+    (is_refused && destination.retrieve != Retrieve::Get && brings_priors(site, destination)).then(|| Checked {
+        what: format!("destination {}, retrieval by C-MOVE", destination.name),
+        verdict: Verdict::Warning,
+        words: format!(
+            "no [[peer]] has its AE title {}: what it sends by C-MOVE would be rejected here, unless it calls from another \
+             one; list it, or set retrieve = \"get\"",
+            destination.ae_title
+        ),
+    })
 }
 
 fn reached(destination: &Destination, examination: &Examination) -> Checked {
@@ -174,6 +196,18 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         Purpose::Queries => (
             Verdict::Failed,
             "answers no queries: allow Study Root C-FIND there for our AE title, or leave out confirm, count_at and priors.at",
+        ),
+        Purpose::Retrievals(Retrieve::Any) => (
+            Verdict::Failed,
+            "sends no images: allow Study Root C-GET or C-MOVE there for our AE title, or leave out priors.at",
+        ),
+        Purpose::Retrievals(Retrieve::Get) => (
+            Verdict::Failed,
+            "sends no images by C-GET: allow it there for our AE title, or leave out retrieve where it offers C-MOVE",
+        ),
+        Purpose::Retrievals(Retrieve::Move) => (
+            Verdict::Failed,
+            "sends no images by C-MOVE: allow it there for our AE title, or leave out retrieve where it offers C-GET",
         ),
         Purpose::Originals => (
             Verdict::Warning,

@@ -1,13 +1,16 @@
 //! What the listener stores into: the store behind the DIMSE service.
 
+use std::sync::Arc;
+
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Limits, ReadError, Scan, Scanned, Tag};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
-use dokuei_store::{Arrival, Committed, Fetched, Incoming, IndexEntry, Store, StoreError};
-use dokuei_types::{AeTitle, DimseStatus};
+use dokuei_store::{Arrival, Committed, Incoming, IndexEntry, Store, StoreError};
+use dokuei_types::{AeTitle, DimseStatus, Uid};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use crate::fetch::{Brought, Moves, Origin};
 use crate::files;
 
 /// Receives instances for one node.
@@ -15,30 +18,49 @@ pub(crate) struct Receiver {
     store: Store,
     ae_title: AeTitle,
     limits: Limits,
-    /// What all of it is fetched for.
-    fetched: Option<Fetched>,
+    source: Source,
+}
+
+/// Where instances come from.
+enum Source {
+    /// The listener: what peers send, and what they were asked for by C-MOVE.
+    Listener(Moves),
+    /// An association of ours, over which all of it is asked for.
+    Asked(Arc<Brought>),
 }
 
 /// Bytes of a listed attribute, the longest UID and description there may be, and some.
 const LISTED_BYTES: u64 = 1024;
 
 impl Receiver {
-    pub(crate) fn new(store: Store, ae_title: AeTitle) -> Self {
-        Self { store, ae_title, limits: Limits { value_bytes: LISTED_BYTES, ..Limits::default() }, fetched: None }
+    pub(crate) fn new(store: Store, ae_title: AeTitle, moves: Moves) -> Self {
+        Self::of(store, ae_title, Source::Listener(moves))
     }
 
     /// Receives what was asked for, to be compared with.
-    pub(crate) fn fetching(store: Store, ae_title: AeTitle, fetched: Fetched) -> Self {
-        Self { fetched: Some(fetched), ..Self::new(store, ae_title) }
+    pub(crate) fn fetching(store: Store, ae_title: AeTitle, brought: Arc<Brought>) -> Self {
+        Self::of(store, ae_title, Source::Asked(brought))
+    }
+
+    fn of(store: Store, ae_title: AeTitle, source: Source) -> Self {
+        Self { store, ae_title, limits: Limits { value_bytes: LISTED_BYTES, ..Limits::default() }, source }
+    }
+
+    fn origin(&self, request: &StoreRequest<'_>) -> Result<Origin, Refusal> {
+        match &self.source {
+            Source::Listener(moves) => moves.origin(request),
+            Source::Asked(brought) => Ok(Origin::Fetched(Arc::clone(brought))),
+        }
     }
 }
 
 /// One instance on its way in.
 pub(crate) struct Receiving {
     incoming: Incoming,
+    sop_instance: Uid,
     /// Looks at the data set as it passes.
     scan: Scan,
-    fetched: Option<Fetched>,
+    origin: Origin,
 }
 
 /// What the index holds of a data set.
@@ -58,6 +80,7 @@ impl StorageService for Receiver {
     type Incoming = Receiving;
 
     fn begin(&self, request: StoreRequest<'_>) -> Result<Receiving, Refusal> {
+        let origin = self.origin(&request)?;
         let meta = files::meta_of(&request, &self.ae_title);
         let arrival = Arrival {
             calling_ae: request.calling_ae.clone(),
@@ -70,8 +93,9 @@ impl StorageService for Receiver {
         };
         Ok(Receiving {
             incoming: self.store.receive(arrival).map_err(|error| refusal(&error))?,
+            sop_instance: request.sop_instance.clone(),
             scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &self.limits),
-            fetched: self.fetched.clone(),
+            origin,
         })
     }
 
@@ -98,8 +122,10 @@ impl IncomingInstance for Receiving {
 
     async fn commit(self) -> Result<Committed, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let Self { incoming, scan, fetched } = self;
-        let entry = IndexEntry { fetched, ..index_entry(scan.finish()) };
+        let Self { incoming, sop_instance, scan, origin } = self;
+        let mut entry = index_entry(scan.finish());
+        let brought = origin.told(entry.series.as_ref());
+        entry.fetched = brought.as_ref().map(|brought| brought.fetched.clone());
         let done = move |outcome: Result<Committed, StoreError>| {
             drop(answer.send(outcome.map_err(|error| refusal(&error))));
         };
@@ -109,7 +135,11 @@ impl IncomingInstance for Receiving {
         } else {
             incoming.commit(entry, done);
         }
-        answered.await.unwrap_or_else(|_| Err(refusal(&StoreError::Closed)))
+        let committed = answered.await.unwrap_or_else(|_| Err(refusal(&StoreError::Closed)))?;
+        if let Some(brought) = brought {
+            brought.add(sop_instance);
+        }
+        Ok(committed)
     }
 }
 
@@ -177,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = StoreConfig { disk_free_min: 0, ..StoreConfig::new(folder.path()) };
         change(&mut config);
-        let receiver = Receiver::new(Store::open(config).unwrap(), AeTitle::new("NODE").unwrap());
+        let receiver = Receiver::new(Store::open(config).unwrap(), AeTitle::new("NODE").unwrap(), Moves::new(0));
         assert_eq!(receiver.is_congested(), congested);
         receiver.store.close();
     }

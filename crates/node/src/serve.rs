@@ -21,6 +21,7 @@ use crate::audit::{Audit, Auditor};
 use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
+use crate::fetch::Moves;
 use crate::monitor::{Monitor, MonitorPort};
 use crate::outcome::Failure;
 use crate::pace::Paces;
@@ -42,6 +43,7 @@ pub(crate) struct RunningNode {
     store: Store,
     pipeline: Pipeline,
     paces: Paces,
+    moves: Moves,
     commitments: Commitments,
     telling: JoinHandle<()>,
     listener: watch::Sender<Arc<ListenerConfig>>,
@@ -58,7 +60,8 @@ impl RunningNode {
         let store = tokio::task::block_in_place(|| Store::open(store))
             .map_err(|error| Failure::because("open the data folder", &error))?;
         let paces = Paces::default();
-        let setup = site.setup(&paces).map_err(|errors| Failure::work(format!("{errors:?}")))?;
+        let moves = Moves::new(store.clock().now_ms());
+        let setup = site.setup(&paces, &moves).map_err(|errors| Failure::work(format!("{errors:?}")))?;
         let (plain, address) = bind(site.file.config.node.listen)?;
         let tls = site.file.config.tls.as_ref().map(|tls| bind(tls.as_ref().listen)).transpose()?;
         let (tls, tls_address) = tls.unzip();
@@ -73,11 +76,12 @@ impl RunningNode {
         let open = Arc::clone(&counters);
         // The store names a sender by address and port, which belong to one association.
         pipeline.watch_senders(move |peer| peer.parse().is_ok_and(|peer| open.is_open(peer)));
-        let receiver = Arc::new(Receiver::new(store.clone(), site.file.config.node.ae_title.clone()));
+        let own = site.file.config.node.ae_title.clone();
+        let receiver = Arc::new(Receiver::new(store.clone(), own, moves.clone()));
         let shutdown = CancellationToken::new();
         let commitments = Commitments::new(store.clone(), site.committed_peers(), auditor.audit().clone());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
-        let listener = listening(site, &store, &commitments, auditor.audit());
+        let listener = listening(site, &store, &commitments, auditor.audit(), &moves);
         let (listener, config) = watch::channel(Arc::new(listener));
         let listeners = Listeners { plain: Some(plain), tls };
         let serve = dokuei_dimse::serve(listeners, config, receiver, Arc::clone(&counters), shutdown.clone());
@@ -100,6 +104,7 @@ impl RunningNode {
             store,
             pipeline,
             paces,
+            moves,
             commitments,
             telling,
             listener,
@@ -118,11 +123,11 @@ impl RunningNode {
     /// Takes peers, limits, certificates, routes, models and destinations from another configuration. Addresses, AE
     /// title of the port and data folder stay until the next start.
     fn reload(&self, site: &Site) -> Result<(), String> {
-        let setup = site.setup(&self.paces).map_err(|errors| format!("{errors:?}"))?;
+        let setup = site.setup(&self.paces, &self.moves).map_err(|errors| format!("{errors:?}"))?;
         self.auditor.audit().know(site.destinations().map(|(destination, _)| destination));
         // Nothing fails from here on: all of it is in force, or none.
         self.commitments.reload(site.committed_peers());
-        let listener = listening(site, &self.store, &self.commitments, self.auditor.audit());
+        let listener = listening(site, &self.store, &self.commitments, self.auditor.audit(), &self.moves);
         self.listener.send_replace(Arc::new(listener));
         if let Err(error) = self.pipeline.reload(setup) {
             tracing::error!(error = words(&error), "what waits for destinations that are gone is not given up yet");
@@ -154,10 +159,10 @@ impl RunningNode {
 }
 
 /// What the listener is told. Only who writes to stable storage can commit to keep anything.
-fn listening(site: &Site, store: &Store, commitments: &Commitments, audit: &Audit) -> ListenerConfig {
+fn listening(site: &Site, store: &Store, commitments: &Commitments, audit: &Audit, moves: &Moves) -> ListenerConfig {
     let mut listener = site.listener();
     listener.procedures = Some(Arc::new(Procedures::new(store.clone(), audit.clone())));
-    listener.observer = audit.observer();
+    listener.observer = Some(moves.observer(audit.observer()));
     if site.file.config.node.durability == Durability::Fsync {
         listener.commitment = Some(Arc::new(commitments.clone()));
     }

@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::destination::DicomDestination;
 use crate::failover;
+use crate::fetch::Moves;
 use crate::pace::Paces;
 use crate::packages;
 use crate::requestor::{self, implementation};
@@ -102,13 +103,14 @@ impl Site {
     ///
     /// # Errors
     /// What [`check`](Self::check) has found already, had it been called on this value.
-    pub(crate) fn setup(&self, paces: &Paces) -> Result<Setup, Vec<RuleError>> {
+    pub(crate) fn setup(&self, paces: &Paces, moves: &Moves) -> Result<Setup, Vec<RuleError>> {
+        let own = &self.file.config.node.ae_title;
         let named = |name: &String| self.destinations().map(|(known, _)| known).find(|known| known.name == *name);
         let destinations = self.destinations().map(|(destination, config)| DestinationSetup {
             name: destination.name.clone(),
             roles: destination.objects.iter().map(|object| role(*object).as_str().to_owned()).collect(),
             ae_title: Some(destination.ae_title.clone()),
-            destination: Arc::new(DicomDestination::new(config, destination, paces)),
+            destination: Arc::new(DicomDestination::new(config, destination, own, paces, moves)),
             confirm_within: match destination.confirm {
                 Confirm::No => None,
                 Confirm::Commitment | Confirm::Find => Some(destination.confirm_within.0),

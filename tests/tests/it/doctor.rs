@@ -160,3 +160,26 @@ fn check_fails_where_results_would_be_dead_letters() {
     assert!(failed == "failed" && words.contains("objects = [\"sc\"]"), "{words}");
     assert_eq!(verdict(&checked, "destination a, heat maps").0, "failed");
 }
+
+#[test]
+fn check_says_what_an_archive_cannot_bring_and_who_may_not_send_it() {
+    let folder = tempdir().unwrap();
+    let Some(pacs) = Storescp::start(&folder.path().join("pacs")) else { return };
+    let config = |keys: &str| {
+        format!(
+            "[node]\naccept = \"listed\"\n[[peer]]\nae_title = \"CR_ROOM_1\"\n\
+             [[destination]]\nname = \"pacs\"\nae_title = \"PACS\"\naddress = \"127.0.0.1:{}\"\n{keys}\n\
+             [[route]]\nname = \"all\"\nmodels = [\"cxr-pneumonia\"]\npriors = {{ at = \"pacs\" }}\n",
+            pacs.port
+        )
+    };
+    let (code, all) = checked(folder.path(), &config(""));
+    assert_eq!(code, 1);
+    let (failed, words) = verdict(&all, "destination pacs, retrieval");
+    assert!(failed == "failed" && words.contains("C-GET or C-MOVE"), "{words}");
+    let (warning, words) = verdict(&all, "destination pacs, retrieval by C-MOVE");
+    assert!(warning == "warning" && words.contains("no [[peer]] has its AE title PACS"), "{words}");
+    let (_, all) = checked(folder.path(), &config("retrieve = \"get\""));
+    assert!(verdict(&all, "destination pacs, retrieval").1.contains("allow it there"));
+    assert!(all.iter().all(|one| one["what"] != "destination pacs, retrieval by C-MOVE"));
+}

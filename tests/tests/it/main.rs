@@ -18,6 +18,7 @@ mod hours;
 mod kill;
 mod metrics;
 mod models;
+mod moving;
 mod orthanc;
 mod parity;
 mod priors;

@@ -11,7 +11,7 @@ use tempfile::tempdir;
 use crate::radiographs::to_pacs;
 
 /// Writes a radiograph of the same patient, or of who `changes` makes of them.
-fn write(path: &Path, seed: u64, date: &str, changes: impl FnOnce(&mut DicomIdentity)) -> String {
+pub(crate) fn write(path: &Path, seed: u64, date: &str, changes: impl FnOnce(&mut DicomIdentity)) -> String {
     let radiograph = |seed, opacity| PhantomSpec::from_seed(seed, opacity).with_size(320, 400).render();
     let who = DicomIdentity::of(&radiograph(0, false));
     let image = radiograph(seed, seed % 2 == 1);
@@ -22,7 +22,7 @@ fn write(path: &Path, seed: u64, date: &str, changes: impl FnOnce(&mut DicomIden
     identity.sop_instance.as_str().to_owned()
 }
 
-fn comparison(node: &Node, instance: &str) -> Value {
+pub(crate) fn comparison(node: &Node, instance: &str) -> Value {
     let shown = node.ask(&["show", instance]);
     shown[0]["results"][0]["findings"][0]["comparison"].clone()
 }
@@ -98,7 +98,7 @@ fn fetching(folder: &Path, ae_title: &str, port: u16) -> Node {
 }
 
 /// The node is sent an image whose prior the archive has, and somebody else's later one under the same Patient ID.
-fn check_fetched(folder: &Path, node: &mut Node, store: impl Fn(&Path)) {
+pub(crate) fn check_fetched(folder: &Path, node: &mut Node, store: impl Fn(&Path)) {
     let path = |name: &str| folder.join(name);
     let first = write(&path("first.dcm"), 1, "20250110", |_| {});
     let other = write(&path("other.dcm"), 3, "20250601", |other| other.birth_date = "19010203".to_owned());

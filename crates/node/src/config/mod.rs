@@ -12,6 +12,6 @@ pub(crate) use entries::{Change, Difference};
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
 pub(crate) use sections::{
-    Accept, Address, Config, Confirm, Destination, Limits, Node, Peer, ResultObject, thirty_seconds,
+    Accept, Address, Config, Confirm, Destination, Limits, Node, Peer, ResultObject, Retrieve, thirty_seconds,
 };
 pub(crate) use tls::{ClientCertificate, DestinationTls, MinimumVersion, Tls};

@@ -312,6 +312,11 @@ pub(crate) struct Destination {
     pub(crate) hours: Vec<Hours>,
     /// Bytes of data sets that are sent to it in a second at most.
     pub(crate) bandwidth: Option<ByteRate>,
+    /// How it is asked for images.
+    #[serde(default)]
+    pub(crate) retrieve: Retrieve,
+    /// The AE title under which it knows this node, for C-MOVE; by default `node.ae_title`.
+    pub(crate) move_to: Option<AeTitle>,
     /// Called over TLS.
     pub(crate) tls: Option<DestinationTls>,
 }
@@ -343,6 +348,19 @@ pub(crate) enum Confirm {
     Commitment,
     /// It finds it when it is asked for it (PS3.4 Annex C).
     Find,
+}
+
+/// How a destination is asked for images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Retrieve {
+    /// By C-GET where it offers that, else by C-MOVE.
+    #[default]
+    Any,
+    /// By C-GET: it sends them over our association (PS3.4 § C.4.3).
+    Get,
+    /// By C-MOVE: it sends them to our listener (PS3.4 § C.4.2).
+    Move,
 }
 
 /// A kind of result object.

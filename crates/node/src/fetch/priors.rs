@@ -1,30 +1,26 @@
 //! The last earlier image of a patient, from a destination into the node's own store: C-FIND for studies and their series
-//! (PS3.4 § C.4.1), C-GET of the first that may be comparable (§ C.4.3). Nothing here decides whether two images are of one
-//! patient: that is told from their headers.
+//! (PS3.4 § C.4.1), then the first study that may be comparable, as far as it is not here. Nothing here decides whether two
+//! images are of one patient: that is told from their headers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Tag};
-use dokuei_dimse::{
-    Association, IncomingInstance, ProposedContext, Refusal, RequestorConfig, StorageService, StoreRequest,
-};
+use dokuei_dimse::{Association, ProposedContext, RequestorConfig};
 use dokuei_pipeline::{WantedPrior, may_be_same};
 use dokuei_results::{Doubt, same_patient};
-use dokuei_store::Store;
-use dokuei_types::{DimseStatus, Uid};
+use dokuei_store::{Store, StoreError};
+use dokuei_types::Uid;
 use tokio_util::sync::CancellationToken;
 
-use super::{contexts, receive};
-use crate::keys::{self, Key, Level, known};
+use super::brought::{Brought, IMAGES_MAX};
+use super::retrieval::{Retrieving, retrieve};
+use crate::keys::{self, Key, Level};
 use crate::query;
-use crate::receiver::{Receiver, Receiving};
 use crate::send::words;
 
 /// Studies whose series are asked for, from the last on.
 const STUDIES_MAX: usize = 10;
-/// Images of one series that are fetched: radiographs are few, and nobody waits for a volume.
-const IMAGES_MAX: u32 = 16;
 
 /// What a destination says of a study.
 struct Study {
@@ -33,18 +29,47 @@ struct Study {
     taken: [String; 2],
 }
 
-/// Brings the last earlier study that may be comparable, those of its series that may be; the SOP Instance UIDs.
-pub(crate) async fn fetch(config: &RequestorConfig, wanted: &WantedPrior) -> Result<Vec<Uid>, String> {
+/// What a destination says of a series that may be comparable.
+struct Series {
+    uid: Uid,
+    /// Its instances, where it says so.
+    count: Option<usize>,
+}
+
+/// Brings the last earlier study that may be comparable, those of its series that may be and are not here; the SOP Instance
+/// UIDs of what is here then.
+pub(crate) async fn fetch(
+    config: &RequestorConfig,
+    retrieving: &Retrieving,
+    wanted: &WantedPrior,
+) -> Result<Vec<Uid>, String> {
     let model = keys::find_model(Level::Study, false);
-    let association = Association::request(config, &[ProposedContext::information_model(model.clone())]).await;
+    let contexts = [vec![ProposedContext::information_model(model.clone())], retrieving.contexts()].concat();
+    let association = Association::request(config, &contexts).await;
     let mut association = association.map_err(|error| format!("{}; {}", words(&error), error.advice()))?;
     let found = last_series(&mut association, &model, wanted).await;
+    let way = retrieving.way(&association);
     if association.is_usable() {
         drop(association.release().await);
     }
-    match found? {
-        Some((study, series)) => get(config, wanted, &study, &series).await,
-        None => Ok(Vec::new()),
+    let Some((study, series)) = found? else { return Ok(Vec::new()) };
+    let store = wanted.store.clone();
+    let known = tokio::task::spawn_blocking(move || split(&store, series)).await.map_err(|error| words(&error))?;
+    let (mut images, absent) = known.map_err(|error| words(&error))?;
+    if absent.is_empty() {
+        return Ok(images);
+    }
+    let brought = Arc::new(Brought::new(wanted.fetched.clone()));
+    let outcome = retrieve(way?, config, retrieving, (&study, &absent), (&wanted.store, &brought)).await;
+    images.extend(brought.came());
+    match outcome {
+        Err(wrong) if images.is_empty() => Err(format!("it has earlier images: {wrong}")),
+        Ok(()) if images.is_empty() => Err("it has earlier images and sends none of them".to_owned()),
+        Err(wrong) => {
+            tracing::warn!(archive = %config.called_ae, wrong, "an earlier study does not come whole");
+            Ok(images)
+        }
+        Ok(()) => Ok(images),
     }
 }
 
@@ -53,7 +78,7 @@ async fn last_series(
     association: &mut Association,
     model: &Uid,
     wanted: &WantedPrior,
-) -> Result<Option<(Uid, Vec<Uid>)>, String> {
+) -> Result<Option<(Uid, Vec<Series>)>, String> {
     for study in studies(association, model, wanted).await?.into_iter().take(STUDIES_MAX) {
         let any = [
             tags::SERIES_INSTANCE_UID,
@@ -66,9 +91,12 @@ async fn last_series(
         let keys = asked_for(&[(tags::STUDY_INSTANCE_UID, study.uid.as_str())], &any);
         let mut series = Vec::new();
         let matches = query::matches(association, model, (Level::Series, &keys), CancellationToken::new(), |said| {
-            let count = said.int(tags::NUMBER_OF_SERIES_RELATED_INSTANCES).unwrap_or(1);
-            let is_comparable = may_be_same(&wanted.same, &wanted.header, said) && count <= i64::from(IMAGES_MAX);
-            series.extend(said.uid(tags::SERIES_INSTANCE_UID).filter(|_| is_comparable));
+            let count = said.int(tags::NUMBER_OF_SERIES_RELATED_INSTANCES);
+            let count = count.and_then(|count| usize::try_from(count).ok());
+            let is_small = count.is_none_or(|count| count <= IMAGES_MAX);
+            let uid = said.uid(tags::SERIES_INSTANCE_UID);
+            let uid = uid.filter(|_| is_small && may_be_same(&wanted.same, &wanted.header, said));
+            series.extend(uid.map(|uid| Series { uid, count }));
         });
         matches.await.map_err(|error| words(&error))?;
         if !series.is_empty() {
@@ -76,6 +104,18 @@ async fn last_series(
         }
     }
     Ok(None)
+}
+
+/// The images of those series that are here, and the series that are not.
+fn split(store: &Store, series: Vec<Series>) -> Result<(Vec<Uid>, Vec<Uid>), StoreError> {
+    let (mut images, mut absent) = (Vec::new(), Vec::new());
+    for series in series {
+        match here(store, &series)? {
+            Some(here) => images.extend(here),
+            None => absent.push(series.uid),
+        }
+    }
+    Ok((images, absent))
 }
 
 /// The patient's other studies of these days, the last one first.
@@ -127,87 +167,18 @@ fn may_be_of_patient(header: &Dataset, said: &Dataset) -> bool {
     matches!(same_patient(header, &said), Ok(()) | Err(Doubt::IdAlone))
 }
 
-/// Has the destination send the series, one after the other, over an association of their own.
-async fn get(config: &RequestorConfig, wanted: &WantedPrior, study: &Uid, series: &[Uid]) -> Result<Vec<Uid>, String> {
-    let cancel = CancellationToken::new();
-    let classes = contexts::classes(config, study, &cancel).await;
-    let config = RequestorConfig { provides: classes.clone(), ..config.clone() };
-    let association = Association::request(&config, &contexts::proposed(&classes)).await;
-    let mut association = association.map_err(|error| format!("{}; {}", words(&error), error.advice()))?;
-    let came = Arc::default();
-    let receiver = Receiver::fetching(wanted.store.clone(), config.calling_ae.clone(), wanted.fetched.clone());
-    let bringing = Bringing { receiver, store: wanted.store.clone(), came: Arc::clone(&came) };
-    let receive = receive(bringing, &config);
-    for series in series {
-        let keys =
-            [Key::of(tags::STUDY_INSTANCE_UID, study.as_str()), Key::of(tags::SERIES_INSTANCE_UID, series.as_str())];
-        let identifier = keys::identifier(Level::Series, &keys);
-        let model = known(contexts::GET_MODEL);
-        let retrieval = association.get(&model, &identifier, &receive, cancel.clone()).await;
-        let mut retrieval = retrieval.map_err(|error| words(&error))?;
-        while let Some(response) = retrieval.next().await.map_err(|error| words(&error))? {
-            let status = response.status;
-            if response.sub_operations.done() > IMAGES_MAX {
-                cancel.cancel();
-            }
-            if !status.is_pending() && !status.is_stored() && status != DimseStatus::CANCELLED {
-                tracing::warn!(%status, comment = response.comment, "an earlier image does not come whole");
-            }
-        }
+/// The instances of a series that are here, each with its bytes; `None` where the destination has more, or does not say.
+fn here(store: &Store, Series { uid, count }: &Series) -> Result<Option<Vec<Uid>>, StoreError> {
+    let reader = store.reader();
+    let mut here = Vec::new();
+    for instance in reader.find(uid.as_str())? {
+        let stored = reader.instance(instance)?.filter(|stored| stored.removed_at.is_none());
+        here.extend(stored.and_then(|stored| Uid::new(&stored.sop_instance).ok()));
     }
-    drop(association.release().await);
-    let came = std::mem::take(&mut *came.lock().unwrap_or_else(PoisonError::into_inner));
-    if came.is_empty() { Err("it has earlier images and sends none of them by C-GET".to_owned()) } else { Ok(came) }
-}
-
-/// Stores what comes, and notes what that is once the index has it.
-struct Bringing {
-    receiver: Receiver,
-    store: Store,
-    came: Arc<Mutex<Vec<Uid>>>,
-}
-
-struct Brought {
-    receiving: Receiving,
-    sop_instance: Uid,
-    store: Store,
-    came: Arc<Mutex<Vec<Uid>>>,
-}
-
-impl StorageService for Bringing {
-    type Incoming = Brought;
-
-    fn begin(&self, request: StoreRequest<'_>) -> Result<Brought, Refusal> {
-        Ok(Brought {
-            sop_instance: request.sop_instance.clone(),
-            receiving: self.receiver.begin(request)?,
-            store: self.store.clone(),
-            came: Arc::clone(&self.came),
-        })
-    }
-}
-
-impl IncomingInstance for Brought {
-    type Committed = ();
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.receiving.write(bytes)
-    }
-
-    fn may_block(&self, count: usize) -> bool {
-        self.receiving.may_block(count)
-    }
-
-    async fn commit(self) -> Result<(), Refusal> {
-        let Self { receiving, sop_instance, store, came } = self;
-        let committed = receiving.commit().await?;
-        let indexed = tokio::task::spawn_blocking(move || store.indexed(committed)).await;
-        if !matches!(indexed, Ok(Ok(_))) {
-            return Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "not in the index"));
-        }
-        came.lock().unwrap_or_else(PoisonError::into_inner).push(sop_instance);
-        Ok(())
-    }
+    here.sort_unstable();
+    here.dedup();
+    let is_all = count.is_some_and(|count| here.len() >= count);
+    Ok(is_all.then_some(here))
 }
 
 #[cfg(test)]

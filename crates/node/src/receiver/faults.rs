@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Receiver;
+use super::{Moves, Receiver};
 use crate::requestor;
 
 /// Connections that a case makes, half of them at a time with another.
@@ -69,7 +69,7 @@ impl Node {
         let address = socket.local_addr().unwrap();
         let (config, watched) =
             watch::channel(Arc::new(ListenerConfig::new(AeTitle::new("NODE").unwrap(), requestor::implementation())));
-        let receiver = Arc::new(Receiver::new(store.clone(), AeTitle::new("NODE").unwrap()));
+        let receiver = Arc::new(Receiver::new(store.clone(), AeTitle::new("NODE").unwrap(), Moves::new(0)));
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(socket, watched, receiver, Arc::new(Counters::default()), shutdown.clone()));
         Self { store, address, shutdown, serving: std::sync::Mutex::new(Some(serving)), _config: config }

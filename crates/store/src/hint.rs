@@ -12,8 +12,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::job::JobKind;
 use crate::model::HintId;
 use crate::read::StoreReader;
+use crate::schema::state;
 use crate::store::Store;
 use crate::unit::{StoredUnit, UnitLevel, millis};
 use crate::writer::Tx;
@@ -282,10 +284,13 @@ fn name(tx: &Tx<'_>, id: HintId, images: &[NamedImage]) -> Result<(), StoreError
                      EXISTS (SELECT 1 FROM instance WHERE sop_instance = ?2
                          AND NOT EXISTS (SELECT 1 FROM fetched WHERE fetched.instance = instance.id)
                          AND NOT EXISTS (
-                             SELECT 1 FROM job WHERE job.instance = instance.id AND +job.kind = 1 AND +job.state < 3))
+                             SELECT 1 FROM job WHERE job.instance = instance.id AND +job.kind = ?4 AND +job.state < ?5))
                      OR EXISTS (SELECT 1 FROM object WHERE sop_instance = ?2))",
             )
-            .and_then(|mut insert| insert.execute(params![id.0, image.sop_instance.as_str(), image.series.as_str()]))
+            .and_then(|mut insert| {
+                let (sop_instance, series) = (image.sop_instance.as_str(), image.series.as_str());
+                insert.execute(params![id.0, sop_instance, series, JobKind::Match.number(), state::DEAD])
+            })
             .map_err(failed("record an image that a hint names"))?;
     }
     tx.conn
@@ -364,8 +369,8 @@ fn wake(tx: &mut Tx<'_>, hint: HintId) -> Result<(), StoreError> {
         .map_err(failed("look for what a hint is about"))?;
     for unit in units {
         tx.conn
-            .prepare_cached("UPDATE job SET not_before = min(not_before, ?2) WHERE unit = ?1 AND state = 0")
-            .and_then(|mut hasten| hasten.execute(params![unit, tx.now]))
+            .prepare_cached("UPDATE job SET not_before = min(not_before, ?2) WHERE unit = ?1 AND state = ?3")
+            .and_then(|mut hasten| hasten.execute(params![unit, tx.now, state::WAITING]))
             .map_err(failed("hasten a timer"))?;
         tx.ring = true;
     }
@@ -385,14 +390,16 @@ fn hinted(conn: &Connection, unit: &StoredUnit, kinds: &[HintKind]) -> rusqlite:
         UnitLevel::Study => (Some(&unit.uid), None),
         UnitLevel::Series => (unit.study.as_ref(), Some(&unit.uid)),
     };
+    let (completed, discontinued) = (Progress::Completed.as_str(), Progress::Discontinued.as_str());
+    let mpps = HintKind::Mpps.as_str();
     let about: Vec<About> = conn
         .prepare_cached(
-            "SELECT id, kind = 'mpps', progress = 'completed',
+            "SELECT id, kind = ?3, progress = ?4,
                     ?2 IS NULL OR EXISTS (SELECT 1 FROM hint_image WHERE hint = hint.id AND series = ?2)
-             FROM hint WHERE progress <> 'discontinued' AND id IN (
+             FROM hint WHERE progress <> ?5 AND id IN (
                  SELECT hint FROM hint_study WHERE study = ?1 UNION SELECT hint FROM hint_image WHERE series = ?2)",
         )?
-        .query_map(params![study, series], |row| {
+        .query_map(params![study, series, mpps, completed, discontinued], |row| {
             let kind = if row.get(1)? { HintKind::Mpps } else { HintKind::Availability };
             Ok(About { id: row.get(0)?, kind, is_completed: row.get(2)?, names_it: row.get(3)? })
         })?

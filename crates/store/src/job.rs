@@ -18,7 +18,7 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    fn number(self) -> i64 {
+    pub(crate) fn number(self) -> i64 {
         match self {
             Self::Match => 1,
             Self::Settle => 2,

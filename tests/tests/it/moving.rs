@@ -182,25 +182,20 @@ fn an_archive_that_refuses_is_told_of_with_what_to_change() {
     }
 }
 
-#[test]
-fn an_image_that_came_before_the_model_is_named_by_the_archive_and_not_sent_again() {
-    let folder = tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    // It could not send it: there is nobody where it believes the node to be.
-    let port = free_port();
-    let Some(orthanc) = Orthanc::start(&path("orthanc"), port, free_port(), "") else { return };
+/// The node has an image without a result, which an archive at this port has too. The archive cannot send it: there is
+/// nobody where it believes the node to be.
+fn check_named(folder: &Path, ae_title: &str, port: u16, store: impl Fn(&Path)) {
+    let path = |name: &str| folder.join(name);
     let first = write(&path("first.dcm"), 1, "20250110", |_| {});
     let second = write(&path("second.dcm"), 2, "20260110", |_| {});
-    drop(orthanc.upload(&path("first.dcm")));
-    let mut node = Node::start(
-        &path("node"),
-        "[[route]]\nname = \"none\"\nwhen = [\"rows == 0\"]\nmodels = [\"cxr-pneumonia\"]\n",
-    );
+    store(&path("first.dcm"));
+    let without = "[[route]]\nname = \"none\"\nwhen = [\"rows == 0\"]\nmodels = [\"cxr-pneumonia\"]\n";
+    let mut node = Node::start(&path("node"), without);
     send(&node, &path("first.dcm"));
     node.wait_until_settled(1);
     assert_eq!(node.terminate(), Some(0));
 
-    let mut node = moving(folder.path(), "ORTHANC", port, "retrieve = \"move\"", "2m");
+    let mut node = moving(folder, ae_title, port, "retrieve = \"move\"", "2m");
     send(&node, &path("second.dcm"));
     node.wait_until_settled(2);
     assert_eq!(comparison(&node, &second)["sop_instance"], Value::from(first.as_str()));
@@ -208,6 +203,21 @@ fn an_image_that_came_before_the_model_is_named_by_the_archive_and_not_sent_agai
     assert_eq!((&shown["end"], &shown["fetched_for"]), (&"no_rule_matched".into(), &Value::Null));
     assert_eq!((shown["arrivals"].as_array().unwrap().len(), &shown["deliveries"]), (1, &Value::Array(Vec::new())));
     assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn an_image_that_came_before_the_model_is_named_by_the_archive_and_not_sent_again() {
+    let folder = tempdir().unwrap();
+    let port = free_port();
+    let Some(orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, free_port(), "") else { return };
+    check_named(folder.path(), "ORTHANC", port, |file| drop(orthanc.upload(file)));
+}
+
+#[test]
+fn an_image_that_came_before_the_model_is_named_by_an_archive_that_counts_nothing() {
+    let folder = tempdir().unwrap();
+    let Some(archive) = Dcmqrscp::start(&folder.path().join("archive"), free_port()) else { return };
+    check_named(folder.path(), "ARCHIVE", archive.port, |file| store_with(archive.port, file));
 }
 
 /// An archive that names no move originator or does; what it sends by itself meanwhile is a study like any other.

@@ -6,7 +6,7 @@
 //! | a request of this node: a calling AE title of ours, a Message ID that no other request of ours has | fetched |
 //! | such a Message ID that is not known: asked for before the node was started again | refused, since it is asked for again |
 //! | the request of somebody else | sent |
-//! | none, the archive itself, or another Message ID | fetched when it comes from the archive, is of the series it was asked for, and the archive may be at it still; else sent |
+//! | nobody, the archive itself, or this node with another Message ID | fetched when it comes from the archive, is of the series it was asked for, and the archive may be at it still; else sent |
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

@@ -93,17 +93,31 @@ async fn last_series(
         let matches = query::matches(association, model, (Level::Series, &keys), CancellationToken::new(), |said| {
             let count = said.int(tags::NUMBER_OF_SERIES_RELATED_INSTANCES);
             let count = count.and_then(|count| usize::try_from(count).ok());
-            let is_small = count.is_none_or(|count| count <= IMAGES_MAX);
             let uid = said.uid(tags::SERIES_INSTANCE_UID);
-            let uid = uid.filter(|_| is_small && may_be_same(&wanted.same, &wanted.header, said));
+            let uid = uid.filter(|_| may_be_same(&wanted.same, &wanted.header, said));
             series.extend(uid.map(|uid| Series { uid, count }));
         });
         matches.await.map_err(|error| words(&error))?;
+        for one in series.iter_mut().filter(|one: &&mut Series| one.count.is_none()) {
+            one.count = count(association, model, &study.uid, &one.uid).await;
+        }
+        series.retain(|one| one.count.is_none_or(|count| count <= IMAGES_MAX));
         if !series.is_empty() {
             return Ok(Some((study.uid, series)));
         }
     }
     Ok(None)
+}
+
+/// How many instances a destination has of a series, counted one by one.
+async fn count(association: &mut Association, model: &Uid, study: &Uid, series: &Uid) -> Option<usize> {
+    let with = [(tags::STUDY_INSTANCE_UID, study.as_str()), (tags::SERIES_INSTANCE_UID, series.as_str())];
+    let keys = asked_for(&with, &[tags::SOP_INSTANCE_UID]);
+    let mut count: usize = 0;
+    let counted = query::matches(association, model, (Level::Image, &keys), CancellationToken::new(), |_| {
+        count = count.saturating_add(1);
+    });
+    counted.await.ok().map(|()| count)
 }
 
 /// The images of those series that are here, and the series that are not.

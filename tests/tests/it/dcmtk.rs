@@ -113,7 +113,10 @@ fn results_wait_for_a_pacs_that_is_away() {
     let files = write(&folder.path().join("images"), 1);
     let address = node.port.to_string();
     assert!(run(Command::new(storescu).args(["-aec", "DOKUEI", "127.0.0.1", &address]).args(&files)).status.success());
-    wait_for("a first attempt to fail", || node.ask(&["show", "1"])[0]["deliveries"][0]["attempts"].as_u64() > Some(0));
+    wait_for("a first attempt to fail", || {
+        let shown = node.try_ask(&["show", "1"]).unwrap_or_default();
+        shown[0]["deliveries"][0]["attempts"].as_u64() > Some(0)
+    });
     assert_eq!(node.count(["instances", "pending"]), 1);
     let Some(pacs) = Storescp::start_on(&folder.path().join("pacs"), port) else { return };
     node.wait_until_settled(1);

@@ -242,6 +242,7 @@ impl Stages<'_> {
             }
             Some(result) => result.findings,
             None => {
+                self.comparable(&earlier)?;
                 *looks_left = looks_left.checked_sub(1).ok_or("too many before it are without a result")?;
                 self.look_back(stored, (header, file), &model, analyst)?
             }

@@ -195,11 +195,14 @@ async fn an_image_that_came_before_the_model_is_looked_at_when_a_destination_nam
         let number = if view == "PA" { 1 } else { 2 };
         send(&site.store, &image(number, date, &[(tags::VIEW_POSITION, VR::CS, view)])).instance
     });
-    for instance in [early, lateral] {
+    let mut frames = image(5, "20250103", &[(tags::NUMBER_OF_FRAMES, VR::IS, "2")]);
+    frames.put_bytes(tags::PIXEL_DATA, VR::OW, vec![7; 2 * 64 * 48 * 2]);
+    let frames = send(&site.store, &frames).instance;
+    for instance in [early, lateral, frames] {
         assert_eq!(site.end(instance), End::NoRuleMatched);
     }
     pipeline.shutdown().await;
-    let named = [early, lateral].map(|id| reader.instance(id).unwrap().unwrap().sop_instance);
+    let named = [early, lateral, frames].map(|id| reader.instance(id).unwrap().unwrap().sop_instance);
     *site.pacs.named.lock().unwrap() = named.iter().map(|uid| dokuei_types::Uid::new(uid).unwrap()).collect();
     site.pacs.priors.lock().unwrap().push_back(Ok(Vec::new()));
     let model = model(0.6);

@@ -242,6 +242,14 @@ impl StoreReader {
         self.with("count", counts)
     }
 
+    /// What the rules said that is counted, for each route and condition.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn tallied(&self) -> Result<Vec<Tallied>, StoreError> {
+        self.with("count what rules said", tally::all)
+    }
+
     /// Everything known of one instance.
     ///
     /// # Errors

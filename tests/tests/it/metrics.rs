@@ -27,6 +27,8 @@ fn metrics_follow_what_arrives_is_analysed_and_waits() {
     let pacs = free_port();
     let config = format!(
         "{HTTP}[[destination]]\nname = \"pacs \\\"A\\\"\"\nae_title = \"PACS\"\naddress = \"127.0.0.1:{pacs}\"\n\
+         [[route]]\nname = \"post\"\nwhen = [\"image_type[7] == 'POST'\"]\n\
+         send_images = [\"pacs \\\"A\\\"\"]\n\
          [[route]]\nname = \"chest\"\nwhen = [\"modality in ['CR', 'DX']\"]\nmodels = [\"cxr-pneumonia\"]\n\
          send_results = [\"pacs \\\"A\\\"\"]\n"
     );
@@ -50,6 +52,7 @@ fn metrics_follow_what_arrives_is_analysed_and_waits() {
         (r#"dokuei_arrivals_total{outcome="duplicate"}"#, 2.0),
         (r#"dokuei_associations_rejected_total{reason="called AE title not recognized"}"#, 1.0),
         ("dokuei_associations_open", 0.0),
+        (r#"dokuei_rules_total{said="failed",route="post"}"#, 2.0),
         ("dokuei_instances_open", 2.0),
         (r#"dokuei_analysis_seconds_count{model="cxr-pneumonia",stage="infer"}"#, 2.0),
         (r#"dokuei_dead_letters{kind="delivery"}"#, 0.0),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-use dokuei_store::{Occurrence, StoreError, Totals, Unfinished};
+use dokuei_store::{Occurrence, StoreError, Tallied, Totals, Unfinished};
 use dokuei_web::Kind::{Counter, Gauge, Summary};
 use dokuei_web::{Exposition, Head, Monitored};
 
@@ -20,6 +20,7 @@ pub(super) fn write(monitor: &Monitor, to: &mut Exposition) -> Result<(), StoreE
     program(monitor, to);
     associations(monitor, to);
     reception(monitor, &totals, to);
+    rules(&monitor.store.reader().tallied()?, to);
     queue(monitor, &unfinished, to);
     ends(&unfinished, &totals, to);
     outbox(monitor, &unfinished, &totals, to);
@@ -100,6 +101,23 @@ fn reception(monitor: &Monitor, totals: &Totals, to: &mut Exposition) {
             arrivals.sample([outcome], count);
         }
     }
+}
+
+fn rules(tallied: &[Tallied], to: &mut Exposition) {
+    let mut said = to.family(Head {
+        name: "dokuei_rules_total",
+        kind: Counter,
+        labels: &["said", "route"],
+        help: "instances of which a route's rules said: failed (a condition could not be evaluated), shadow (applied, \
+               nothing is sent), no_way_back (results would return to a sender that is no destination); counted since \
+               the data folder was made",
+    });
+    let mut sums = BTreeMap::<_, u64>::new();
+    for Tallied { what, route, count, .. } in tallied {
+        let sum = sums.entry((what, route)).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    sums.iter().for_each(|((what, route), count)| said.sample([what, route], count));
 }
 
 fn queue(monitor: &Monitor, unfinished: &Unfinished, to: &mut Exposition) {

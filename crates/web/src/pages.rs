@@ -33,7 +33,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct Pages<M> {
     node: Arc<M>,
     fresh: Duration,
-    gathered: Mutex<Option<Gathered>>,
+    gathered: Arc<Mutex<Option<Gathered>>>,
 }
 
 /// The metrics of a moment.
@@ -44,7 +44,7 @@ struct Gathered {
 
 impl<M: Monitored> Pages<M> {
     pub(crate) fn new(node: Arc<M>, fresh: Duration) -> Self {
-        Self { node, fresh, gathered: Mutex::default() }
+        Self { node, fresh, gathered: Arc::default() }
     }
 
     pub(crate) async fn answer(&self, request: &Request) -> Page {
@@ -62,20 +62,24 @@ impl<M: Monitored> Pages<M> {
         }
     }
 
-    /// Gathered by one at a time; who comes meanwhile gets the same.
+    /// Gathered by one at a time; who comes meanwhile gets the same. The gathering goes on, and others wait for it, also
+    /// when the one it was begun for is gone.
     async fn metrics(&self) -> Page {
         let page = |text: String| Page { content_type: METRICS, ..Page::text(Status::OK, text) };
-        let mut gathered = self.gathered.lock().await;
+        let mut gathered = Arc::clone(&self.gathered).lock_owned().await;
         if let Some(Gathered { text, .. }) = gathered.as_ref().filter(|gathered| Instant::now() < gathered.good_until) {
             return page(text.clone());
         }
-        let began = Instant::now();
-        match self.blocking(M::metrics).await {
-            Ok(text) => {
-                let good_for = began.elapsed().saturating_mul(GOOD_FOR).max(self.fresh);
-                *gathered = Some(Gathered { text: text.clone(), good_until: Instant::now() + good_for });
-                page(text)
-            }
+        let fresh = self.fresh;
+        let gather = move |node: &M| {
+            let began = Instant::now();
+            let text = node.metrics()?;
+            let good_for = began.elapsed().saturating_mul(GOOD_FOR).max(fresh);
+            *gathered = Some(Gathered { text: text.clone(), good_until: Instant::now() + good_for });
+            Ok(text)
+        };
+        match self.blocking(gather).await {
+            Ok(text) => page(text),
             Err(why) => {
                 tracing::warn!(why, "no metrics");
                 Page::text(Status::INTERNAL_SERVER_ERROR, format!("{why}\n"))
@@ -83,7 +87,10 @@ impl<M: Monitored> Pages<M> {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, ask: fn(&M) -> Result<T, String>) -> Result<T, String> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&M) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
         let node = Arc::clone(&self.node);
         spawn_blocking(move || ask(&node)).await.unwrap_or_else(|error| Err(error.to_string()))
     }

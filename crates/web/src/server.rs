@@ -22,7 +22,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at a time; beyond it the oldest gives way.
     pub connections: usize,
-    /// Bytes of a request's line and headers, more is answered with 431.
+    /// Bytes of a request's line and headers; more is answered with 431.
     pub head_bytes: usize,
     /// From the connection to the end of the response.
     pub connection: Duration,
@@ -99,6 +99,7 @@ async fn converse<M: Monitored>(mut stream: TcpStream, pages: &Pages<M>, head_by
 mod tests {
     use std::net::SocketAddr;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
 
@@ -120,10 +121,32 @@ mod tests {
         }
     }
 
+    /// Gathers metrics only when it is let.
+    struct Slow {
+        gatherings: AtomicU64,
+        gate: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Monitored for Slow {
+        fn metrics(&self) -> Result<String, String> {
+            self.gatherings.fetch_add(1, Ordering::Relaxed);
+            self.gate.lock().unwrap().recv().map_err(|error| error.to_string())?;
+            Ok("gathered\n".to_owned())
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
     async fn started(limits: Limits) -> SocketAddr {
+        started_with(Arc::new(Node::default()), limits).await
+    }
+
+    async fn started_with(node: Arc<impl Monitored>, limits: Limits) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Arc::new(Node::default()), limits, CancellationToken::new()));
+        tokio::spawn(serve(listener, node, limits, CancellationToken::new()));
         address
     }
 
@@ -183,6 +206,22 @@ mod tests {
         };
         assert_eq!(read(&mut silent).await, "");
         timeout(Duration::from_secs(60), drips).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_no_longer_waits_for_metrics_has_them_gathered_once() {
+        let (open, gate) = mpsc::channel();
+        let slow = Arc::new(Slow { gatherings: AtomicU64::new(0), gate: Mutex::new(gate) });
+        let (connection, fresh) = (Duration::from_millis(50), Duration::from_secs(3_600));
+        let node = started_with(Arc::clone(&slow), Limits { connection, fresh, ..Limits::default() }).await;
+        for _ in 0..3 {
+            assert_eq!(ask(node, "GET /metrics HTTP/1.0\r\n\r\n").await, "");
+        }
+        let gatherings = || slow.gatherings.load(Ordering::Relaxed);
+        assert!(gatherings() <= 1, "{} at a time", gatherings());
+        open.send(()).unwrap();
+        while !ask(node, "GET /metrics HTTP/1.0\r\n\r\n").await.ends_with("gathered\n") {}
+        assert_eq!(gatherings(), 1);
     }
 
     #[tokio::test]

@@ -59,6 +59,9 @@ fn long_every_decodable_image_gets_valid_results() {
     let manifest = std::fs::read_to_string(model.join("model.toml")).unwrap();
     let (before, rest) = manifest.split_once("[accepts]").unwrap();
     let (_, after) = rest.split_once("[graph]").unwrap();
+    // Without familiarity the self-test has none to compare with.
+    let is_kept = |line: &&str| !line.starts_with("unfamiliarity");
+    let after: String = after.split_inclusive('\n').filter(is_kept).collect();
     std::fs::write(model.join("model.toml"), format!("{before}[accepts]\nwhen = []\n\n[graph]{after}")).unwrap();
 
     for (name, threshold, least) in [("positive", 0.0001, 400), ("negative", 0.9999, 200)] {

@@ -17,10 +17,11 @@ use crate::send::words;
 pub(crate) async fn count(config: &RequestorConfig, counted: &[Counted]) -> Vec<Result<u64, String>> {
     let model = keys::find_model(Level::Study, false);
     let association = Association::request(config, &[ProposedContext::information_model(model.clone())]).await;
-    let mut asking = match association {
-        Ok(association) => Asking { association, model },
+    let mut association = match association {
+        Ok(association) => association,
         Err(error) => return vec![Err(format!("{}; {}", words(&error), error.advice())); counted.len()],
     };
+    let mut asking = Asking { association: &mut association, model: &model };
     let mut counts = Vec::with_capacity(counted.len());
     for Counted { study, series } in counted {
         counts.push(match series {
@@ -28,18 +29,19 @@ pub(crate) async fn count(config: &RequestorConfig, counted: &[Counted]) -> Vec<
             None => asking.of_study(study).await,
         });
     }
-    if asking.association.is_usable() {
-        drop(asking.association.release().await);
+    if association.is_usable() {
+        drop(association.release().await);
     }
     counts
 }
 
-struct Asking {
-    association: Association,
-    model: Uid,
+/// Counts over an association that offers C-FIND of this information model.
+pub(crate) struct Asking<'a> {
+    pub(crate) association: &'a mut Association,
+    pub(crate) model: &'a Uid,
 }
 
-impl Asking {
+impl Asking<'_> {
     /// Number of Study Related Instances (PS3.4 § C.3.4), which is optional: else those of its series.
     async fn of_study(&mut self, study: &str) -> Result<u64, String> {
         let number = tags::NUMBER_OF_STUDY_RELATED_INSTANCES;
@@ -74,7 +76,8 @@ impl Asking {
         }
     }
 
-    async fn one_by_one(&mut self, study: &str, series: &str) -> Result<u64, String> {
+    /// The instances of a series, of which each is asked for.
+    pub(crate) async fn one_by_one(&mut self, study: &str, series: &str) -> Result<u64, String> {
         let keys = [
             Key::of(tags::STUDY_INSTANCE_UID, study),
             Key::of(tags::SERIES_INSTANCE_UID, series),
@@ -92,8 +95,8 @@ impl Asking {
         unique: Tag,
         number: Tag,
     ) -> Result<BTreeMap<String, Option<u64>>, String> {
-        let (association, model, mut matches) = (&mut self.association, &self.model, BTreeMap::new());
-        let asked = query::matches(association, model, (level, keys), CancellationToken::new(), |dataset| {
+        let mut matches = BTreeMap::new();
+        let asked = query::matches(self.association, self.model, (level, keys), CancellationToken::new(), |dataset| {
             let count = dataset.int(number).and_then(|count| u64::try_from(count).ok());
             matches.extend(dataset.uid(unique).map(|uid| (uid.as_str().to_owned(), count)));
         });

@@ -13,6 +13,7 @@ use crate::folder::{Folders, Placed};
 use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
+use crate::number::signed;
 use crate::prior;
 use crate::read::StoredInstance;
 use crate::replace;
@@ -470,10 +471,6 @@ pub(crate) fn find(tx: &Tx<'_>, committed: &Committed) -> Result<Indexed, StoreE
         (_, version) => ArrivalKind::Version(version),
     };
     Ok(Indexed { instance: InstanceId(instance), kind })
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::job::JobKind;
 use crate::model::HintId;
+use crate::number::unsigned;
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::store::Store;
@@ -433,8 +434,4 @@ fn hinted(conn: &Connection, unit: &StoredUnit, kinds: &[HintKind]) -> rusqlite:
         )?
         .query_row(params![unit.id.0, ids], |row| row.get(0).map(unsigned))?;
     Ok(hinted)
-}
-
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }

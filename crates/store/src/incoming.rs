@@ -176,7 +176,7 @@ impl Incoming {
         match (&self.body, self.store.config.durability) {
             (Body::File(_), _) => true,
             (Body::Memory(_), Durability::Fsync) => false,
-            (Body::Memory(_) | Body::Growing(..), _) => self.store.backlog.is_full(),
+            (Body::Memory(_) | Body::Growing(..), _) => self.store.log.is_slow() || self.store.backlog.is_full(),
         }
     }
 

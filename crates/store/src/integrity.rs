@@ -7,6 +7,7 @@ use twox_hash::XxHash3_128;
 
 use crate::disk::{Disk, read_exact_at};
 use crate::error::StoreError;
+use crate::number::unsigned;
 use crate::outbox::ORIGINAL;
 use crate::read::StoreReader;
 use crate::stored_file::StoredFile;
@@ -56,7 +57,7 @@ impl StoreReader {
             let row = |row: &Row<'_>| {
                 Ok(Kept {
                     file: StoredFile::of_row(row, self.data_dir())?,
-                    from: u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default(),
+                    from: unsigned(row.get(3)?),
                     role: row.get(4)?,
                     digest: row.get(5)?,
                     is_removed: row.get(6)?,

@@ -6,7 +6,8 @@
 //! node.lock               held (flock) by the one node that owns the folder
 //! index.sqlite            instances, jobs, units, hints, results, outbox; WAL
 //! patients.key            makes of Patient IDs what the index holds of them
-//! segments/<number>.log   a record for every arrival, with the Part 10 file inside up to about a megabyte
+//! segments/<number>.log   a record for every arrival, with the Part 10 file inside: up to about a megabyte, where it
+//!                         is synced; of any size with durability "os"
 //! incoming/<random>       larger ones while they arrive; nothing in here was ever acknowledged
 //! objects/<number>/<random>.dcm   larger ones, Part 10, data set bytes as received
 //! results/<number>/<random>.dcm   what was written about them
@@ -23,6 +24,7 @@
 //! | temporary file begun | a file in `incoming/` | removed; never acknowledged |
 //! | file synced, renamed into `objects/` | a file without a record | removed; never acknowledged |
 //! | part of a record written | bytes that are no record | passed over; never acknowledged |
+//! | a record written while it arrives, but for its head | a mark in the head's place | cut off there; never acknowledged |
 //! | record durable | the record, and its file | the index is told, work begins; the sender may not have heard and sends again: a duplicate |
 //! | transaction of the index | record, row and first job | kept, work resumes |
 //! | a job leased | the lease of a dead owner | cleared, the job waits again |
@@ -52,6 +54,7 @@ mod job;
 mod journal;
 mod log;
 mod model;
+mod number;
 mod object;
 mod outbox;
 mod prior;

@@ -8,6 +8,7 @@ use crate::config::{Clock, SystemClock};
 use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::model::{TaskId, UnitId};
+use crate::number::unsigned;
 use crate::object::{self, StoredObject, StoredResult};
 use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
@@ -283,7 +284,7 @@ impl StoreReader {
 }
 
 fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstance> {
-    let bytes = |index| row.get::<_, i64>(index).map(|bytes| u64::try_from(bytes).unwrap_or_default());
+    let bytes = |index| row.get(index).map(unsigned);
     Ok(StoredInstance {
         file: StoredFile::of_row(row, data_dir)?,
         id: InstanceId(row.get(3)?),

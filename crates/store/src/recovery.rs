@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::arrive::{Arriving, Description, RecordId};
 use crate::config::StoreConfig;
 use crate::disk::Step;
+use crate::number::unsigned;
 
 use crate::error::StoreError;
 use crate::folder::{Folders, remove};
@@ -127,6 +128,6 @@ pub(crate) fn settle(conn: &Connection, number: u64) -> Result<(), StoreError> {
 /// The highest number of a segment that was settled: its file may be gone, and no other must be taken for it.
 pub(crate) fn last_settled(conn: &Connection) -> Result<u64, StoreError> {
     conn.query_row("SELECT coalesce(max(number), 0) FROM segment", [], |row| row.get::<_, i64>(0))
-        .map(|number| u64::try_from(number).unwrap_or_default())
+        .map(unsigned)
         .map_err(StoreError::index("look for the last segment"))
 }

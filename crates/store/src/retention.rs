@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::folder::{Folders, remove};
 use crate::log;
+use crate::number::unsigned;
 use crate::store::Store;
 use crate::unit::millis;
 use crate::writer::Tx;
@@ -133,7 +134,7 @@ fn empty(conn: &Connection) -> rusqlite::Result<Vec<u64>> {
         "SELECT number FROM segment
          WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.segment = number AND instance.freed = 0)",
     )?
-    .query_map([], |row| unsigned(row, 0))?
+    .query_map([], |row| row.get(0).map(unsigned))?
     .collect()
 }
 
@@ -236,13 +237,14 @@ fn list(
 }
 
 fn image(row: &Row<'_>) -> rusqlite::Result<Leaving> {
-    Ok(Leaving::Image { id: row.get(0)?, path: row.get(1)?, segment: unsigned(row, 2)?, offset: unsigned(row, 3)? })
+    Ok(Leaving::Image {
+        id: row.get(0)?,
+        path: row.get(1)?,
+        segment: row.get(2).map(unsigned)?,
+        offset: row.get(3).map(unsigned)?,
+    })
 }
 
 fn object(row: &Row<'_>) -> rusqlite::Result<Leaving> {
     Ok(Leaving::Object { result: row.get(0)?, role: row.get(1)?, sop_class: row.get(2)?, path: row.get(3)? })
-}
-
-fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(index).map(|value| u64::try_from(value).unwrap_or_default())
 }

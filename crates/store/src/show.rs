@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::StoreError;
 use crate::job::JobKind;
 use crate::model::ResultId;
+use crate::number::unsigned;
 use crate::object::{self, StoredObject};
 use crate::outbox::REJECTION;
 use crate::prior;
@@ -514,8 +515,4 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<ShownDelivery> {
 
 fn json(row: &Row<'_>, index: usize) -> rusqlite::Result<serde_json::Value> {
     Ok(serde_json::from_str(&row.get::<_, String>(index)?).unwrap_or_default())
-}
-
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }

@@ -21,6 +21,7 @@ use crate::incoming::{self, Arrival, Incoming};
 use crate::job::{self, JobKind, Lease};
 use crate::log::{self, Log, Pool, Writers};
 use crate::model::CommitmentId;
+use crate::number::unsigned;
 use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
@@ -177,7 +178,7 @@ impl Store {
     /// Jobs that wait or run, those of arrivals included that the index does not hold yet.
     #[must_use]
     pub fn queue_depth(&self) -> u64 {
-        let jobs = u64::try_from(self.inner.shared.queue.load(Ordering::Relaxed)).unwrap_or_default();
+        let jobs = unsigned(self.inner.shared.queue.load(Ordering::Relaxed));
         jobs.saturating_add(self.inner.backlog.len() as u64)
     }
 

@@ -6,6 +6,7 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use crate::folder::Folders;
+use crate::number::unsigned;
 
 /// Where a Part 10 file lies: in a file of its own, or in a segment beside others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,9 +22,9 @@ pub struct StoredFile {
 impl StoredFile {
     /// From the first columns of a row: path, first byte, bytes.
     pub(crate) fn of_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<Self> {
-        let unsigned = |index| row.get::<_, i64>(index).map(|value| u64::try_from(value).unwrap_or_default());
+        let bytes = |index| row.get(index).map(unsigned);
         let path = Folders::resolve(data_dir, &row.get::<_, String>(0)?);
-        Ok(Self { path, offset: unsigned(1)?, length: unsigned(2)? })
+        Ok(Self { path, offset: bytes(1)?, length: bytes(2)? })
     }
 
     /// Opens the file on the disk; what is wanted of it begins at [`StoredFile::offset`].

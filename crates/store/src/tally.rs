@@ -3,6 +3,7 @@ use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use crate::error::StoreError;
+use crate::number::unsigned;
 use crate::writer::Tx;
 
 /// What rules say of instances that is counted, a row for each condition and route.
@@ -93,7 +94,7 @@ fn tallied(row: &Row<'_>) -> rusqlite::Result<Tallied> {
         what: row.get(0)?,
         route: row.get(1)?,
         condition: row.get(2)?,
-        count: u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default(),
+        count: unsigned(row.get(3)?),
         last_instance: InstanceId(row.get(4)?),
         last_at: row.get(5)?,
     })

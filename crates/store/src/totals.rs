@@ -26,12 +26,15 @@ pub enum Occurrence {
 /// How often, since the store was opened.
 pub type Totals = BTreeMap<Occurrence, u64>;
 
+/// Adds `count` of them to `totals`.
+pub(crate) fn add(totals: &mut Totals, occurrence: Occurrence, count: u64) {
+    let total = totals.entry(occurrence).or_default();
+    *total = total.saturating_add(count);
+}
+
 /// Adds each of `more` to `totals`.
 pub(crate) fn merge(totals: &mut Totals, more: Totals) {
-    for (occurrence, count) in more {
-        let total = totals.entry(occurrence).or_default();
-        *total = total.saturating_add(count);
-    }
+    more.into_iter().for_each(|(occurrence, count)| add(totals, occurrence, count));
 }
 
 /// The totals that the writer adds to.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::job::JobKind;
+use crate::number::unsigned;
 use crate::schema::state;
 
 /// What is still to be done, and what was given up. Looked up in the indexes, so that the cost is that of what waits,
@@ -93,10 +94,6 @@ fn undelivered(conn: &Connection, destination: &str) -> rusqlite::Result<Undeliv
         dead: in_state(state::DEAD)?.0,
         oldest_queued_at: oldest.into_iter().chain(oldest_sent).min(),
     })
-}
-
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }
 
 #[cfg(test)]

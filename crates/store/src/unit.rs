@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::error::StoreError;
 use crate::job;
 use crate::model::UnitId;
+use crate::number::unsigned;
 use crate::priority::Priority;
 use crate::schema::state;
 use crate::task::{self, NewTask, SendTo};
@@ -274,7 +275,7 @@ pub(crate) fn held(conn: &Connection, level: UnitLevel, uid: &str, destination: 
             )?
             .query_row(params![uid, destination, state::STORED, state::UNCONFIRMED], |row| row.get(0))?,
     };
-    Ok(u64::try_from(count).unwrap_or_default())
+    Ok(unsigned(count))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(unit: UnitId, json: &str) -> Result<T, StoreError> {

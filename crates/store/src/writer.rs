@@ -54,8 +54,7 @@ impl<'a> Tx<'a> {
     }
 
     pub(crate) fn count(&mut self, occurrence: Occurrence) {
-        let total = self.totals.entry(occurrence).or_default();
-        *total = total.saturating_add(1);
+        totals::add(&mut self.totals, occurrence, 1);
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::brought::{Brought, IMAGES_MAX};
 use super::retrieval::{Retrieving, retrieve};
+use crate::count::Asking;
 use crate::keys::{self, Key, Level};
 use crate::query;
 use crate::send::words;
@@ -33,7 +34,7 @@ struct Study {
 struct Series {
     uid: Uid,
     /// Its instances, where it says so.
-    count: Option<usize>,
+    count: Option<u64>,
 }
 
 /// Brings the last earlier study that may be comparable, those of its series that may be and are not here; the SOP Instance
@@ -92,32 +93,22 @@ async fn last_series(
         let mut series = Vec::new();
         let matches = query::matches(association, model, (Level::Series, &keys), CancellationToken::new(), |said| {
             let count = said.int(tags::NUMBER_OF_SERIES_RELATED_INSTANCES);
-            let count = count.and_then(|count| usize::try_from(count).ok());
+            let count = count.and_then(|count| u64::try_from(count).ok());
             let uid = said.uid(tags::SERIES_INSTANCE_UID);
             let uid = uid.filter(|_| may_be_same(&wanted.same, &wanted.header, said));
             series.extend(uid.map(|uid| Series { uid, count }));
         });
         matches.await.map_err(|error| words(&error))?;
+        let mut asking = Asking { association: &mut *association, model };
         for one in series.iter_mut().filter(|one: &&mut Series| one.count.is_none()) {
-            one.count = count(association, model, &study.uid, &one.uid).await;
+            one.count = asking.one_by_one(study.uid.as_str(), one.uid.as_str()).await.ok();
         }
-        series.retain(|one| one.count.is_none_or(|count| count <= IMAGES_MAX));
+        series.retain(|one| one.count.is_none_or(|count| count <= IMAGES_MAX as u64));
         if !series.is_empty() {
             return Ok(Some((study.uid, series)));
         }
     }
     Ok(None)
-}
-
-/// How many instances a destination has of a series, counted one by one.
-async fn count(association: &mut Association, model: &Uid, study: &Uid, series: &Uid) -> Option<usize> {
-    let with = [(tags::STUDY_INSTANCE_UID, study.as_str()), (tags::SERIES_INSTANCE_UID, series.as_str())];
-    let keys = asked_for(&with, &[tags::SOP_INSTANCE_UID]);
-    let mut count: usize = 0;
-    let counted = query::matches(association, model, (Level::Image, &keys), CancellationToken::new(), |_| {
-        count = count.saturating_add(1);
-    });
-    counted.await.ok().map(|()| count)
 }
 
 /// The images of those series that are here, and the series that are not.
@@ -191,7 +182,7 @@ fn here(store: &Store, Series { uid, count }: &Series) -> Result<Option<Vec<Uid>
     }
     here.sort_unstable();
     here.dedup();
-    let is_all = count.is_some_and(|count| here.len() >= count);
+    let is_all = count.is_some_and(|count| here.len() as u64 >= count);
     Ok(is_all.then_some(here))
 }
 

@@ -1,11 +1,9 @@
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::record::{Head, growing_head};
 use super::segment::{Place, Segment};
-use super::{Buffer, Lane, Log, SLOW};
+use super::{Buffer, Lane, Log};
 use crate::error::StoreError;
 
 /// A record that is written while its instance arrives, at the end of a segment that is its own meanwhile.
@@ -61,9 +59,7 @@ impl Growing {
         let at = self.lane.used.saturating_add(self.written);
         let pieces = &mut [IoSlice::new(self.gathered.bytes()), IoSlice::new(bytes)];
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let began = Instant::now();
         let outcome = self.log.put(&self.segment, pieces, at);
-        self.log.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
         self.gathered.clear();
         self.written = self.written.saturating_add(length);
         outcome.inspect_err(|_| self.state = State::Unknown)

@@ -16,7 +16,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use buffer::{Buffer, Pool};
 pub(crate) use growing::Growing;
@@ -31,7 +31,7 @@ use crate::config::Durability;
 use crate::disk::{Disk, Step};
 use crate::error::StoreError;
 
-/// How long a page cache with room to spare never takes for a piece.
+/// Longer than a page cache with room to spare ever takes for a write.
 const SLOW: Duration = Duration::from_millis(5);
 
 /// Where records get their places: as many segments side by side as there are threads that write, since writes to one
@@ -46,7 +46,7 @@ pub(crate) struct Log {
     more_lanes: Vec<Mutex<Lane>>,
     /// Those that records grew in, as many as did at a time.
     spare_lanes: Mutex<Vec<Lane>>,
-    /// Whether the page cache last took a piece of a record only after a while.
+    /// Whether the last write took a while.
     slow: AtomicBool,
     /// Segments that nothing is appended to any more but that the index may not know whole.
     closed: Mutex<Vec<Arc<Segment>>>,
@@ -132,7 +132,7 @@ impl Log {
         Ok(())
     }
 
-    /// Whether a piece of a growing record may keep its thread waiting: when one has, a moment ago.
+    /// Whether a write to the page cache may keep its thread waiting: when the last one has.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
     }
@@ -140,7 +140,10 @@ impl Log {
     fn put(&self, segment: &Segment, pieces: &mut [IoSlice<'_>], offset: u64) -> Result<(), StoreError> {
         let failed = |source| StoreError::file("append to", segment.path(), source);
         self.disk.before(Step::Append, segment.path()).map_err(failed)?;
-        segment.write(pieces, offset).map_err(failed)
+        let began = Instant::now();
+        let outcome = segment.write(pieces, offset).map_err(failed);
+        self.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
+        outcome
     }
 
     /// Places for records that lie side by side in one segment.

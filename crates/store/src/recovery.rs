@@ -87,8 +87,9 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
         }
         settle(&tx, number)?;
         disk.before(Step::Transaction, &path).map_err(|source| StoreError::file("read", &path, source))?;
-        tx.commit().map_err(failed("read the log"))?;
+        // Before the segment counts as settled, since those are not looked at again.
         log::trim(disk, &path, found.unfinished)?;
+        tx.commit().map_err(failed("read the log"))?;
     }
     Ok(told)
 }

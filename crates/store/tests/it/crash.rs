@@ -1,16 +1,19 @@
 //! A child process dies at each step in turn; its parent then opens what it left.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use dokuei_store::{
-    Changes, DeliveryEnd, Durability, JobKind, NewObject, NewResult, Priority, Store, StoreConfig, Subject, TaskEnd,
+    Changes, DeliveryEnd, Disk, Durability, JobKind, NewObject, NewResult, Priority, RealDisk, Step, Store,
+    StoreConfig, Subject, TaskEnd,
 };
 use dokuei_testkit::DeadlyDisk;
 use dokuei_types::{DimseStatus, End, Uid};
 
-use crate::support::{LEASE, files, instance_of, model, send, task};
+use crate::support::{LEASE, arrival, files, instance_of, model, send, task};
 
 const DIR: &str = "DOKUEI_CRASH_DIR";
 const AT: &str = "DOKUEI_CRASH_AT";
@@ -150,6 +153,41 @@ fn check(dir: &Path, at: usize, acknowledged: &[usize], durability: Durability) 
     drop(store);
     let own = usize::from(durability == Durability::Fsync);
     assert_eq!(files(dir).len(), INSTANCES + own, "step {at}: files that nothing names are left");
+}
+
+/// A disk that does not give whole blocks of the log, which are read where its end is looked for.
+struct Blockless;
+
+impl Disk for Blockless {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+
+    fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if buffer.len() == 4096 { Err(io::ErrorKind::Other.into()) } else { RealDisk.read_at(file, buffer, offset) }
+    }
+}
+
+#[test]
+fn what_was_begun_behind_a_record_is_cut_off_though_the_first_try_fails() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = |dir: &Path| StoreConfig { disk_free_min: 0, durability: Durability::Os, ..StoreConfig::new(dir) };
+    let store = Store::open(config(dir.path())).unwrap();
+    let kept = send(&store, "1.2.0", &data_set(1)).unwrap().instance;
+    let mut incoming = store.receive(arrival("1.2.1")).unwrap();
+    incoming.write(&data_set(1)).unwrap();
+    // What a kill leaves.
+    let copied = Command::new("cp").arg("-R").arg(dir.path().join(".")).arg(killed.path()).status().unwrap();
+    assert!(copied.success() && unfinished_is_left(killed.path()));
+    let config = config(killed.path());
+    assert!(Store::open(StoreConfig { disk: Arc::new(Blockless), ..config.clone() }).is_err());
+    let store = Store::open(config).unwrap();
+    assert!(!unfinished_is_left(killed.path()));
+    assert!(crate::support::data_set(&store, kept) == data_set(1));
 }
 
 /// Whether any segment still says that one of its records is being written.

@@ -104,7 +104,7 @@ impl Node {
     pub fn start_in(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         std::fs::create_dir_all(folder).expect("create the node's folder");
         let text = format!(
-            "[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n[limits]\ndisk_free_min = \"16 MiB\"\n{config}",
+            "[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\npreallocate = \"0 B\"\n[limits]\ndisk_free_min = \"16 MiB\"\n{config}",
             folder.join("data")
         );
         std::fs::write(folder.join("dokuei.toml"), text).expect("write a configuration");

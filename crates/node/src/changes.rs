@@ -7,7 +7,7 @@ use crate::site::Site;
 
 /// Keys that a running node has read once.
 const AT_THE_NEXT_START: [(&str, &[&str]); 5] = [
-    ("node", &["ae_title", "listen", "data_dir", "durability", "duplicates", "workers"]),
+    ("node", &["ae_title", "listen", "data_dir", "durability", "preallocate", "duplicates", "workers"]),
     ("http", &["listen"]),
     ("audit", &["file", "identifiers", "rotate_at", "syslog", "syslog_transport"]),
     ("limits", &["disk_free_min", "queue_depth", "pixels_per_frame"]),

@@ -200,6 +200,7 @@ impl Site {
         StoreConfig {
             disk_free_min: config.limits.disk_free_min.0,
             durability: config.node.durability,
+            preallocate_bytes: config.node.preallocate.0,
             versions: config.node.duplicates,
             queue_max: config.limits.queue_depth,
             journal: config.audit.is_on(),

@@ -49,6 +49,11 @@ impl Rate {
         self.now.max(self.before) >= Self::BURST
     }
 
+    fn is_quiet(&mut self, at_ms: u128) -> bool {
+        self.advance(at_ms);
+        self.now.max(self.before) == 0
+    }
+
     fn advance(&mut self, at_ms: u128) {
         let stretch = at_ms / Self::STRETCH_MS;
         if stretch != self.stretch {
@@ -75,6 +80,12 @@ impl Backlog {
     pub(crate) fn is_burst(&self) -> bool {
         let now = self.began.elapsed().as_millis();
         self.state().rate.is_burst(now)
+    }
+
+    /// Whether nothing arrives at the moment.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let now = self.began.elapsed().as_millis();
+        self.state().rate.is_quiet(now)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -124,6 +135,7 @@ mod tests {
         assert!(!rate.is_burst(300));
         (0..100).for_each(|number| rate.arrival(1_000 + 10 * number));
         assert!(!rate.is_burst(2_000), "a hundred a second is a day like any other");
+        assert!(!rate.is_quiet(2_099) && rate.is_quiet(2_100), "nothing in its own stretch and the one before");
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub struct StoreConfig {
     pub versions: VersionPolicy,
     /// Size of a segment of the log, at least 4 MiB.
     pub segment_bytes: u64,
+    /// With [`Durability::Fsync`], bytes of segments that are made ready for a burst while nothing arrives and twice
+    /// `disk_free_min` is free; their blocks are written, which lets the syncs of the burst be short.
+    pub preallocate_bytes: u64,
     /// Waiting jobs above which nothing more is received.
     pub queue_max: u64,
     /// How often work may be cut short (by a dying node or an expired lease) before it is a dead letter.
@@ -97,7 +100,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// The defaults for `data_dir`: synced, 5 GiB kept free, a million jobs.
+    /// The defaults for `data_dir`: synced, 5 GiB kept free, nothing preallocated, a million jobs.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -106,6 +109,7 @@ impl StoreConfig {
             durability: Durability::Fsync,
             versions: VersionPolicy::Keep,
             segment_bytes: 64 << 20,
+            preallocate_bytes: 0,
             queue_max: 1_000_000,
             interruptions_max: 10,
             journal: false,

@@ -23,6 +23,7 @@
 //! |---|---|---|
 //! | temporary file begun | a file in `incoming/` | removed; never acknowledged |
 //! | file synced, renamed into `objects/` | a file without a record | removed; never acknowledged |
+//! | a segment made ready | a segment without a record | removed; never acknowledged |
 //! | part of a record written | bytes that are no record | passed over; never acknowledged |
 //! | a record written while it arrives, but for its head | a mark in the head's place | cut off there; never acknowledged |
 //! | record durable | the record, and its file | the index is told, work begins; the sender may not have heard and sends again: a duplicate |

@@ -106,8 +106,9 @@ impl Store {
         };
         let segment_bytes = config.segment_bytes.max(SEGMENT_MIN);
         let last = recovery::last_settled(&conn)?;
+        let spares = usize::try_from(config.preallocate_bytes / segment_bytes).unwrap_or(usize::MAX);
         let log = Log::new(segments, last, segment_bytes, config.durability, threads, Arc::clone(&config.disk))?;
-        let log = Arc::new(log);
+        let log = Arc::new(log.with_spares(spares));
         let backlog = Arc::new(Backlog::default());
         let (clock, disk) = (Arc::clone(&config.clock), Arc::clone(&config.disk));
         let shared = Shared::new(clock, disk, Arc::clone(&log), Arc::clone(&backlog));
@@ -118,7 +119,10 @@ impl Store {
         let reader = StoreReader::open_on(Arc::clone(&config.disk), &data_dir)?;
         let writer = Arc::new(Writer::start(conn, Arc::clone(&shared))?);
         let log_writers = match config.durability {
-            Durability::Fsync => Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog))?),
+            Durability::Fsync => {
+                let may_write = may_preallocate(&config, Arc::clone(&backlog));
+                Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog), may_write)?)
+            }
             Durability::Os => None,
         };
         let inner = Inner {
@@ -511,6 +515,13 @@ impl Store {
         }
         self.inner.writer.close();
     }
+}
+
+/// Whether segments may be made ready: nothing arrives, and the disk has more than it will be asked for.
+fn may_preallocate(config: &StoreConfig, backlog: Arc<Backlog>) -> impl Fn() -> bool + use<> {
+    let (disk, data_dir, free_min) = (Arc::clone(&config.disk), config.data_dir.clone(), config.disk_free_min);
+    let has_room = move || disk.free_bytes(&data_dir).is_ok_and(|free| free >= free_min.saturating_mul(2));
+    move || backlog.is_quiet() && has_room()
 }
 
 /// The lock of a data folder.

@@ -155,7 +155,7 @@ fn a_port_that_another_program_has_is_said_at_the_start() {
     let config = folder.path().join("dokuei.toml");
     let data_dir = folder.path().join("data");
     let text = format!(
-        "[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[limits]\ndisk_free_min = \"16 MiB\"\n"
+        "[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir:?}\npreallocate = \"0 B\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n[limits]\ndisk_free_min = \"16 MiB\"\n"
     );
     std::fs::write(&config, text).unwrap();
     let (code, words) = dokuei_failing(&["serve", "--config", config.to_str().unwrap()]);

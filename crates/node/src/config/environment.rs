@@ -23,7 +23,8 @@ macro_rules! overlay {
 pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
     let mut problems = Vec::new();
     overlay!(config, variable, problems,
-        node { ae_title, listen, data_dir, accept, durability, store_private_sop_classes, workers, serial_number }
+        node { ae_title, listen, data_dir, accept, durability, preallocate, duplicates, store_private_sop_classes, workers,
+            serial_number }
         http { listen }
         results { language, colours }
         rules { matching }

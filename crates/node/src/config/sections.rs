@@ -57,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) accept: Option<Accept>,
     /// Whether Success waits for stable storage (`"fsync"`) or only for the operating system (`"os"`).
     pub(crate) durability: Durability,
+    /// Bytes of disk made ready for bursts while nothing arrives.
+    pub(crate) preallocate: ByteSize,
     /// What is done when a SOP Instance UID comes again with other bytes.
     pub(crate) duplicates: VersionPolicy,
     /// Whether private and unknown SOP classes are stored too.
@@ -75,6 +77,7 @@ impl Default for Node {
             data_dir: PathBuf::from("dokuei-data"),
             accept: None,
             durability: Durability::Fsync,
+            preallocate: ByteSize(512 << 20),
             duplicates: VersionPolicy::Keep,
             store_private_sop_classes: true,
             workers: None,

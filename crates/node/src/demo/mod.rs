@@ -54,6 +54,7 @@ fn site(data: &Path, pacs: u16) -> Result<Site, Failure> {
             [node]
             listen = "127.0.0.1:0"
             data_dir = {data:?}
+            preallocate = "0 B"
             [limits]
             disk_free_min = "64 MiB"
             [[destination]]

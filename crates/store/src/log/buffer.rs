@@ -65,13 +65,13 @@ impl Pool {
 
 /// Zeroed bytes that begin at a multiple of [`BLOCK`] in memory.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Memory {
-    fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let bytes = vec![0; capacity.saturating_add(BLOCK)];
         // Never reallocated, so it stays where it is.
         let start = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
@@ -82,7 +82,7 @@ impl Memory {
         self.bytes.len().saturating_sub(BLOCK)
     }
 
-    fn get(&self, len: usize) -> &[u8] {
+    pub(super) fn get(&self, len: usize) -> &[u8] {
         self.bytes.get(self.start..self.start.saturating_add(len)).unwrap_or_default()
     }
 

@@ -10,6 +10,7 @@ mod growing;
 mod record;
 mod recover;
 mod segment;
+mod spares;
 mod writers;
 
 use std::io::IoSlice;
@@ -26,6 +27,7 @@ pub(crate) use segment::{FOLDER, Place, Segment, numbers, punch, relative};
 pub(crate) use writers::{Pending, THREADS, Writers};
 
 use buffer::BLOCK;
+use spares::Spares;
 
 use crate::config::Durability;
 use crate::disk::{Disk, Step};
@@ -45,7 +47,8 @@ pub(crate) struct Log {
     lane: Mutex<Lane>,
     more_lanes: Vec<Mutex<Lane>>,
     /// Those that records grew in, as many as did at a time.
-    spare_lanes: Mutex<Vec<Lane>>,
+    idle_lanes: Mutex<Vec<Lane>>,
+    spares: Spares,
     /// Whether the last write took a while.
     slow: AtomicBool,
     /// Segments that nothing is appended to any more but that the index may not know whole.
@@ -76,9 +79,27 @@ impl Log {
         let next_number =
             AtomicU64::new(numbers(&root)?.last().map_or(last, |newest| last.max(*newest)).saturating_add(1));
         let more_lanes = (1..threads).map(|_| Mutex::default()).collect();
-        let (lane, spare_lanes, closed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let slow = AtomicBool::new(false);
-        Ok(Self { root, segment_bytes, durability, disk, next_number, lane, more_lanes, spare_lanes, slow, closed })
+        let (lane, idle_lanes, closed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (spares, slow) = (Spares::new(0), AtomicBool::new(false));
+        Ok(Self {
+            root,
+            segment_bytes,
+            durability,
+            disk,
+            next_number,
+            lane,
+            more_lanes,
+            idle_lanes,
+            spares,
+            slow,
+            closed,
+        })
+    }
+
+    /// With up to so many segments made ready by [`Log::keep_spares`].
+    #[must_use]
+    pub(crate) fn with_spares(self, max: usize) -> Self {
+        Self { spares: Spares::new(max), ..self }
     }
 
     /// Appends `records` side by side and, where that is asked for, makes them durable; their places.
@@ -105,11 +126,11 @@ impl Log {
 
     /// A lane for one record.
     fn lease(&self) -> Lane {
-        self.spare_lanes.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.idle_lanes.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     fn give_back(&self, lane: Lane) {
-        self.spare_lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        self.idle_lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
     }
 
     /// What a disk that failed has kept is anyone's guess: nothing more is put beside it.
@@ -184,6 +205,10 @@ impl Log {
     }
 
     fn make(&self) -> Result<Segment, StoreError> {
+        self.spares.take().map_or_else(|| self.create(), Ok)
+    }
+
+    fn create(&self) -> Result<Segment, StoreError> {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         Segment::create(&self.root, number, self.segment_bytes, self.durability, self.disk.as_ref())
     }

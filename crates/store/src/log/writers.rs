@@ -3,6 +3,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{Log, Place, Record};
+use crate::background::receive_first;
 use crate::backlog::Backlog;
 use crate::disk::Step;
 use crate::error::StoreError;
@@ -45,18 +46,31 @@ struct Queue {
 }
 
 impl Writers {
-    pub(crate) fn start(log: Arc<Log>, backlog: Arc<Backlog>) -> Result<Self, StoreError> {
+    /// Starts them, and one that keeps spare segments, writing whenever `may_write`.
+    pub(crate) fn start(
+        log: Arc<Log>,
+        backlog: Arc<Backlog>,
+        may_write: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared { log, backlog, queue: Mutex::default(), arrived: Condvar::new() });
         let writers = Self { shared, threads: Mutex::default() };
         for number in 1..=THREADS {
             let shared = Arc::clone(&writers.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("store-log-{number}"))
-                .spawn(move || shared.serve())
-                .map_err(|source| StoreError::file("start a writer of", writers.shared.log.root(), source))?;
-            writers.threads().push(thread);
+            writers.spawn(format!("store-log-{number}"), move || shared.serve())?;
         }
+        let log = Arc::clone(&writers.shared.log);
+        writers.spawn("store-spares".into(), move || {
+            receive_first();
+            log.keep_spares(may_write);
+        })?;
         Ok(writers)
+    }
+
+    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let failed = |source| StoreError::file("start a writer of", self.shared.log.root(), source);
+        let thread = std::thread::Builder::new().name(name).spawn(work).map_err(failed)?;
+        self.threads().push(thread);
+        Ok(())
     }
 
     /// Hands a record over; its `then` is called in any case.
@@ -75,6 +89,7 @@ impl Writers {
     pub(crate) fn close(&self) {
         self.shared.queue().closed = true;
         self.shared.backlog.close();
+        self.shared.log.close_spares();
         self.shared.arrived.notify_all();
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {

@@ -32,8 +32,8 @@ fn child() {
     let (Ok(dir), Ok(at)) = (std::env::var(DIR), std::env::var(AT)) else { return };
     let disk = DeadlyDisk::at(at.parse().unwrap());
     let durability = if std::env::var_os(UNSYNCED).is_some() { Durability::Os } else { Durability::Fsync };
-    let config = StoreConfig { disk_free_min: 0, segment_bytes: 4 << 20, durability, disk, ..StoreConfig::new(dir) };
-    let store = Store::open(config).unwrap();
+    let sizes = StoreConfig { segment_bytes: 4 << 20, preallocate_bytes: 8 << 20, ..StoreConfig::new(dir) };
+    let store = Store::open(StoreConfig { disk_free_min: 0, durability, disk, ..sizes }).unwrap();
     for number in 0..INSTANCES {
         send(&store, &format!("1.2.{number}"), &data_set(number)).unwrap();
         // Straight to the pipe: the test harness keeps what is printed until the end.
@@ -130,6 +130,10 @@ fn die_at_every_step(durability: Durability, steps: usize) {
 fn check(dir: &Path, at: usize, acknowledged: &[usize], durability: Durability) {
     let store = Store::open(StoreConfig { disk_free_min: 0, durability, ..StoreConfig::new(dir) }).unwrap();
     assert!(!unfinished_is_left(dir), "step {at}");
+    assert!(
+        dir.join("segments").read_dir().unwrap().count() <= INSTANCES,
+        "step {at}: segments without a record are left"
+    );
     for number in acknowledged {
         let found = store.reader().find(&format!("1.2.{number}")).unwrap();
         let [instance] = found.as_slice() else { panic!("step {at}: {number} is lost") };

@@ -26,7 +26,7 @@ pub use file::{
 pub use read::{Header, Limits, PixelElement, ReadError, read_header};
 pub use read_at::{Beginning, FileSection, ReadAt};
 pub use scan::{Scan, Scanned, scan_file};
-pub use write::write_dataset;
+pub use write::{append_dataset, write_dataset};
 
 use dicom_dictionary_std::uids;
 

@@ -12,12 +12,14 @@ const UNDEFINED: u32 = 0xFFFF_FFFF;
 #[must_use]
 pub fn write_dataset(dataset: &Dataset, encoding: Encoding) -> Vec<u8> {
     let mut out = Vec::new();
-    elements(dataset, encoding, &mut out);
+    append_dataset(dataset, encoding, &mut out);
     out
 }
 
+/// As [`write_dataset`], behind what `out` holds already.
+///
 /// Recursion is bounded by what was read ([`Limits::depth`](crate::Limits::depth)) or built in code.
-fn elements(dataset: &Dataset, encoding: Encoding, out: &mut Vec<u8>) {
+pub fn append_dataset(dataset: &Dataset, encoding: Encoding, out: &mut Vec<u8>) {
     for element in dataset.iter() {
         match &element.value {
             Value::Bytes(bytes) => value(element, bytes, encoding, out),
@@ -69,7 +71,7 @@ fn sequence(sequence_tag: Tag, items: &[Dataset], encoding: Encoding, out: &mut 
     for item in items {
         tag(Tag(0xFFFE, 0xE000), encoding, out);
         u32_to(UNDEFINED, encoding, out);
-        elements(item, encoding, out);
+        append_dataset(item, encoding, out);
         tag(Tag(0xFFFE, 0xE00D), encoding, out);
         u32_to(0, encoding, out);
     }

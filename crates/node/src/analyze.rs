@@ -16,6 +16,7 @@ use crate::config;
 use crate::files::{self, DicomFile};
 use crate::outcome::{self, Failure, line, say};
 use crate::picture;
+use crate::reports;
 use crate::site::{self, Site};
 
 pub(crate) fn run(arguments: &Analyze) -> Result<(), Failure> {
@@ -178,8 +179,7 @@ pub(crate) fn write_object(out: &Path, stem: &str, role: &str, bytes: &[u8]) -> 
     };
     let mut written = vec![save(format!("{stem}.{role}.dcm"), bytes)?];
     let (_, header) = read_file(&bytes, &Limits::default()).map_err(|error| Failure::because(stem, &error))?;
-    if header.dataset.contains(tags::CONTENT_SEQUENCE) {
-        let text = dokuei_results::report_text(&header.dataset);
+    if let Some(text) = reports::text_of(&header, &bytes) {
         written.push(save(format!("{stem}.{role}.txt"), text.as_bytes())?);
     } else if let Some(pdf) = header.dataset.bytes(tags::ENCAPSULATED_DOCUMENT) {
         let length = header.dataset.int(tags::ENCAPSULATED_DOCUMENT_LENGTH).and_then(|n| usize::try_from(n).ok());

@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     PresentationStates,
     KeyObjects,
     Documents,
+    Segmentations,
     Originals,
     Commitments,
     Queries,
@@ -35,6 +36,7 @@ const PRESENTATION_STATES: [(&str, &str); 1] =
     [(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Grayscale Softcopy Presentation State")];
 const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, "Key Object Selection")];
 const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
+const SEGMENTATIONS: [(&str, &str); 1] = [(uids::SEGMENTATION_STORAGE, "Segmentation")];
 const COMMITMENTS: [(&str, &str); 1] = [(uids::STORAGE_COMMITMENT_PUSH_MODEL, "Storage Commitment")];
 const QUERIES: [(&str, &str); 1] = [(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, "Study Root C-FIND")];
 const RETRIEVALS: [(&str, &str); 2] = [
@@ -42,7 +44,7 @@ const RETRIEVALS: [(&str, &str); 2] = [
     (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, "Study Root C-MOVE"),
 ];
 /// What modalities send most; originals may be anything else too.
-const ORIGINALS: [(&str, &str); 12] = [
+const ORIGINALS: [(&str, &str); 11] = [
     (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
     (uids::DIGITAL_X_RAY_IMAGE_STORAGE_FOR_PRESENTATION, "DX"),
     (uids::DIGITAL_X_RAY_IMAGE_STORAGE_FOR_PROCESSING, "DX for processing"),
@@ -54,7 +56,6 @@ const ORIGINALS: [(&str, &str); 12] = [
     (uids::ULTRASOUND_IMAGE_STORAGE, "US"),
     (uids::X_RAY_ANGIOGRAPHIC_IMAGE_STORAGE, "XA"),
     (uids::X_RAY_RADIOFLUOROSCOPIC_IMAGE_STORAGE, "RF"),
-    (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, "PT"),
 ];
 
 /// The transfer syntaxes of our own results.
@@ -74,12 +75,13 @@ const SYNTAXES: [(&str, &str); 9] = [
 ];
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Reports,
         Self::Captures,
         Self::PresentationStates,
         Self::KeyObjects,
         Self::Documents,
+        Self::Segmentations,
         Self::Originals,
         Self::Commitments,
         Self::Queries,
@@ -93,6 +95,7 @@ impl Purpose {
             Self::PresentationStates => &PRESENTATION_STATES,
             Self::KeyObjects => &KEY_OBJECTS,
             Self::Documents => &DOCUMENTS,
+            Self::Segmentations => &SEGMENTATIONS,
             Self::Originals => &ORIGINALS,
             Self::Commitments => &COMMITMENTS,
             Self::Queries => &QUERIES,
@@ -120,6 +123,7 @@ impl std::fmt::Display for Purpose {
             Self::PresentationStates => "presentation states",
             Self::KeyObjects => "key object notes",
             Self::Documents => "PDF pages",
+            Self::Segmentations => "segmentations",
             Self::Originals => "originals",
             Self::Commitments => "storage commitment",
             Self::Queries => "queries",

@@ -69,7 +69,8 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
     let results = all.iter().any(|to| is_sent_results(to));
     let originals = all.iter().any(|to| is_sent_images(to));
     let wants = |object| all.iter().any(|to| is_sent_results(to) && to.objects.contains(&object));
-    let objects = [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf];
+    let objects =
+        [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf, ResultObject::Seg];
     let confirms = |how| destination.confirm == how && (results || originals);
     let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));
     let brings = brings_priors(site, destination);
@@ -188,6 +189,10 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         Purpose::Documents => (
             Verdict::Failed,
             "does not take PDF: enable Encapsulated PDF Storage there, or leave \"pdf\" out of objects",
+        ),
+        Purpose::Segmentations => (
+            Verdict::Failed,
+            "does not take segmentations: enable Segmentation Storage there, or leave \"seg\" out of objects",
         ),
         Purpose::Commitments => (
             Verdict::Failed,

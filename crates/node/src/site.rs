@@ -246,6 +246,7 @@ fn role(object: ResultObject) -> Role {
         ResultObject::Pr => Role::Pr,
         ResultObject::Ko => Role::Ko,
         ResultObject::Pdf => Role::Pdf,
+        ResultObject::Seg => Role::Seg,
     }
 }
 

@@ -3,7 +3,7 @@
 use dokuei_pixels::Picture;
 use dokuei_results::{
     Object, PagePicture, ReportInput, ResultError, Role, SourceImage, SourcePicture, SrClass, key_object_note,
-    presentation_state, result_page, secondary_capture, structured_report,
+    presentation_state, result_page, secondary_capture, segmentation, structured_report,
 };
 
 use crate::analysis::{AnalysisInput, AnalysisObject, FrameFindings};
@@ -53,6 +53,7 @@ pub(crate) fn objects(
                     pictured.map(|shown| PagePicture { source: shown.index, picture: borrowed(&shown.picture) });
                 vec![result_page(&report, shown, stage.intended_use())?]
             }
+            Role::Seg => segmentation(&report)?.into_iter().collect(),
             Role::Rejection => Vec::new(),
         };
         objects.extend(made.into_iter().map(|object| AnalysisObject { role: *role, object }));

@@ -127,6 +127,10 @@ pub(crate) const PERCENT: Concept = concept("%", "UCUM", "Percent");
 pub(crate) const PIXELS: Concept = concept("{pixels}", "UCUM", "Pixels");
 pub(crate) const MILLIMETRE: Concept = concept("mm", "UCUM", "mm");
 
+// Segmentation property category: CID 7150. Derivation: CID 7203.
+pub(crate) const MORPHOLOGICALLY_ABNORMAL: Concept = sct("49755003", "Morphologically Abnormal Structure");
+pub(crate) const SEGMENTATION: Concept = dcm("113076", "Segmentation");
+
 // Purposes of reference: CID 7005, CID 7202. Explanation maps: CID 217.
 pub(crate) const PROCESSING_EQUIPMENT: Concept = dcm("109102", "Processing Equipment");
 pub(crate) const SOURCE_FOR_PROCESSING: Concept = dcm("121322", "Source image for image processing operation");

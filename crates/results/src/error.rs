@@ -13,12 +13,12 @@ pub enum ResultError {
         /// Its tag.
         tag: Tag,
     },
-    /// The data: sources of one report differ in patient or study.
-    #[error("source {source_index} belongs to another {what} than the first")]
+    /// The data: sources of one result differ in patient or study, or those of one segmentation in size.
+    #[error("source {source_index} is of another {what} than the first")]
     MixedSources {
         /// Position in the input's sources.
         source_index: usize,
-        /// `patient` or `study`.
+        /// `patient`, `study` or `size`.
         what: &'static str,
     },
     /// The data: what to compare with does not say what it is or when it was taken, or may be of another patient.

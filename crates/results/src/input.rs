@@ -31,6 +31,22 @@ pub struct ReportInput<'a> {
     pub comparison: Comparison<'a>,
 }
 
+impl<'a> ReportInput<'a> {
+    /// The findings of this kind, each once, with the highest certainty of any frame.
+    pub(crate) fn most_certain(&self, is_meant: impl Fn(&Finding) -> bool) -> Vec<&'a Finding> {
+        let mut highest: Vec<&Finding> = Vec::new();
+        let findings = self.sources.iter().flat_map(|source| source.findings());
+        for finding in findings.filter(|finding| is_meant(finding)) {
+            match highest.iter_mut().find(|known| known.name == finding.name) {
+                Some(known) if known.probability < finding.probability => *known = finding,
+                Some(_) => {}
+                None => highest.push(finding),
+            }
+        }
+        highest
+    }
+}
+
 /// One frame and what came of it.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceImage<'a> {

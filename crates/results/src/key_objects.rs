@@ -44,15 +44,7 @@ pub fn key_object_note(input: &ReportInput<'_>) -> Result<Option<Object>, Result
 
 /// The marked findings in words, each once, with the highest certainty of any frame.
 fn description(input: &ReportInput<'_>) -> String {
-    let mut highest: Vec<&Finding> = Vec::new();
-    let findings = input.sources.iter().flat_map(|source| source.findings());
-    for finding in findings.filter(|finding| finding.is_marked()) {
-        match highest.iter_mut().find(|known| known.name == finding.name) {
-            Some(known) if known.probability < finding.probability => *known = finding,
-            Some(_) => {}
-            None => highest.push(finding),
-        }
-    }
+    let highest = input.most_certain(Finding::is_marked);
     let findings = highest.iter().map(|finding| {
         let percent = percent(finding.probability, finding.marking_threshold);
         format!("{} {percent} % ({})", finding.concept.meaning, finding.band.as_str())

@@ -14,6 +14,7 @@
 //! | `capture/` | the picture: colours, blending, outlines, caption; with the same pens the charts of an evaluation |
 //! | `page/` | the page: an encapsulated PDF |
 //! | `presentation/` | the presentation state: outlines and text over the source |
+//! | `segmentation/` | the segmentation: the marked regions as bits |
 
 mod capture;
 mod codes;
@@ -31,6 +32,8 @@ mod report;
 mod report_text;
 mod role;
 mod same_patient;
+mod segmentation;
+mod segmentation_text;
 mod taken;
 mod templates;
 #[cfg(test)]
@@ -53,4 +56,6 @@ pub use report::structured_report;
 pub use report_text::report_text;
 pub use role::Role;
 pub use same_patient::{Doubt, same_patient};
+pub use segmentation::segmentation;
+pub use segmentation_text::segmentation_text;
 pub use taken::taken;

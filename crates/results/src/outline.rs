@@ -11,6 +11,11 @@ use crate::header::Basis;
 /// `[column, row]` vertices in pixels of the source, inside it, the first not repeated.
 pub(crate) type Outline = Vec<[f32; 2]>;
 
+/// Whether a finding has regions that count.
+pub(crate) fn is_located(finding: &Finding) -> bool {
+    finding.is_marked() && !finding.regions.is_empty()
+}
+
 /// The outline of one region of a finding in source `index`.
 ///
 /// # Errors

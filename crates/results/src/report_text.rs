@@ -11,15 +11,15 @@ use crate::SrClass;
 /// It reads any content tree (PS3.3 C.17.3), not only ours; what it has no words for it names.
 #[must_use]
 pub fn report_text(report: &Dataset) -> String {
-    let sets = CharacterSets::of(report);
-    let reader = Reader { sets };
+    let reader = Reader::of(report);
     let mut out = String::new();
     reader.heading(report, &mut out);
     reader.children(report, 0, &mut out);
     out
 }
 
-struct Reader {
+/// Reads the texts of a data set.
+pub(crate) struct Reader {
     /// The items' texts are in the sets of the data set around them.
     sets: CharacterSets,
 }
@@ -28,8 +28,11 @@ struct Reader {
 const DEPTH_MAX: usize = 32;
 
 impl Reader {
+    pub(crate) fn of(data: &Dataset) -> Self {
+        Self { sets: CharacterSets::of(data) }
+    }
+
     fn heading(&self, report: &Dataset, out: &mut String) {
-        let text = |tag| self.text(report, tag).unwrap_or_else(|| "-".to_owned());
         let class = match report.uid(tags::SOP_CLASS_UID).as_ref().and_then(|uid| SrClass::from_uid(uid.as_str())) {
             Some(SrClass::Comprehensive3D) => "Comprehensive 3D SR",
             Some(SrClass::Comprehensive) => "Comprehensive SR",
@@ -42,10 +45,17 @@ impl Reader {
                 .into_iter()
                 .filter_map(|tag| self.text(report, tag))
                 .collect();
+        // Writing to a String cannot fail.
+        writeln!(out, "{title} ({class}; {})", flags.join(", ").to_lowercase()).ok();
+        self.circumstances(report, out);
+    }
+
+    /// Whom an object is about, and when and by whom it was made.
+    pub(crate) fn circumstances(&self, object: &Dataset, out: &mut String) {
+        let text = |tag| self.text(object, tag).unwrap_or_else(|| "-".to_owned());
         let when =
             |date, time| format!("{} {}", spaced(&text(date), '-', [4, 2, 2]), spaced(&text(time), ':', [2, 2, 2]));
         let lines = [
-            format!("{title} ({class}; {})", flags.join(", ").to_lowercase()),
             format!("Patient    {}, ID {}", person(&text(tags::PATIENT_NAME)), text(tags::PATIENT_ID)),
             format!(
                 "Study      {}, {}, accession {}",
@@ -93,7 +103,7 @@ impl Reader {
     }
 
     /// The meaning, or the value where there is no meaning.
-    fn code(&self, code: &Dataset) -> String {
+    pub(crate) fn code(&self, code: &Dataset) -> String {
         [tags::CODE_MEANING, tags::CODE_VALUE, tags::LONG_CODE_VALUE, tags::URN_CODE_VALUE]
             .into_iter()
             .find_map(|tag| self.text(code, tag))
@@ -162,7 +172,7 @@ impl Reader {
     }
 
     /// A value without what would command a terminal; lines stay.
-    fn text(&self, item: &Dataset, tag: Tag) -> Option<String> {
+    pub(crate) fn text(&self, item: &Dataset, tag: Tag) -> Option<String> {
         let text = item.text_in(tag, &self.sets)?.replace("\r\n", "\n").replace('\r', "\n");
         Some(text.replace(|character: char| character.is_control() && character != '\n', " "))
     }

@@ -11,13 +11,15 @@ pub enum Role {
     Ko,
     /// Encapsulated PDF: one page.
     Pdf,
+    /// Segmentation: the marked regions as bits.
+    Seg,
     /// Key Object Selection that withdraws a result.
     Rejection,
 }
 
 impl Role {
     /// Those a destination can ask for, in the order of value.
-    pub const ALL: [Self; 5] = [Self::Sr, Self::Sc, Self::Pr, Self::Ko, Self::Pdf];
+    pub const ALL: [Self; 6] = [Self::Sr, Self::Sc, Self::Pr, Self::Ko, Self::Pdf, Self::Seg];
 
     /// The word for it in configurations, the store and file names.
     #[must_use]
@@ -28,6 +30,7 @@ impl Role {
             Self::Pr => "pr",
             Self::Ko => "ko",
             Self::Pdf => "pdf",
+            Self::Seg => "seg",
             Self::Rejection => "rejection",
         }
     }

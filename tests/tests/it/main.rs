@@ -28,6 +28,7 @@ mod radiographs;
 mod reload;
 mod replay;
 mod returning;
+mod segmentations;
 mod settling;
 mod strangers;
 mod tls;

@@ -1,7 +1,7 @@
 use dokuei_tests::{Node, Orthanc, free_port, real_files, wait_for};
 use tempfile::tempdir;
 
-use crate::radiographs::{real_chests, to_pacs, write};
+use crate::radiographs::{real_chests, to_pacs, to_pacs_wanting, write};
 
 /// Orthanc's own rule: whatever is stored goes to the node, our results too.
 const ROUTE_EVERYTHING: &str = "
@@ -36,7 +36,8 @@ fn orthanc_pushes_by_its_interface_and_gets_the_results() {
 fn auto_routing_everything_back_makes_no_loop() {
     let folder = tempdir().unwrap();
     let port = free_port();
-    let mut node = Node::start(&folder.path().join("node"), &to_pacs("ORTHANC", port));
+    let all = ["sr", "sc", "pr", "ko", "pdf", "seg"];
+    let mut node = Node::start(&folder.path().join("node"), &to_pacs_wanting("ORTHANC", port, &all));
     let Some(orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, node.port, ROUTE_EVERYTHING) else {
         return;
     };
@@ -55,7 +56,9 @@ fn auto_routing_everything_back_makes_no_loop() {
     assert_eq!(reported, 2);
     let unmatched = node.count(["instances", "no_rule_matched"]) + node.count(["instances", "declined"]);
     assert_eq!(unmatched, not_analysed);
-    assert_eq!(modalities(&orthanc).iter().filter(|modality| *modality == "SR").count(), 2);
+    let found = modalities(&orthanc);
+    let counts = ["SR", "OT", "PR", "KO", "DOC", "SEG"].map(|kind| found.iter().filter(|found| *found == kind).count());
+    assert_eq!(counts, [2, 1, 1, 1, 2, 1], "{found:?}");
 }
 
 #[test]

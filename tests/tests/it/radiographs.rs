@@ -19,12 +19,18 @@ pub(crate) fn write(folder: &Path, count: u64) -> Vec<PathBuf> {
 
 /// The configuration that sends results on chest radiographs to a PACS.
 pub(crate) fn to_pacs(ae_title: &str, port: u16) -> String {
+    to_pacs_wanting(ae_title, port, &["sr", "sc"])
+}
+
+/// As [`to_pacs`], for a PACS that gets these objects.
+pub(crate) fn to_pacs_wanting(ae_title: &str, port: u16, objects: &[&str]) -> String {
     format!(
         r#"
 [[destination]]
 name = "pacs"
 ae_title = "{ae_title}"
 address = "127.0.0.1:{port}"
+objects = {objects:?}
 
 [[route]]
 name = "chest radiographs"

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 /// What validators say of values that are the source's own, and of what they do not know themselves. A result has to
 /// repeat the former, since they are whose result it is.
-const OF_THE_SOURCE: [&str; 19] = [
+const OF_THE_SOURCE: [&str; 21] = [
     // Identifiers that every reference has to repeat.
     "Illegal root for UID",
     "(Invalid Value)",
@@ -23,6 +23,9 @@ const OF_THE_SOURCE: [&str; 19] = [
     // The body part is unknown, or paired and the side is not said.
     "only permitted to be empty when actually unknown",
     "Conditional Element=<PatientSexNeutered>",
+    "StudyInstanceUID has same value as FrameOfReferenceUID",
+    // A site that is not of the body part examined, since this model has to look at everything.
+    "Type 2C Conditional Element=<Laterality>",
     // An animal for which nobody is named as responsible has no one whose role could be said.
     "(0010,2298) (Responsible Person Role)",
     "value 1 of attribute <Body Part Examined>",

@@ -380,6 +380,8 @@ pub(crate) enum ResultObject {
     Ko,
     /// Encapsulated PDF of one page.
     Pdf,
+    /// Segmentation of the marked regions.
+    Seg,
 }
 
 /// `[[model]]`: a model package.

@@ -61,7 +61,7 @@ fn site(data: &Path, pacs: u16) -> Result<Site, Failure> {
             name = "pacs"
             ae_title = "PACS"
             address = "127.0.0.1:{pacs}"
-            objects = ["sr", "sc", "pr", "ko", "pdf"]
+            objects = ["sr", "sc", "pr", "ko", "pdf", "seg"]
             [[route]]
             name = "demonstration"
             models = ["cxr-pneumonia"]

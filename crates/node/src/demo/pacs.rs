@@ -130,6 +130,7 @@ impl IncomingInstance for Arriving {
             Some(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE) => ("pr", "PR"),
             Some(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE) => ("ko", "KO"),
             Some(uids::ENCAPSULATED_PDF_STORAGE) => ("pdf", "PDF"),
+            Some(uids::SEGMENTATION_STORAGE) => ("seg", "SEG"),
             _ => ("image", "image"),
         };
         let mut about = Vec::new();

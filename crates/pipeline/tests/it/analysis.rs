@@ -48,7 +48,7 @@ fn the_same_image_and_time_give_the_same_bytes_again() {
     assert_eq!(objects(), objects());
     assert_eq!(
         objects().iter().map(|object| object.role).collect::<Vec<_>>(),
-        [Role::Sr, Role::Sr, Role::Sr, Role::Sc, Role::Pr, Role::Ko, Role::Pdf]
+        [Role::Sr, Role::Sr, Role::Sr, Role::Sc, Role::Pr, Role::Ko, Role::Pdf, Role::Seg]
     );
 }
 

@@ -75,6 +75,7 @@ async fn a_destination_gets_the_objects_it_wants() {
         ("pr", uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE),
         ("ko", uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE),
         ("pdf", uids::ENCAPSULATED_PDF_STORAGE),
+        ("seg", uids::SEGMENTATION_STORAGE),
     ] {
         let classes: Vec<String> = site.pacs.taken(role).into_iter().map(|taken| taken.1).collect();
         assert_eq!(classes, [class], "{role}");
@@ -87,8 +88,8 @@ async fn a_destination_gets_the_objects_it_wants() {
     let pipeline = site.start_wanting_all(&[chest(&["lungs"])], &[&model]);
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);
-    let counts = ["sr", "sc", "pr", "ko", "pdf"].map(|role| site.pacs.taken(role).len());
-    assert_eq!(counts, [1, 0, 0, 0, 1]);
+    let counts = ["sr", "sc", "pr", "ko", "pdf", "seg"].map(|role| site.pacs.taken(role).len());
+    assert_eq!(counts, [1, 0, 0, 0, 1, 0]);
     let page = reread(&site.pacs.taken("pdf")[0].3);
     let pdf = String::from_utf8_lossy(page.bytes(tags::ENCAPSULATED_DOCUMENT).unwrap()).into_owned();
     assert!(pdf.contains("/Subtype /Image"));
@@ -219,8 +220,8 @@ async fn a_report_says_that_nothing_was_looked_at_and_a_later_look_revises_it() 
     let pipeline = site.start_wanting_all(std::slice::from_ref(&always), &[&model]);
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert!(matches!(site.end(instance), End::Declined { reason: DeclineReason::Criteria(_) }));
-    let counts = ["sr", "sc", "pr", "ko", "pdf"].map(|role| site.pacs.taken(role).len());
-    assert_eq!(counts, [1, 0, 0, 0, 1]);
+    let counts = ["sr", "sc", "pr", "ko", "pdf", "seg"].map(|role| site.pacs.taken(role).len());
+    assert_eq!(counts, [1, 0, 0, 0, 1, 0]);
     let declined = reread(&site.pacs.taken("sr")[0].3);
     assert_eq!(declined.text(tags::COMPLETION_FLAG).as_deref(), Some("PARTIAL"));
     let text = report_text(&declined);

@@ -4,7 +4,7 @@ use dokuei_dataset::Dataset;
 
 use super::RgbPicture;
 use crate::codes::{self, Concept};
-use crate::header::{Basis, Evidence, anatomy, copy_if_valid, copy_sequence, reference_item};
+use crate::header::{Basis, Evidence, anatomy, copy_sequence, lossy, source_item};
 use crate::tree::code_item;
 use crate::{Explanation, Object, ResultError, Role};
 
@@ -28,14 +28,7 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     general_image(&mut data, header);
     derivation(&mut data, basis);
 
-    let mut item = reference_item(reference);
-    // Nothing is scaled, moved or cropped, so coordinates in the source are coordinates in the picture.
-    item.put_text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
-    item.put_items(
-        tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,
-        vec![code_item(&codes::SOURCE_FOR_PROCESSING, &basis.envelope.text)],
-    );
-    data.put_items(tags::SOURCE_IMAGE_SEQUENCE, vec![item]);
+    data.put_items(tags::SOURCE_IMAGE_SEQUENCE, vec![source_item(reference, &basis.envelope.text)]);
     let mut evidence = Evidence::default();
     evidence.add(reference);
     data.put_items(tags::REFERENCED_SERIES_SEQUENCE, evidence.by_series());
@@ -70,14 +63,7 @@ fn general_image(data: &mut Dataset, header: &Dataset) {
     data.put_text(tags::BURNED_IN_ANNOTATION, VR::CS, if burned_in { "YES" } else { "NO" });
     let recognizable = header.text(tags::RECOGNIZABLE_VISUAL_FEATURES).as_deref() == Some("YES");
     data.put_text(tags::RECOGNIZABLE_VISUAL_FEATURES, VR::CS, if recognizable { "YES" } else { "NO" });
-    // Once lossy, always lossy (PS3.3 C.7.6.1.1.5).
-    if header.text(tags::LOSSY_IMAGE_COMPRESSION).as_deref() == Some("01") {
-        data.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
-        copy_if_valid(header, data, tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS);
-        copy_if_valid(header, data, tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS);
-    } else {
-        data.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00");
-    }
+    lossy::put(data, header);
 }
 
 /// How the picture came about.

@@ -1,5 +1,5 @@
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, VR, file_meta, write_dataset};
+use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, VR, append_dataset, file_meta};
 use dokuei_types::{NodeIdentity, Uid};
 use jiff::Zoned;
 
@@ -46,7 +46,7 @@ impl<'a> Envelope<'a> {
             sending_ae: None,
             receiving_ae: None,
         });
-        bytes.extend_from_slice(&write_dataset(&data, Encoding::ExplicitLittle));
+        append_dataset(&data, Encoding::ExplicitLittle, &mut bytes);
         let sop_class = Uid::new(class).expect("the SOP classes of this crate are UIDs of the dictionary");
         Object { sop_class, sop_instance: instance, series_instance: series, bytes }
     }

@@ -3,7 +3,9 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 use dokuei_types::Uid;
 
-use crate::{Object, ObjectReference, ResultError, SourceImage};
+use super::OwnText;
+use crate::tree::code_item;
+use crate::{Object, ObjectReference, ResultError, SourceImage, codes};
 
 /// What it takes to point at an instance, or at one frame of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,15 @@ pub(crate) fn reference_item(reference: &Reference) -> Dataset {
     if let Some(frame) = reference.frame {
         item.put_text(tags::REFERENCED_FRAME_NUMBER, VR::IS, &frame.to_string());
     }
+    item
+}
+
+/// An item of Source Image Sequence (PS3.3 C.12.4.1.1.2, C.7.6.16.2.6) for what has the source's own pixels: nothing is
+/// scaled, moved or cropped, so coordinates in the source are coordinates in the picture.
+pub(crate) fn source_item(reference: &Reference, text: &OwnText) -> Dataset {
+    let mut item = reference_item(reference);
+    item.put_text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
+    item.put_items(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, vec![code_item(&codes::SOURCE_FOR_PROCESSING, text)]);
     item
 }
 

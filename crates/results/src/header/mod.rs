@@ -1,11 +1,14 @@
 //! The modules that every result object has, one file each (PS3.3 § A.35.2, § A.8.1).
 
 pub(crate) mod anatomy;
+pub(crate) mod content;
 mod contributing;
 mod copy;
 mod envelope;
 mod equipment;
 mod evidence;
+mod functional;
+pub(crate) mod lossy;
 mod patient;
 pub(crate) mod request;
 mod series;
@@ -21,7 +24,8 @@ use jiff::civil::Date;
 
 pub(crate) use copy::{copy, copy_codes, copy_if_valid, copy_measure, copy_or_empty, copy_sequence};
 pub(crate) use envelope::Envelope;
-pub(crate) use evidence::{Evidence, Reference, reference_item};
+pub(crate) use evidence::{Evidence, Reference, reference_item, source_item};
+pub(crate) use functional::functional_group;
 pub(crate) use text::OwnText;
 pub(crate) use time::OwnTime;
 

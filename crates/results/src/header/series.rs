@@ -13,6 +13,7 @@ fn number(role: Role) -> &'static str {
         Role::Sc => "9002",
         Role::Pr => "9003",
         Role::Ko => "9004",
+        Role::Seg => "9005",
         Role::Pdf => "9006",
         Role::Rejection => "9007",
     }
@@ -26,6 +27,7 @@ fn modality(role: Role) -> &'static str {
         Role::Pr => "PR",
         Role::Ko | Role::Rejection => "KO",
         Role::Pdf => "DOC",
+        Role::Seg => "SEG",
     }
 }
 
@@ -36,11 +38,12 @@ fn title(role: Role) -> &'static str {
         Role::Pr => "AI regions",
         Role::Ko => "AI key images",
         Role::Pdf => "AI result page",
+        Role::Seg => "AI segmentation",
         Role::Rejection => "AI result withdrawn",
     }
 }
 
-/// General Series and the series modules of the IODs made here (PS3.3 C.7.3.1, C.11.9, C.17.1, C.17.6.1, C.24.1);
+/// General Series and the series modules of the IODs made here (PS3.3 C.7.3.1, C.8.20.1, C.11.9, C.17.1, C.17.6.1, C.24.1);
 /// `of` names the conditions.
 pub(super) fn put(data: &mut Dataset, envelope: &Envelope<'_>, role: Role, of: &str, series: &Uid) {
     data.put_text(tags::MODALITY, VR::CS, modality(role));

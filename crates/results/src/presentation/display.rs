@@ -7,7 +7,7 @@ use dokuei_dataset::Dataset;
 
 use super::Marked;
 use crate::decimal::decimals;
-use crate::header::{copy, copy_if_valid, reference_item};
+use crate::header::{copy, copy_if_valid, functional_group, reference_item};
 
 pub(super) fn put(data: &mut Dataset, marked: &[Marked<'_>]) {
     if let Some(first) = marked.first() {
@@ -113,10 +113,7 @@ fn displayed_area(frame: &Marked<'_>) -> Dataset {
     item
 }
 
-/// The functional group of a frame of an enhanced image (PS3.3 C.7.6.16): its own before the shared one.
+/// The functional group of an enhanced image.
 fn group<'a>(frame: &Marked<'a>, sequence: Tag) -> Option<&'a Dataset> {
-    let index = frame.reference.frame.map_or(0, |number| number.saturating_sub(1)) as usize;
-    let own = frame.header.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).get(index);
-    let shared = frame.header.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
-    own.into_iter().chain(shared).find_map(|groups| groups.items(sequence).first())
+    functional_group(frame.header, frame.reference.frame, sequence)
 }

@@ -9,7 +9,7 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::Dataset;
 use dokuei_types::Finding;
 
-use crate::header::{Basis, Reference, anatomy, reference_item};
+use crate::header::{Basis, Reference, anatomy, content, reference_item};
 use crate::{Object, ReportInput, ResultError, Role};
 
 const CLASS: &str = uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE;
@@ -52,15 +52,11 @@ fn is_grayscale(header: &Dataset) -> bool {
     header.text(tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|text| text.starts_with("MONOCHROME"))
 }
 
-/// Presentation State Identification (PS3.3 C.11.10). Its creator is no person, so the name stays empty.
+/// Presentation State Identification (PS3.3 C.11.10).
 fn identification(data: &mut Dataset, basis: &Basis<'_>) {
     data.put_text(tags::PRESENTATION_CREATION_DATE, VR::DA, &basis.envelope.time.date);
     data.put_text(tags::PRESENTATION_CREATION_TIME, VR::TM, &basis.envelope.time.time);
-    data.put_text(tags::CONTENT_LABEL, VR::CS, "AI_REGIONS");
-    let model = basis.input.model;
-    let description = format!("{} {}: regions, not verified", model.name, model.version);
-    basis.put(data, tags::CONTENT_DESCRIPTION, VR::LO, &description);
-    data.put_bytes(tags::CONTENT_CREATOR_NAME, VR::PN, []);
+    content::put(data, basis);
 }
 
 /// Presentation State Relationship (PS3.3 C.11.11): each series with its images, each image once with the

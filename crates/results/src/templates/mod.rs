@@ -16,3 +16,4 @@ pub(crate) use tid300::percent;
 pub(crate) use tid1500::imaging_measurement_report;
 pub(crate) use tid1600::spacing_mm;
 pub(crate) use tid2010::key_object_selection;
+pub(crate) use tid4019::{algorithm_parameters, or_unknown};

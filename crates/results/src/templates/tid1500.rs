@@ -6,6 +6,7 @@ use super::tid300::percent;
 use super::{tid1001, tid1204, tid1410, tid1501, tid1600};
 use crate::codes::{self, Concept};
 use crate::header::{Basis, Reference};
+use crate::outline::is_located;
 use crate::tree::{Item, Relationship, Value};
 use crate::{Comparison, NO_PRIOR, Outcome, ResultError};
 
@@ -45,7 +46,7 @@ fn measurements(basis: &Basis<'_>, heat_maps: &[Option<Reference>]) -> Result<It
                 let (finding, probability) = (finding.name.clone(), finding.probability);
                 return Err(ResultError::Probability { finding, probability });
             }
-            if finding.is_marked() && !finding.regions.is_empty() {
+            if is_located(finding) {
                 let heat_map = heat_maps.get(index).and_then(Option::as_ref);
                 regions.extend(tid1410::regions(basis, index, image, finding, heat_map)?);
             } else {

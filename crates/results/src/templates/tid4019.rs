@@ -11,20 +11,34 @@ use crate::tree::{Item, Relationship, Value};
 pub(super) fn algorithm(basis: &Basis<'_>, finding: Option<&Finding>) -> Vec<Item> {
     let model = basis.input.model;
     let item = |name: Concept, value: Value| Item::new(Relationship::HasConceptMod, name, value);
-    let or_unknown = |text: &str| Value::Text(if text.is_empty() { "unknown" } else { text }.to_owned());
+    let text = |text: &str| Value::Text(text.to_owned());
     let mut items = vec![
-        item(codes::ALGORITHM_NAME, or_unknown(&model.name)),
-        item(codes::ALGORITHM_VERSION, or_unknown(&model.version)),
+        item(codes::ALGORITHM_NAME, text(or_unknown(&model.name))),
+        item(codes::ALGORITHM_VERSION, text(or_unknown(&model.version))),
     ];
     if !model.vendor.is_empty() {
-        items.push(item(codes::ALGORITHM_MANUFACTURER, Value::Text(model.vendor.clone())));
+        items.push(item(codes::ALGORITHM_MANUFACTURER, text(&model.vendor)));
     }
-    let mut parameters = vec![format!("sha256={}", model.weights_sha256)];
+    items.extend(
+        algorithm_parameters(basis, finding)
+            .into_iter()
+            .map(|text| item(codes::ALGORITHM_PARAMETERS, Value::Text(text))),
+    );
+    items.push(item(codes::ALGORITHM_FAMILY, Value::Code(codes::ARTIFICIAL_INTELLIGENCE)));
+    items
+}
+
+/// Algorithm Parameters, `key=value`.
+pub(crate) fn algorithm_parameters(basis: &Basis<'_>, finding: Option<&Finding>) -> Vec<String> {
+    let mut parameters = vec![format!("sha256={}", basis.input.model.weights_sha256)];
     if let Some(finding) = finding {
         parameters.push(format!("marking_threshold={}", finding.marking_threshold));
     }
     parameters.extend(basis.input.parameters.iter().filter(|text| !text.is_empty()).cloned());
-    items.extend(parameters.into_iter().map(|text| item(codes::ALGORITHM_PARAMETERS, Value::Text(text))));
-    items.push(item(codes::ALGORITHM_FAMILY, Value::Code(codes::ARTIFICIAL_INTELLIGENCE)));
-    items
+    parameters
+}
+
+/// What is mandatory and empty in the manifest.
+pub(crate) fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
 }

@@ -10,7 +10,7 @@ use dicom_dictionary_std::{StandardDataDictionary, StandardSopClassDictionary, t
 use dokuei_dataset::{Dataset, Element, Tag, VR, Value};
 use dokuei_results::{
     CaptureStyle, Comparison, Object, Prior, ReportInput, SourceImage, SourcePicture, SrClass, key_object_note,
-    presentation_state, result_page, secondary_capture, structured_report,
+    presentation_state, result_page, secondary_capture, segmentation, structured_report,
 };
 use dokuei_testkit::check_generated;
 use dokuei_types::{Finding, derived_uid};
@@ -28,7 +28,7 @@ struct Case {
 }
 
 /// The objects a case gives, by the names of their sections in the statement. A further kind is a further line.
-fn objects(case: &Case) -> [(&'static str, Dataset); 5] {
+fn objects(case: &Case) -> [(&'static str, Dataset); 6] {
     let sources = [SourceImage::analysed(&case.header, None, &case.findings)];
     let prior = case.prior.as_ref().map(|header| Prior { header, findings: &case.findings });
     let comparison = prior.map_or(Comparison::NotAsked, Comparison::Prior);
@@ -40,6 +40,7 @@ fn objects(case: &Case) -> [(&'static str, Dataset); 5] {
     let report = structured_report(&input, SrClass::Comprehensive3D, std::slice::from_ref(&capture)).unwrap();
     let state = presentation_state(&input).unwrap().unwrap();
     let note = key_object_note(&input).unwrap().unwrap();
+    let regions = segmentation(&input).unwrap().unwrap();
     let page = result_page(&input, None, "Research.").unwrap();
     [
         ("structured-report", read(&report)),
@@ -47,6 +48,7 @@ fn objects(case: &Case) -> [(&'static str, Dataset); 5] {
         ("presentation-state", read(&state)),
         ("key-object-note", read(&note)),
         ("encapsulated-pdf", read(&page)),
+        ("segmentation", read(&regions)),
     ]
 }
 
@@ -106,6 +108,10 @@ fn filled(second: bool) -> Dataset {
     }
     header.put_text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, if second { "+0800" } else { "+0900" });
     header.put_text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
+    // Where a slice lies.
+    header.put_text(tags::IMAGE_POSITION_PATIENT, VR::DS, "0\\0\\0");
+    header.put_text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0");
+    header.put_text(tags::PIXEL_SPACING, VR::DS, if second { "2\\2" } else { "1\\1" });
     // A paired one: only those have a laterality.
     header.put_text(tags::BODY_PART_EXAMINED, VR::CS, "KNEE");
     header

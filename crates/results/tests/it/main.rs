@@ -15,3 +15,4 @@ mod presentation;
 mod read_back;
 mod real;
 mod report;
+mod segmentation;

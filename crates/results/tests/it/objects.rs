@@ -8,7 +8,7 @@ use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset
 use dokuei_results::{
     CaptureStyle, ColourScale, Comparison, Object, ObjectReference, PagePicture, Prior, RejectReason, ReportInput,
     RgbPicture, SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note, presentation_state,
-    rejection_note, result_page, secondary_capture, structured_report,
+    rejection_note, result_page, secondary_capture, segmentation, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
@@ -97,6 +97,7 @@ fn results(folder: &Path, name: &str, input: &ReportInput<'_>, picture: &SourceP
     let others = [
         ("pr", presentation_state(input).unwrap()),
         ("ko", key_object_note(input).unwrap()),
+        ("seg", segmentation(input).unwrap()),
         ("pdf", Some(result_page(input, shown, "Research on chest radiographs of adults.").unwrap())),
     ];
     for (role, object) in others {

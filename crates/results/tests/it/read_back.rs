@@ -12,17 +12,17 @@ use dokuei_types::{Band, DeclineReason, Finding, Region};
 
 use crate::fixtures::{self, COLUMNS, ROWS, Setup, finding, picture_and_map};
 
-fn items(item: &Item, tag: Tag) -> &[Item] {
+pub(crate) fn items(item: &Item, tag: Tag) -> &[Item] {
     item.element_opt(tag).unwrap().and_then(|element| element.items()).unwrap_or_default()
 }
 
-fn text(item: &Item, tag: Tag) -> String {
+pub(crate) fn text(item: &Item, tag: Tag) -> String {
     let element = item.element_opt(tag).unwrap();
     element.map(|element| element.to_str().unwrap().trim_end().to_owned()).unwrap_or_default()
 }
 
 /// Value and scheme.
-fn code(item: &Item, tag: Tag) -> [String; 2] {
+pub(crate) fn code(item: &Item, tag: Tag) -> [String; 2] {
     let code = &items(item, tag)[0];
     [text(code, tags::CODE_VALUE), text(code, tags::CODING_SCHEME_DESIGNATOR)]
 }
@@ -40,7 +40,7 @@ fn only<'a>(item: &'a Item, relationship: &str, concept: &str) -> &'a Item {
     one::<&Item>(&below(item, relationship, concept), &format!("{concept} by {relationship}"))
 }
 
-fn one<'a, T>(found: &'a [T], what: &str) -> &'a T {
+pub(crate) fn one<'a, T>(found: &'a [T], what: &str) -> &'a T {
     assert_eq!(found.len(), 1, "{what}");
     &found[0]
 }
@@ -55,7 +55,7 @@ fn reference(item: &Item) -> (String, String) {
     (text(reference, tags::REFERENCED_SOP_INSTANCE_UID), text(reference, tags::REFERENCED_FRAME_NUMBER))
 }
 
-fn source_reference(source: &SourceImage<'_>) -> (String, String) {
+pub(crate) fn source_reference(source: &SourceImage<'_>) -> (String, String) {
     let uid = source.header.text(tags::SOP_INSTANCE_UID).unwrap();
     (uid, source.frame.map(|frame| frame.to_string()).unwrap_or_default())
 }
@@ -265,7 +265,7 @@ impl Check<'_> {
     }
 }
 
-fn is_located(finding: &Finding) -> bool {
+pub(crate) fn is_located(finding: &Finding) -> bool {
     finding.probability >= finding.marking_threshold && !finding.regions.is_empty()
 }
 

@@ -32,8 +32,11 @@ const REPORTS: [(&str, &str); 3] = [
     (uids::ENHANCED_SR_STORAGE, "Enhanced SR"),
 ];
 const CAPTURES: [(&str, &str); 1] = [(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "Secondary Capture")];
-const PRESENTATION_STATES: [(&str, &str); 1] =
-    [(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Grayscale Softcopy Presentation State")];
+/// Of images in grey and of images in colour: neither is sent in the place of the other.
+const PRESENTATION_STATES: [(&str, &str); 2] = [
+    (uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Grayscale Softcopy Presentation State"),
+    (uids::COLOR_SOFTCOPY_PRESENTATION_STATE_STORAGE, "Color Softcopy Presentation State"),
+];
 const KEY_OBJECTS: [(&str, &str); 1] = [(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, "Key Object Selection")];
 const DOCUMENTS: [(&str, &str); 1] = [(uids::ENCAPSULATED_PDF_STORAGE, "Encapsulated PDF")];
 const SEGMENTATIONS: [(&str, &str); 1] = [(uids::SEGMENTATION_STORAGE, "Segmentation")];
@@ -109,7 +112,7 @@ impl Purpose {
         match self {
             Self::Originals => &SYNTAXES,
             // Each peer has it (PS3.5 § 10.1), and there is no room for both.
-            Self::Retrievals(_) => &OWN_SYNTAXES[1..],
+            Self::Commitments | Self::Queries | Self::Retrievals(_) => &OWN_SYNTAXES[1..],
             _ => &OWN_SYNTAXES,
         }
     }
@@ -153,6 +156,13 @@ pub(crate) fn accepted(purpose: Purpose, contexts: &[AcceptedContext]) -> Vec<(&
     };
     let classes = purpose.sop_classes().iter().map(|(uid, name)| (*name, syntaxes_of(uid)));
     classes.filter(|(_, syntaxes)| !syntaxes.is_empty()).collect()
+}
+
+/// A SOP class of one purpose that was not accepted, where those that were cannot be sent instead.
+pub(crate) fn lacking(purpose: Purpose, accepted: &[(&'static str, Vec<&'static str>)]) -> Option<&'static str> {
+    let is_lacking = |name: &&str| accepted.iter().all(|(known, _)| known != name);
+    let names = purpose.sop_classes().iter().map(|(_, name)| *name);
+    names.filter(|_| purpose == Purpose::PresentationStates).find(is_lacking)
 }
 
 /// Accepted SOP classes in one line, those with the same transfer syntaxes together.

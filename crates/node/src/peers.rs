@@ -164,7 +164,13 @@ fn taken(destination: &Destination, examination: &Examination, purposes: &[Purpo
 fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Checked {
     let accepted = doctor::accepted(purpose, contexts);
     if !accepted.is_empty() {
-        return Checked::of(what, Ok(format!("takes {}", doctor::in_words(&accepted))));
+        let words = format!("takes {}", doctor::in_words(&accepted));
+        let Some(lacking) = doctor::lacking(purpose, &accepted) else { return Checked::of(what, Ok(words)) };
+        let words = format!(
+            "{words}; does not take {lacking}, and each becomes a dead letter: enable it there, or have the routes of such \
+             images send to a [[destination]] of the same address without \"pr\""
+        );
+        return Checked { what, verdict: Verdict::Warning, words };
     }
     let (verdict, words) = match purpose {
         Purpose::Reports => (
@@ -178,8 +184,8 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         ),
         Purpose::PresentationStates => (
             Verdict::Failed,
-            "does not take presentation states: enable Grayscale Softcopy Presentation State Storage there, or leave \
-             \"pr\" out of objects",
+            "does not take presentation states: enable Grayscale and Color Softcopy Presentation State Storage there, \
+             or leave \"pr\" out of objects",
         ),
         Purpose::KeyObjects => (
             Verdict::Failed,
@@ -256,7 +262,33 @@ fn reachable(listen: SocketAddr, seen: IpAddr) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use dicom_dictionary_std::uids;
+    use dokuei_types::Uid;
+
     use super::*;
+
+    #[test]
+    fn one_presentation_state_does_not_stand_for_the_other() {
+        let check = |purpose, classes: &[&str], verdict: Verdict, part: &str| {
+            let known = |uid: &str| Uid::new(uid).unwrap();
+            let context = |class: &&str| AcceptedContext {
+                id: 1,
+                abstract_syntax: known(class),
+                transfer_syntax: known(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+            };
+            let contexts: Vec<AcceptedContext> = classes.iter().map(context).collect();
+            let checked = accepted("it".to_owned(), purpose, &contexts);
+            assert!(checked.verdict == verdict && checked.words.contains(part), "{}", checked.words);
+        };
+        let gray = uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE;
+        let color = uids::COLOR_SOFTCOPY_PRESENTATION_STATE_STORAGE;
+        let states = Purpose::PresentationStates;
+        check(states, &[gray, color], Verdict::Ok, "takes Grayscale Softcopy Presentation State, Color");
+        check(states, &[gray], Verdict::Warning, "does not take Color Softcopy Presentation State");
+        check(states, &[color], Verdict::Warning, "does not take Grayscale Softcopy Presentation State");
+        check(states, &[], Verdict::Failed, "leave \"pr\" out");
+        check(Purpose::Reports, &[uids::ENHANCED_SR_STORAGE], Verdict::Ok, "takes Enhanced SR");
+    }
 
     #[test]
     fn a_peer_is_told_an_address_it_can_reach() {

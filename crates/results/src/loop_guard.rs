@@ -79,7 +79,11 @@ fn is_processed_copy(header: &Dataset) -> bool {
 /// A presentation state or an encapsulated document that names processing equipment among its makers: radiographs
 /// do so too, these only when an algorithm has a part in them.
 fn is_processed_document(header: &Dataset) -> bool {
-    const CLASSES: [&str; 2] = [uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, uids::ENCAPSULATED_PDF_STORAGE];
+    const CLASSES: [&str; 3] = [
+        uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE,
+        uids::COLOR_SOFTCOPY_PRESENTATION_STATE_STORAGE,
+        uids::ENCAPSULATED_PDF_STORAGE,
+    ];
     header.uid(tags::SOP_CLASS_UID).is_some_and(|class| CLASSES.contains(&class.as_str()))
         && has_purpose(header, tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, &codes::PROCESSING_EQUIPMENT)
 }

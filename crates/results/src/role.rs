@@ -5,7 +5,7 @@ pub enum Role {
     Sr,
     /// Secondary Capture: a picture with the map.
     Sc,
-    /// Grayscale Softcopy Presentation State: outlines and text over the source.
+    /// Softcopy Presentation State, in grey or in colour as the source: outlines and text over it.
     Pr,
     /// Key Object Selection: the source is of interest.
     Ko,

@@ -374,7 +374,7 @@ pub(crate) enum ResultObject {
     Sr,
     /// Secondary capture with the heat map.
     Sc,
-    /// Presentation state with outlines and text.
+    /// Presentation state with outlines and text, in grey or in colour as the image.
     Pr,
     /// Key object note of a positive.
     Ko,

@@ -127,7 +127,9 @@ impl IncomingInstance for Arriving {
         let (role, words) = match dataset.text(tags::SOP_CLASS_UID).as_deref() {
             Some(class) if SrClass::from_uid(class).is_some() => ("sr", "SR"),
             Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE) => ("sc", "SC"),
-            Some(uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE) => ("pr", "PR"),
+            Some(
+                uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE | uids::COLOR_SOFTCOPY_PRESENTATION_STATE_STORAGE,
+            ) => ("pr", "PR"),
             Some(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE) => ("ko", "KO"),
             Some(uids::ENCAPSULATED_PDF_STORAGE) => ("pdf", "PDF"),
             Some(uids::SEGMENTATION_STORAGE) => ("seg", "SEG"),

@@ -5,25 +5,29 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Dataset;
 
-use super::Marked;
+use super::{Kind, Marked, icc_profile};
 use crate::decimal::decimals;
 use crate::header::{copy, copy_if_valid, functional_group, reference_item};
 
-pub(super) fn put(data: &mut Dataset, marked: &[Marked<'_>]) {
-    if let Some(first) = marked.first() {
-        shutter(data, first.header);
-        modality_lut(data, first);
-        presentation_lut(data, first.header);
-    }
-    let windows: Vec<Dataset> = marked.iter().filter_map(voi).collect();
-    if !windows.is_empty() {
-        data.put_items(tags::SOFTCOPY_VOILUT_SEQUENCE, windows);
+/// Black as PCS values (PS3.3 C.10.7.1.1).
+const BLACK: [u16; 3] = [0, 0x8080, 0x8080];
+
+pub(super) fn put(data: &mut Dataset, kind: Kind, marked: &[Marked<'_>]) {
+    let Some(first) = marked.first() else { return };
+    shutter(data, kind, first.header);
+    match kind {
+        Kind::Grayscale => {
+            modality_lut(data, first);
+            voi_luts(data, marked);
+            presentation_lut(data, first.header);
+        }
+        Kind::Color => icc_profile::put(data, first.header),
     }
     data.put_items(tags::DISPLAYED_AREA_SELECTION_SEQUENCE, marked.iter().map(displayed_area).collect());
 }
 
 /// Display Shutter (PS3.3 C.7.6.11) with the value it is filled with (C.11.12): black.
-fn shutter(data: &mut Dataset, header: &Dataset) {
+fn shutter(data: &mut Dataset, kind: Kind, header: &Dataset) {
     const SHUTTER: [(Tag, VR); 8] = [
         (tags::SHUTTER_SHAPE, VR::CS),
         (tags::SHUTTER_LEFT_VERTICAL_EDGE, VR::IS),
@@ -39,6 +43,9 @@ fn shutter(data: &mut Dataset, header: &Dataset) {
     }
     if data.contains(tags::SHUTTER_SHAPE) {
         data.put_u16(tags::SHUTTER_PRESENTATION_VALUE, &[0]);
+        if kind == Kind::Color {
+            data.put_u16(tags::SHUTTER_PRESENTATION_COLOR_CIE_LAB_VALUE, &BLACK);
+        }
     }
 }
 
@@ -59,9 +66,17 @@ fn modality_lut(data: &mut Dataset, first: &Marked<'_>) {
     copy(group, data, tags::RESCALE_TYPE, VR::LO);
 }
 
-/// An item of Softcopy VOI LUT (PS3.3 C.11.8): the first table of the source, else its first window; `None`
+/// Softcopy VOI LUT (PS3.3 C.11.8).
+fn voi_luts(data: &mut Dataset, marked: &[Marked<'_>]) {
+    let items: Vec<Dataset> = marked.iter().filter_map(voi_lut).collect();
+    if !items.is_empty() {
+        data.put_items(tags::SOFTCOPY_VOILUT_SEQUENCE, items);
+    }
+}
+
+/// An item of it for one frame: the first table of the source, else its first window; `None`
 /// where it has neither.
-fn voi(frame: &Marked<'_>) -> Option<Dataset> {
+fn voi_lut(frame: &Marked<'_>) -> Option<Dataset> {
     let mut item = Dataset::new();
     if let Some(table) = frame.header.items(tags::VOILUT_SEQUENCE).first() {
         item.put_items(tags::VOILUT_SEQUENCE, vec![table.clone()]);

@@ -15,6 +15,7 @@ use dokuei_results::{
 use dokuei_testkit::check_generated;
 use dokuei_types::{Finding, derived_uid};
 
+use crate::color_presentation;
 use crate::comparison::year_before;
 use crate::fixtures::{self, COLUMNS, ROWS, Setup, finding, picture_and_map, read};
 
@@ -28,7 +29,7 @@ struct Case {
 }
 
 /// The objects a case gives, by the names of their sections in the statement. A further kind is a further line.
-fn objects(case: &Case) -> [(&'static str, Dataset); 6] {
+fn objects(case: &Case) -> [(&'static str, Dataset); 7] {
     let sources = [SourceImage::analysed(&case.header, None, &case.findings)];
     let prior = case.prior.as_ref().map(|header| Prior { header, findings: &case.findings });
     let comparison = prior.map_or(Comparison::NotAsked, Comparison::Prior);
@@ -39,6 +40,10 @@ fn objects(case: &Case) -> [(&'static str, Dataset); 6] {
         secondary_capture(&input, 0, &picture, &[Some(&map)], &CaptureStyle::default()).unwrap();
     let report = structured_report(&input, SrClass::Comprehensive3D, std::slice::from_ref(&capture)).unwrap();
     let state = presentation_state(&input).unwrap().unwrap();
+    let mut color = case.header.clone();
+    color.put_text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+    let in_color = [SourceImage::analysed(&color, None, &case.findings)];
+    let color_state = presentation_state(&ReportInput { sources: &in_color, ..input }).unwrap().unwrap();
     let note = key_object_note(&input).unwrap().unwrap();
     let regions = segmentation(&input).unwrap().unwrap();
     let page = result_page(&input, None, "Research.").unwrap();
@@ -46,6 +51,7 @@ fn objects(case: &Case) -> [(&'static str, Dataset); 6] {
         ("structured-report", read(&report)),
         ("secondary-capture", read(&capture.unwrap())),
         ("presentation-state", read(&state)),
+        ("color-presentation-state", read(&color_state)),
         ("key-object-note", read(&note)),
         ("encapsulated-pdf", read(&page)),
         ("segmentation", read(&regions)),
@@ -112,6 +118,7 @@ fn filled(second: bool) -> Dataset {
     header.put_text(tags::IMAGE_POSITION_PATIENT, VR::DS, "0\\0\\0");
     header.put_text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0");
     header.put_text(tags::PIXEL_SPACING, VR::DS, if second { "2\\2" } else { "1\\1" });
+    header.put_bytes(tags::ICC_PROFILE, VR::OB, color_presentation::profile(b"scnr", u8::from(second)));
     // A paired one: only those have a laterality.
     header.put_text(tags::BODY_PART_EXAMINED, VR::CS, "KNEE");
     header

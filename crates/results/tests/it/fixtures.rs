@@ -259,6 +259,23 @@ pub(crate) fn multi_frame(name: &str) -> Dataset {
     data
 }
 
+/// An ultrasound image in colour.
+pub(crate) fn us(name: &str) -> Dataset {
+    let mut data = common(name, uids::ULTRASOUND_IMAGE_STORAGE, "US");
+    image_pixel(&mut data, 8);
+    text(
+        &mut data,
+        &[
+            (tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY"),
+            (tags::PATIENT_ORIENTATION, VR::CS, ""),
+            (tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB"),
+        ],
+    );
+    data.put_u16(tags::SAMPLES_PER_PIXEL, &[3]);
+    data.put_u16(tags::PLANAR_CONFIGURATION, &[0]);
+    data
+}
+
 /// A condition at a probability, with `regions` boxes side by side if it is marked.
 pub(crate) fn finding(name: &str, probability: f32, regions: u8) -> Finding {
     let concept = match name {

@@ -17,9 +17,13 @@ fn own_results_are_known_and_sources_are_not() {
     // A site may rename the node; the results stay ours.
     setup.node.manufacturer = "Some Hospital".into();
     setup.node.model_name = "reader".into();
-    for header in
-        [fixtures::cr("guard"), fixtures::dx("guard"), fixtures::published("guard"), fixtures::multi_frame("guard")]
-    {
+    for header in [
+        fixtures::cr("guard"),
+        fixtures::dx("guard"),
+        fixtures::published("guard"),
+        fixtures::multi_frame("guard"),
+        fixtures::us("guard"),
+    ] {
         assert!(!written_by_us(&header) && !made_by_algorithm(&header));
         let findings = [finding("pneumonia", 0.9, 1)];
         let frame = header.contains(tags::NUMBER_OF_FRAMES).then_some(1);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod capture;
+mod color_presentation;
 mod comparison;
 mod conformance;
 mod fixtures;

@@ -33,7 +33,9 @@ fn write_source(folder: &Path, name: &str, header: &Dataset) {
         let words: Vec<u8> = picture.iter().flat_map(|g| (u16::from(*g) << 4).to_le_bytes()).collect();
         data.put_bytes(tags::PIXEL_DATA, VR::OW, words);
     } else {
-        data.put_bytes(tags::PIXEL_DATA, VR::OB, picture.repeat(frames));
+        let samples = usize::try_from(header.int(tags::SAMPLES_PER_PIXEL).unwrap()).unwrap();
+        let frame: Vec<u8> = picture.iter().flat_map(|g| vec![*g; samples]).collect();
+        data.put_bytes(tags::PIXEL_DATA, VR::OB, frame.repeat(frames));
     }
     let mut bytes = file_meta(&MetaFields {
         sop_class: &header.text(tags::SOP_CLASS_UID).unwrap(),
@@ -145,9 +147,12 @@ fn objects_for_validators() {
     let several = [finding("pneumonia", 0.873, 2), finding("pleural-effusion", 0.61, 1), finding("other", 0.12, 0)];
     let unlocated = [finding("pneumonia", 0.7, 0)];
 
-    for (name, header) in
-        [("cr", fixtures::cr("cr")), ("dx", fixtures::dx("dx")), ("published", fixtures::published("published"))]
-    {
+    for (name, header) in [
+        ("cr", fixtures::cr("cr")),
+        ("dx", fixtures::dx("dx")),
+        ("published", fixtures::published("published")),
+        ("us", fixtures::us("us")),
+    ] {
         case(&folder, &format!("{name}-positive"), &[SourceImage::analysed(&header, None, &positive)]);
     }
     let header = fixtures::cr("negative");

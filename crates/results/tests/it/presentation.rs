@@ -1,4 +1,4 @@
-//! The presentation state as a viewer gets it.
+//! The presentation state as a viewer gets it, of images in grey.
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, VR};
@@ -13,16 +13,16 @@ fn made(sources: &[SourceImage<'_>]) -> Option<Dataset> {
     Some(read(&object))
 }
 
-fn positive() -> [Finding; 2] {
+pub(crate) fn positive() -> [Finding; 2] {
     [finding("pneumonia", 0.873, 2), finding("other", 0.2, 0)]
 }
 
-fn graphics(data: &Dataset) -> Vec<&Dataset> {
+pub(crate) fn graphics(data: &Dataset) -> Vec<&Dataset> {
     let annotations = data.items(tags::GRAPHIC_ANNOTATION_SEQUENCE).iter();
     annotations.flat_map(|annotation| annotation.items(tags::GRAPHIC_OBJECT_SEQUENCE)).collect()
 }
 
-fn texts(data: &Dataset) -> Vec<&Dataset> {
+pub(crate) fn texts(data: &Dataset) -> Vec<&Dataset> {
     let annotations = data.items(tags::GRAPHIC_ANNOTATION_SEQUENCE).iter();
     annotations.flat_map(|annotation| annotation.items(tags::TEXT_OBJECT_SEQUENCE)).collect()
 }
@@ -192,12 +192,14 @@ fn frames_are_named_and_images_referenced_once() {
 }
 
 #[test]
-fn there_is_none_without_a_marked_finding_or_in_colour() {
+fn there_is_none_without_a_marked_finding_or_without_a_class_for_the_pixels() {
     let header = fixtures::cr("pr-none");
     assert_eq!(made(&[SourceImage::analysed(&header, None, &[finding("pneumonia", 0.2, 0)])]), None);
-    let mut colour = header.clone();
-    colour.put_text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
-    assert_eq!(made(&[SourceImage::analysed(&colour, None, &positive())]), None);
+    let mut other = header.clone();
+    for photometric in ["CMYK", ""] {
+        other.put_text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, photometric);
+        assert_eq!(made(&[SourceImage::analysed(&other, None, &positive())]), None);
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::fmt;
 
 use dokuei_dataset::Dataset;
 use dokuei_types::Finding;
+use jiff::civil::Date;
+
+use crate::templates::percent;
 
 /// Percentage points up to which a certainty counts as unchanged. A convention: no statistics of repeated images are behind
 /// it, and what is beyond need not be a change of the patient.
@@ -104,6 +107,28 @@ impl fmt::Display for Change {
             Trend::Unchanged => write!(f, "{word} within {UNCHANGED_WITHIN_POINTS} percentage points ({points:+.1})"),
             Trend::Increased | Trend::Decreased => write!(f, "{word} by {:.1} percentage points", points.abs()),
         }
+    }
+}
+
+/// What was said of a finding before, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changed<'a> {
+    pub(crate) before: &'a Finding,
+    /// When the earlier image was taken.
+    pub(crate) date: Date,
+    pub(crate) change: Change,
+}
+
+impl Changed<'_> {
+    /// The certainty before, in percent.
+    pub(crate) fn certainty(&self) -> String {
+        percent(self.before.probability, self.before.marking_threshold)
+    }
+}
+
+impl fmt::Display for Changed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} % on {}, {}", self.certainty(), self.date, self.change)
     }
 }
 

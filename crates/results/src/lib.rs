@@ -44,8 +44,8 @@ pub use capture::{
     CaptureStyle, Chart, ColourScale, Curve, Language, RgbPicture, SourcePicture, capture_picture, chart_picture,
     secondary_capture,
 };
-use comparison::NO_PRIOR;
 pub use comparison::{Change, Comparison, Prior, Trend, UNCHANGED_WITHIN_POINTS};
+use comparison::{Changed, NO_PRIOR};
 pub use error::ResultError;
 pub use input::{Explanation, Object, ObjectReference, Outcome, ReportInput, SourceImage, SrClass};
 pub use key_objects::{RejectReason, Withdrawal, key_object_note, rejection_note};

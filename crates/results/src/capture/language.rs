@@ -1,6 +1,7 @@
 use dokuei_types::Band;
 
-use crate::Explanation;
+use super::letters::NO_BREAK;
+use crate::{Change, Changed, Explanation, Trend, UNCHANGED_WITHIN_POINTS};
 
 /// The language of the words drawn into the secondary capture. The report is coded, and its texts are English
 /// whatever this says.
@@ -85,6 +86,15 @@ impl Language {
         }
     }
 
+    /// What was said of a finding before, and what became of it.
+    pub(super) fn changed(self, changed: &Changed<'_>) -> String {
+        let (certainty, date, change) = (changed.certainty(), changed.date, changed.change);
+        match self {
+            Self::English => format!("earlier {certainty}{NO_BREAK}% on {date}, {change}"),
+            Self::Japanese => format!("前回 {certainty}{NO_BREAK}% ({date}) {}", in_japanese(change)),
+        }
+    }
+
     /// What the colours of a map measure, in a few words.
     pub(super) fn map_title(self, explanation: Explanation) -> &'static str {
         let [english, japanese] = match explanation {
@@ -109,6 +119,15 @@ impl Language {
     }
 }
 
+fn in_japanese(change: Change) -> String {
+    let points = change.points();
+    match change.trend() {
+        Trend::Increased => format!("{points:.1}ポイント上昇"),
+        Trend::Unchanged => format!("{UNCHANGED_WITHIN_POINTS}ポイント以内で変化なし ({points:+.1})"),
+        Trend::Decreased => format!("{:.1}ポイント低下", points.abs()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::letters::can_write;
@@ -129,6 +148,12 @@ mod tests {
             ]
             .map(|explanation| language.map_title(explanation));
             let names = CONDITIONS.map(|(english, _)| language.condition(english));
+            let before = crate::testing::finding("pneumonia", 0.5);
+            for after in [0.1, 0.5, 0.9] {
+                let (date, change) = (jiff::civil::date(2025, 11, 20), Change::between(before.probability, after));
+                let text = language.changed(&Changed { before: &before, date, change });
+                assert!(can_write(&text), "{text}");
+            }
             let words = [*certainty, model, see_report, finding, warning];
             for text in words.into_iter().chain(bands).chain(titles).chain(names) {
                 assert!(can_write(text), "{text}");

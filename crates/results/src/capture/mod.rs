@@ -1,7 +1,8 @@
 //! The secondary capture: the source pixel by pixel, with what the model saw drawn over it and a caption below.
 //!
 //! Order of drawing: the source, the map in the colours of the scale, the outlines of the marked regions, the
-//! numbers that tie them to their findings, and below all this the caption with the colour bar.
+//! numbers that tie them to their findings, and below all this the caption with the colour bar. Beside a prior the
+//! caption says what was said before.
 
 mod bar;
 mod canvas;
@@ -25,6 +26,7 @@ use crate::header::Basis;
 use crate::{Object, ReportInput, ResultError};
 use bar::Bar;
 use canvas::Canvas;
+use caption::Shown;
 
 /// The source as a person sees it, without anything drawn over it.
 #[derive(Debug, Clone, Copy)]
@@ -103,14 +105,14 @@ pub fn secondary_capture(
     style: &CaptureStyle,
 ) -> Result<Option<Object>, ResultError> {
     let basis = Basis::new(input)?;
-    let Some(drawn) = capture_picture(input, source, picture, maps, style)? else { return Ok(None) };
+    let Some(drawn) = drawn(&basis, source, picture, maps, style)? else { return Ok(None) };
     data_set::secondary_capture(&basis, source, drawn).map(Some)
 }
 
 /// The picture of the [`secondary_capture`] without the object around it.
 ///
 /// # Errors
-/// As [`secondary_capture`], but for identifiers.
+/// As [`secondary_capture`].
 pub fn capture_picture(
     input: &ReportInput<'_>,
     source: usize,
@@ -118,7 +120,17 @@ pub fn capture_picture(
     maps: &[Option<&[f32]>],
     style: &CaptureStyle,
 ) -> Result<Option<RgbPicture>, ResultError> {
-    let image = input.sources.get(source).ok_or(ResultError::NoSource)?;
+    drawn(&Basis::new(input)?, source, picture, maps, style)
+}
+
+fn drawn(
+    basis: &Basis<'_>,
+    source: usize,
+    picture: &SourcePicture<'_>,
+    maps: &[Option<&[f32]>],
+    style: &CaptureStyle,
+) -> Result<Option<RgbPicture>, ResultError> {
+    let image = basis.input.sources.get(source).ok_or(ResultError::NoSource)?;
     let findings = image.findings();
     if !findings.iter().any(Finding::is_marked) {
         return Ok(None);
@@ -130,14 +142,14 @@ pub fn capture_picture(
             return Err(ResultError::Samples { what, expected, actual: size as u64 });
         }
     }
-    draw(canvas, findings, maps, input, style).map(Some)
+    draw(canvas, findings, maps, basis, style).map(Some)
 }
 
 fn draw(
     mut canvas: Canvas,
     findings: &[Finding],
     maps: &[Option<&[f32]>],
-    input: &ReportInput<'_>,
+    basis: &Basis<'_>,
     style: &CaptureStyle,
 ) -> Result<RgbPicture, ResultError> {
     let marked: Vec<(usize, &Finding)> =
@@ -157,8 +169,9 @@ fn draw(
             }
         }
     }
-    let shown: Vec<&Finding> = marked.iter().map(|(_, finding)| *finding).collect();
-    let bar = map.map(|_| Bar { title: style.language.map_title(input.explanation) });
-    caption::append(&mut canvas, &shown, input.model, style, bar.as_ref());
+    let said = |(_, finding): &(usize, &'_ Finding)| basis.earlier.as_ref()?.changed(finding);
+    let shown: Vec<Shown<'_>> = marked.iter().map(|one| Shown { finding: one.1, changed: said(one) }).collect();
+    let bar = map.map(|_| Bar { title: style.language.map_title(basis.input.explanation) });
+    caption::append(&mut canvas, &shown, basis.input.model, style, bar.as_ref());
     canvas.into_picture()
 }

@@ -29,9 +29,9 @@ pub(crate) use functional::functional_group;
 pub(crate) use text::OwnText;
 pub(crate) use time::OwnTime;
 
-use crate::templates::percent;
 use crate::{
-    Change, Comparison, Object, Outcome, Prior, ReportInput, ResultError, Role, SourceImage, same_patient, taken,
+    Change, Changed, Comparison, Object, Outcome, Prior, ReportInput, ResultError, Role, SourceImage, same_patient,
+    taken,
 };
 
 /// The input, checked, with what every module asks for again and again.
@@ -93,12 +93,21 @@ impl<'a> Basis<'a> {
     /// A UID for an object of `role` that says what the result was compared with: with another prior, or without one, it is
     /// another object.
     pub(crate) fn uid_of_compared(&self, role: &[&str]) -> Uid {
-        let compared: &[&str] = match (&self.earlier, self.input.comparison) {
-            (Some(earlier), _) => &["compared with", earlier.reference.sop_instance.as_str()],
-            (None, Comparison::NoPrior) => &["compared with", "nothing"],
-            (None, Comparison::NotAsked | Comparison::Prior(_)) => &[],
-        };
-        self.uid(&self.references, &[role, compared].concat())
+        match self.input.comparison {
+            Comparison::NoPrior => self.uid(&self.references, &[role, &["compared with", "nothing"]].concat()),
+            Comparison::NotAsked | Comparison::Prior(_) => self.uid_beside_prior(&self.references, role),
+        }
+    }
+
+    /// As [`uid_of_compared`](Self::uid_of_compared), for an object about `sources` that says nothing where there is no prior.
+    pub(crate) fn uid_beside_prior(&self, sources: &[Reference], role: &[&str]) -> Uid {
+        match &self.earlier {
+            Some(earlier) => {
+                let prior = earlier.reference.sop_instance.as_str();
+                self.uid(sources, &[role, &["compared with", prior]].concat())
+            }
+            None => self.uid(sources, role),
+        }
     }
 
     /// The identifier's text and UID for `what` was found in source `index`. Neither depends on the object that
@@ -171,15 +180,11 @@ impl<'a> Earlier<'a> {
         Ok(Self { prior, reference, date: taken.date() })
     }
 
-    /// Each finding of the present image that the earlier one has too, with its change in words.
-    pub(crate) fn changes(&self, findings: &[Finding]) -> Vec<(&'a Finding, String)> {
-        let compare = |finding: &Finding| {
-            let before = self.prior.of(finding)?;
-            let change = Change::between(before.probability, finding.probability);
-            let certainty = percent(before.probability, before.marking_threshold);
-            Some((before, format!("{certainty} % on {}, {change}", self.date)))
-        };
-        findings.iter().filter_map(compare).collect()
+    /// What became of a finding; `None` where nothing was said of it before.
+    pub(crate) fn changed(&self, finding: &Finding) -> Option<Changed<'a>> {
+        let before = self.prior.of(finding)?;
+        let change = Change::between(before.probability, finding.probability);
+        Some(Changed { before, date: self.date, change })
     }
 }
 

@@ -104,11 +104,8 @@ pub(super) fn findings(basis: &Basis<'_>) -> Result<Vec<Line>, ResultError> {
                 for finding in findings {
                     marked += usize::from(finding.is_marked());
                     lines.push(line(finding.is_marked().then_some(marked), verdict(finding)?));
-                    let earlier =
-                        basis.earlier.iter().flat_map(|earlier| earlier.changes(std::slice::from_ref(finding)));
-                    lines.extend(
-                        earlier.map(|(_, change)| Line { number: None, text: format!("    earlier {change}") }),
-                    );
+                    let changed = basis.earlier.as_ref().and_then(|earlier| earlier.changed(finding));
+                    lines.extend(changed.map(|changed| Line { number: None, text: format!("    earlier {changed}") }));
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::codes::{self, Concept};
 use crate::header::{Basis, Reference};
 use crate::outline::is_located;
 use crate::tree::{Item, Relationship, Value};
-use crate::{Comparison, NO_PRIOR, Outcome, ResultError};
+use crate::{Changed, Comparison, NO_PRIOR, Outcome, ResultError};
 
 /// The whole tree. `heat_maps` has one entry per source.
 ///
@@ -63,7 +63,8 @@ fn measurements(basis: &Basis<'_>, heat_maps: &[Option<Reference>]) -> Result<It
 /// What was measured in the earlier image, of each finding that is compared with it.
 fn earlier_measurements(basis: &Basis<'_>) -> Vec<Item> {
     let Some(earlier) = &basis.earlier else { return Vec::new() };
-    earlier.changes(findings(basis)).iter().map(|(before, _)| tid1501::earlier(basis, earlier, before)).collect()
+    let changed = findings(basis).iter().filter_map(|finding| earlier.changed(finding));
+    changed.map(|changed| tid1501::earlier(basis, earlier, changed.before)).collect()
 }
 
 /// The findings of the one source that may be compared.
@@ -85,10 +86,10 @@ fn evaluations(basis: &Basis<'_>) -> Item {
 fn changes(basis: &Basis<'_>) -> Vec<String> {
     let Some(earlier) = &basis.earlier else { return Vec::new() };
     let model = basis.input.model;
-    let sentence = |(before, change): (&Finding, String)| {
-        format!("{}: {change} (both by {} {})", before.concept.meaning, model.name, model.version)
+    let sentence = |changed: Changed<'_>| {
+        format!("{}: {changed} (both by {} {})", changed.before.concept.meaning, model.name, model.version)
     };
-    earlier.changes(findings(basis)).into_iter().map(sentence).collect()
+    findings(basis).iter().filter_map(|finding| earlier.changed(finding)).map(sentence).collect()
 }
 
 /// CID 6047.

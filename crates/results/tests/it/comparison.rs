@@ -3,8 +3,9 @@
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Tag, VR};
 use dokuei_results::{
-    CaptureStyle, Comparison, Object, Prior, ReportInput, ResultError, SourceImage, SourcePicture, SrClass,
-    key_object_note, presentation_state, report_text, result_page, secondary_capture, structured_report,
+    CaptureStyle, Comparison, Language, Object, Prior, ReportInput, ResultError, SourceImage, SourcePicture, SrClass,
+    capture_picture, key_object_note, presentation_state, report_text, result_page, secondary_capture,
+    structured_report,
 };
 use dokuei_types::{Finding, Uid};
 
@@ -164,6 +165,10 @@ fn another_comparison_is_another_object_and_the_same_one_the_same_bytes() {
     ];
     let (data, map) = picture_and_map();
     let picture = SourcePicture::Gray { rows: ROWS.into(), columns: COLUMNS.into(), data: &data };
+    let capture = |input: &ReportInput<'_>| {
+        let made = secondary_capture(input, 0, &picture, &[Some(&map)], &CaptureStyle::default());
+        made.unwrap().unwrap()
+    };
     let [reports, pages] = [report as fn(&ReportInput<'_>) -> Object, |input| result_page(input, None, "").unwrap()]
         .map(|make| inputs.each_ref().map(make));
     for objects in [&reports, &pages] {
@@ -173,14 +178,50 @@ fn another_comparison_is_another_object_and_the_same_one_the_same_bytes() {
         }
     }
     assert_eq!(inputs.each_ref().map(report), reports);
+    // The caption says nothing where there is no prior.
+    let captures = inputs.each_ref().map(capture);
+    assert_eq!(captures[0], captures[1]);
+    for (index, object) in captures.iter().enumerate().skip(2) {
+        assert!(captures[..index].iter().all(|other| other.sop_instance != object.sop_instance), "{index}");
+        assert_eq!(object.series_instance, captures[0].series_instance);
+    }
+    assert_eq!(inputs.each_ref().map(capture), captures);
     // What does not speak of the comparison is the same with and without.
-    let silent = |input: &ReportInput<'_>| {
-        let capture = secondary_capture(input, 0, &picture, &[Some(&map)], &CaptureStyle::default());
-        [capture.unwrap(), presentation_state(input).unwrap(), key_object_note(input).unwrap()]
-    };
+    let silent = |input: &ReportInput<'_>| [presentation_state(input).unwrap(), key_object_note(input).unwrap()];
     for input in &inputs {
         assert_eq!(silent(input), silent(&inputs[0]));
     }
+}
+
+#[test]
+fn the_caption_says_it_below_the_picture_and_that_a_date_is_drawn() {
+    let setup = Setup::new();
+    let header = fixtures::cr("caption");
+    let findings = [finding("pneumonia", 0.9, 1)];
+    let sources = [SourceImage::analysed(&header, None, &findings)];
+    let prior = year_before(&header);
+    let (lower, higher) = ([finding("pneumonia", 0.2, 0)], [finding("pneumonia", 0.95, 1)]);
+    let (data, map) = picture_and_map();
+    let picture = SourcePicture::Gray { rows: ROWS.into(), columns: COLUMNS.into(), data: &data };
+    let source = usize::from(ROWS) * usize::from(COLUMNS) * 3;
+    let inputs =
+        [setup.input(&sources), with(&setup, &sources, &prior, &lower), with(&setup, &sources, &prior, &higher)];
+    for language in [Language::English, Language::Japanese] {
+        let style = CaptureStyle { language, ..CaptureStyle::default() };
+        let maps = [Some(map.as_slice())];
+        let [plain, increased, unchanged] =
+            inputs.each_ref().map(|input| capture_picture(input, 0, &picture, &maps, &style).unwrap().unwrap());
+        for other in [&increased, &unchanged] {
+            assert_eq!((other.columns, &other.data[..source]), (plain.columns, &plain.data[..source]));
+            assert!(other.rows > plain.rows, "a line more");
+        }
+        assert_ne!(increased.data, unchanged.data);
+    }
+    let [plain, compared, _] = inputs.each_ref().map(|input| {
+        let made = secondary_capture(input, 0, &picture, &[None], &CaptureStyle::default());
+        read(&made.unwrap().unwrap()).text(tags::BURNED_IN_ANNOTATION)
+    });
+    assert_eq!((plain.as_deref(), compared.as_deref()), (Some("NO"), Some("YES")));
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
 use dokuei_results::{
-    CaptureStyle, ColourScale, Comparison, Object, ObjectReference, PagePicture, Prior, RejectReason, ReportInput,
-    RgbPicture, SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note, presentation_state,
-    rejection_note, result_page, secondary_capture, segmentation, structured_report,
+    CaptureStyle, ColourScale, Comparison, Language, Object, ObjectReference, PagePicture, Prior, RejectReason,
+    ReportInput, RgbPicture, SourceImage, SourcePicture, SrClass, Withdrawal, capture_picture, key_object_note,
+    presentation_state, rejection_note, result_page, secondary_capture, segmentation, structured_report,
 };
 use dokuei_types::{DeclineReason, Finding, Region};
 
@@ -250,15 +250,19 @@ fn pictures_for_people() {
     let Some(folder) = out() else { return };
     let setup = Setup::new();
     let background = std::env::var_os("DOKUEI_BACKGROUND").map(|path| image::open(path).unwrap().to_luma8());
-    for (name, columns, rows, gain, scale, several) in [
-        ("512", 512u32, 512u32, 1.0f32, ColourScale::Ember, false),
-        ("2500", 2000, 2500, 1.0, ColourScale::Ember, false),
-        ("2500-several", 2000, 2500, 1.0, ColourScale::Ember, true),
-        ("1024-dark", 1024, 1024, 0.5, ColourScale::Ember, false),
-        ("1024-bright", 1024, 1024, 1.7, ColourScale::Ember, false),
-        ("1024-blue-red", 1024, 1024, 1.0, ColourScale::BlueRed, false),
-        ("4000-blue-red", 4000, 3300, 1.0, ColourScale::BlueRed, true),
-        ("128", 128, 128, 1.0, ColourScale::Ember, false),
+    let prior = Some(0.341);
+    for (name, columns, rows, gain, scale, several, before) in [
+        ("512", 512u32, 512u32, 1.0f32, ColourScale::Ember, false, None),
+        ("512-prior", 512, 512, 1.0, ColourScale::Ember, false, prior),
+        ("512-prior-unchanged", 512, 512, 1.0, ColourScale::Ember, true, Some(0.85)),
+        ("2500", 2000, 2500, 1.0, ColourScale::Ember, false, None),
+        ("2500-several", 2000, 2500, 1.0, ColourScale::Ember, true, None),
+        ("1024-dark", 1024, 1024, 0.5, ColourScale::Ember, false, None),
+        ("1024-bright", 1024, 1024, 1.7, ColourScale::Ember, false, prior),
+        ("1024-blue-red", 1024, 1024, 1.0, ColourScale::BlueRed, false, None),
+        ("4000-blue-red", 4000, 3300, 1.0, ColourScale::BlueRed, true, prior),
+        ("4000-prior", 3300, 4000, 1.0, ColourScale::Ember, false, prior),
+        ("128", 128, 128, 1.0, ColourScale::Ember, false, prior),
     ] {
         let base = background.clone().unwrap_or_else(|| {
             image::GrayImage::from_fn(64, 64, |x, y| image::Luma([u8::try_from((x * y) % 200).unwrap()]))
@@ -278,7 +282,7 @@ fn pictures_for_people() {
                     .max(0.12 * bump(0.5, 0.5, 0.5, 0.5))
             })
             .collect();
-        let mut header = Dataset::new();
+        let mut header = fixtures::cr(name);
         header.put_u16(tags::ROWS, &[u16::try_from(rows).unwrap()]);
         header.put_u16(tags::COLUMNS, &[u16::try_from(columns).unwrap()]);
         let mut first: Finding = finding("pneumonia", 0.873, 0);
@@ -291,9 +295,16 @@ fn pictures_for_people() {
         }
         let sources = [SourceImage::analysed(&header, None, &findings)];
         let picture = SourcePicture::Gray { rows, columns, data: source.as_raw() };
-        let style = CaptureStyle { scale, ..CaptureStyle::default() };
         let maps = [Some(map.as_slice()), None];
-        let drawn = capture_picture(&setup.input(&sources), 0, &picture, &maps, &style).unwrap().unwrap();
-        save(&folder, name, &drawn);
+        let earlier = year_before(&header);
+        let said = before.map(|before| [finding("pneumonia", before, 0), finding("pleural-effusion", 0.9, 0)]);
+        let prior = said.as_ref().map(|findings| Prior { header: &earlier, findings });
+        let comparison = prior.map_or(Comparison::NotAsked, Comparison::Prior);
+        let input = ReportInput { comparison, ..setup.input(&sources) };
+        for (language, ending) in [(Language::English, ""), (Language::Japanese, "-ja")] {
+            let style = CaptureStyle { scale, language, ..CaptureStyle::default() };
+            let drawn = capture_picture(&input, 0, &picture, &maps, &style).unwrap().unwrap();
+            save(&folder, &format!("{name}{ending}"), &drawn);
+        }
     }
 }

@@ -191,21 +191,31 @@ fn table(index: usize) -> String {
     let object = made(&original);
     let least = made(&Case { header: bare(), prior: None, ..case() });
     let alone = made(&Case { prior: None, ..case() });
-    let others: Vec<(&str, Case, Dataset)> = changed()
+    // Each beside a prior and without one.
+    let others: Vec<(&str, Case, [Dataset; 2])> = changed()
         .into_iter()
-        .map(|(what, case)| (what, made(&case), case))
-        .map(|(what, object, case)| (what, case, object))
+        .map(|(what, mut case)| {
+            let compared = made(&case);
+            case.prior = None;
+            let alone = made(&case);
+            (what, case, [compared, alone])
+        })
         .collect();
     let mut present: BTreeSet<Tag> = object.iter().map(|element| element.tag).collect();
     present.extend(least.iter().map(|element| element.tag));
     let mut text = String::from("| attribute | tag | VR | present | value |\n|---|---|---|---|---|\n");
     for tag in present {
         let element = object.get(tag).or_else(|| least.get(tag)).unwrap();
-        let differs = |other: &Dataset| other.get(tag).map(|e| &e.value) != object.get(tag).map(|e| &e.value);
-        let origins: Vec<&str> = others.iter().filter(|(_, _, other)| differs(other)).map(|(what, ..)| *what).collect();
+        let differ =
+            |one: &Dataset, other: &Dataset| other.get(tag).map(|e| &e.value) != one.get(tag).map(|e| &e.value);
+        let changes = |(what, _, [compared, without]): &&(&str, Case, [Dataset; 2])| {
+            let by_prior = *what == "prior" && alone.contains(tag) && differ(&alone, &object);
+            differ(compared, &object) || differ(without, &alone) || by_prior
+        };
+        let origins: Vec<&str> = others.iter().filter(changes).map(|(what, ..)| *what).collect();
         let follows =
             |header: &Dataset, object: &Dataset| header.get(tag).map(|e| &e.value) == object.get(tag).map(|e| &e.value);
-        let (_, second, of_second) = &others[0];
+        let (_, second, [of_second, _]) = &others[0];
         let value = match origins.as_slice() {
             // Not varied, so told by their values.
             [] if KEPT.contains(&tag) && follows(&original.header, &object) => "the source's".into(),

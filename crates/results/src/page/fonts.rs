@@ -1,23 +1,57 @@
-//! The letters of the page: a subset of the bundled font, and the reader's own font for CJK.
+//! The letters of the page: subsets of the bundled fonts, and the reader's own font for CJK.
 
 use std::sync::LazyLock;
 
-use ab_glyph::{Font, FontRef};
+use ab_glyph::{Font, FontRef, GlyphId};
 use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
 use pdf_writer::{Filter, Finish, Name, Pdf, Rect, Ref, Str};
 use subsetter::GlyphRemapper;
 
+use super::shaping::{is_made, meaning, shaped};
 use super::sheet::{Refs, deflated};
 
-const FILE: &[u8] = include_bytes!("../../assets/Inter-Regular-subset.otf");
-static FONT: LazyLock<FontRef<'static>> =
-    LazyLock::new(|| FontRef::try_from_slice(FILE).expect("the bundled font is a font; a test writes with it"));
+/// A font of ours.
+struct Bundled {
+    file: &'static [u8],
+    font: LazyLock<FontRef<'static>>,
+    name: &'static [u8],
+}
 
-/// Resource names in the page's content.
-pub(super) const LETTERS: &[u8] = b"L";
-pub(super) const CJK: &[u8] = b"C";
+static LATIN: Bundled = Bundled {
+    file: include_bytes!("../../assets/Inter-Regular-subset.otf"),
+    font: LazyLock::new(|| font(LATIN.file)),
+    name: b"DOKUEI+Inter-Regular",
+};
+/// Hebrew, Arabic and Thai.
+static SCRIPTS: Bundled = Bundled {
+    file: include_bytes!("../../assets/NotoSans-scripts-subset.ttf"),
+    font: LazyLock::new(|| font(SCRIPTS.file)),
+    name: b"DOKUEI+NotoSans-Regular",
+};
+
+fn font(file: &'static [u8]) -> FontRef<'static> {
+    FontRef::try_from_slice(file).expect("the bundled fonts are fonts; a test writes with each")
+}
+
+impl Bundled {
+    fn glyph(&self, character: char) -> Option<u16> {
+        Some(self.font.glyph_id(character).0).filter(|glyph| *glyph != 0)
+    }
+
+    /// In ems.
+    fn advance(&self, glyph: u16) -> f32 {
+        self.font.h_advance_unscaled(GlyphId(glyph)) / self.em()
+    }
+
+    fn em(&self) -> f32 {
+        self.font.units_per_em().unwrap_or(1000.0)
+    }
+}
+
+/// Resource names in the page's content: of the bundled fonts, and of the reader's.
+static BUNDLED: [(&[u8], &Bundled); 2] = [(b"L", &LATIN), (b"S", &SCRIPTS)];
+const CJK: &[u8] = b"C";
 const IDENTITY: SystemInfo<'static> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
-const LETTERS_NAME: &[u8] = b"DOKUEI+Inter-Regular";
 
 /// Whose ideographs are drawn; one for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +97,26 @@ pub(super) struct Run {
 /// What has been written so far.
 pub(super) struct Fonts {
     script: Script,
-    glyphs: GlyphRemapper,
-    /// By new glyph number: the character and its advance in 1/1000 em.
-    letters: Vec<(char, f32)>,
+    bundled: [Written; 2],
     ideographs: Vec<char>,
 }
 
 impl Fonts {
     pub(super) fn new(script: Script) -> Self {
-        // The subset begins with the glyph for what is missing.
-        Self { script, glyphs: GlyphRemapper::new(), letters: vec![('\0', 0.0)], ideographs: Vec::new() }
+        Self { script, bundled: BUNDLED.map(|(_, font)| Written::new(font)), ideographs: Vec::new() }
     }
 
-    /// Encodes a text. What neither font has is left out; [`can_write`] tells beforehand.
+    /// Encodes a text as it is drawn, from left to right. What no font has is left out; [`can_write`] tells beforehand.
     pub(super) fn runs(&mut self, text: &str) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for character in text.chars() {
-            let (font, codes) = match glyph(character) {
-                Some(glyph) => (LETTERS, self.letter(character, glyph).to_be_bytes().to_vec()),
+        for character in shaped(text).chars() {
+            let mut bundled = BUNDLED.iter().zip(&mut self.bundled);
+            let known = bundled.find_map(|((resource, font), written)| {
+                let glyph = font.glyph(character)?;
+                Some((*resource, written.code(character, glyph).to_be_bytes().to_vec()))
+            });
+            let (font, codes) = match known {
+                Some(known) => known,
                 None if is_cjk(character) => {
                     self.ideographs.push(character);
                     (CJK, utf16(character))
@@ -95,56 +131,20 @@ impl Fonts {
         runs
     }
 
-    fn letter(&mut self, character: char, glyph: u16) -> u16 {
-        let new = self.glyphs.remap(glyph);
-        if usize::from(new) == self.letters.len() {
-            self.letters.push((character, advance(character) * 1000.0));
+    /// Writes the fonts that were used; each with its resource name.
+    pub(super) fn write(self, pdf: &mut Pdf, refs: &mut Refs) -> Vec<(&'static [u8], Ref)> {
+        let mut names = Vec::new();
+        for ((resource, _), written) in BUNDLED.iter().zip(&self.bundled) {
+            if written.letters.len() > 1 {
+                names.push((*resource, written.write(pdf, refs)));
+            }
         }
-        new
-    }
-
-    /// Writes the fonts; whether the page needs [`CJK`].
-    pub(super) fn write(self, pdf: &mut Pdf, refs: &mut Refs, letters: Ref, cjk: Ref) -> bool {
-        self.write_letters(pdf, refs, letters);
-        if self.ideographs.is_empty() {
-            return false;
+        if !self.ideographs.is_empty() {
+            let [cjk] = refs.next_many();
+            self.write_cjk(pdf, refs, cjk);
+            names.push((CJK, cjk));
         }
-        self.write_cjk(pdf, refs, cjk);
-        true
-    }
-
-    fn write_letters(&self, pdf: &mut Pdf, refs: &mut Refs, id: Ref) {
-        let [cid, descriptor, file, unicode] = refs.next_many();
-        let name = Name(LETTERS_NAME);
-        pdf.type0_font(id)
-            .base_font(name)
-            .encoding_predefined(Name(b"Identity-H"))
-            .descendant_font(cid)
-            .to_unicode(unicode);
-        let mut font = pdf.cid_font(cid);
-        font.subtype(CidFontType::Type0).base_font(name).system_info(IDENTITY).font_descriptor(descriptor);
-        font.widths().consecutive(0, self.letters.iter().map(|(_, width)| *width));
-        font.finish();
-        let em = FONT.units_per_em().unwrap_or(1000.0) / 1000.0;
-        let (ascent, descent) = (FONT.ascent_unscaled() / em, FONT.descent_unscaled() / em);
-        pdf.font_descriptor(descriptor)
-            .name(name)
-            .flags(FontFlags::SYMBOLIC)
-            .bbox(Rect::new(-800.0, descent, 2600.0, ascent))
-            .italic_angle(0.0)
-            .ascent(ascent)
-            .descent(descent)
-            .cap_height(727.0)
-            .stem_v(80.0)
-            .font_file3(file);
-        let program = subsetter::subset(FILE, 0, &self.glyphs).unwrap_or_default();
-        let program = deflated(outlines(&program));
-        pdf.stream(file, &program).filter(Filter::FlateDecode).pair(Name(b"Subtype"), Name(b"CIDFontType0C"));
-        let mut cmap = UnicodeCmap::new(Name(b"Dokuei-Letters"), IDENTITY);
-        for (code, (character, _)) in self.letters.iter().enumerate().skip(1) {
-            cmap.pair(u16::try_from(code).unwrap_or(u16::MAX), *character);
-        }
-        pdf.cmap(unicode, &deflated(&cmap.finish())).filter(Filter::FlateDecode);
+        names
     }
 
     /// A font the reader brings; what the codes mean is said too, for readers that search or copy.
@@ -188,28 +188,101 @@ impl Fonts {
     }
 }
 
+/// What has been written in one bundled font.
+struct Written {
+    font: &'static Bundled,
+    glyphs: GlyphRemapper,
+    /// By new glyph number: the character drawn and its advance in 1/1000 em.
+    letters: Vec<(char, f32)>,
+}
+
+impl Written {
+    fn new(font: &'static Bundled) -> Self {
+        // The subset begins with the glyph for what is missing.
+        Self { font, glyphs: GlyphRemapper::new(), letters: vec![('\0', 0.0)] }
+    }
+
+    fn code(&mut self, character: char, glyph: u16) -> u16 {
+        let new = self.glyphs.remap(glyph);
+        if usize::from(new) == self.letters.len() {
+            self.letters.push((character, self.font.advance(glyph) * 1000.0));
+        }
+        new
+    }
+
+    fn write(&self, pdf: &mut Pdf, refs: &mut Refs) -> Ref {
+        let [id, cid, descriptor, file, unicode] = refs.next_many();
+        let Bundled { file: bytes, font, name } = self.font;
+        let name = Name(name);
+        let program = subsetter::subset(bytes, 0, &self.glyphs).unwrap_or_default();
+        let cff = outlines(&program);
+        pdf.type0_font(id)
+            .base_font(name)
+            .encoding_predefined(Name(b"Identity-H"))
+            .descendant_font(cid)
+            .to_unicode(unicode);
+        let mut descendant = pdf.cid_font(cid);
+        descendant.base_font(name).system_info(IDENTITY).font_descriptor(descriptor);
+        match cff {
+            Some(_) => descendant.subtype(CidFontType::Type0),
+            None => descendant.subtype(CidFontType::Type2).cid_to_gid_map_predefined(Name(b"Identity")),
+        };
+        descendant.widths().consecutive(0, self.letters.iter().map(|(_, width)| *width));
+        descendant.finish();
+        let em = self.font.em() / 1000.0;
+        let (ascent, descent) = (font.ascent_unscaled() / em, font.descent_unscaled() / em);
+        let mut described = pdf.font_descriptor(descriptor);
+        described
+            .name(name)
+            .flags(FontFlags::SYMBOLIC)
+            .bbox(Rect::new(-800.0, descent, 2600.0, ascent))
+            .italic_angle(0.0)
+            .ascent(ascent)
+            .descent(descent)
+            .cap_height(727.0)
+            .stem_v(80.0);
+        match cff {
+            Some(_) => described.font_file3(file),
+            None => described.font_file2(file),
+        };
+        described.finish();
+        let embedded = deflated(cff.unwrap_or(&program));
+        let mut stream = pdf.stream(file, &embedded);
+        stream.filter(Filter::FlateDecode);
+        match cff {
+            Some(_) => stream.pair(Name(b"Subtype"), Name(b"CIDFontType0C")),
+            None => stream.pair(Name(b"Length1"), i32::try_from(program.len()).unwrap_or(i32::MAX)),
+        };
+        stream.finish();
+        let mut cmap = UnicodeCmap::new(Name(b"Dokuei-Letters"), IDENTITY);
+        for (code, (drawn, _)) in self.letters.iter().enumerate().skip(1) {
+            let (first, second) = meaning(*drawn);
+            cmap.pair_with_multiple(u16::try_from(code).unwrap_or(u16::MAX), std::iter::once(first).chain(second));
+        }
+        pdf.cmap(unicode, &deflated(&cmap.finish())).filter(Filter::FlateDecode);
+        id
+    }
+}
+
 /// Width of a text in ems.
 pub(super) fn width(text: &str) -> f32 {
-    text.chars().map(advance).sum()
+    shaped(text).chars().map(advance).sum()
 }
 
 /// Whether every character can be shown.
 pub(super) fn can_write(text: &str) -> bool {
-    text.chars().all(|character| glyph(character).is_some() || is_cjk(character))
-}
-
-fn glyph(character: char) -> Option<u16> {
-    Some(FONT.glyph_id(character).0).filter(|glyph| *glyph != 0)
+    let is_known =
+        |character: char| BUNDLED.iter().any(|(_, font)| font.glyph(character).is_some()) || is_cjk(character);
+    !text.chars().any(is_made) && shaped(text).chars().all(is_known)
 }
 
 fn advance(character: char) -> f32 {
-    let id = FONT.glyph_id(character);
-    match character {
-        _ if id.0 != 0 => FONT.h_advance_unscaled(id) / FONT.units_per_em().unwrap_or(1000.0),
+    let bundled = BUNDLED.iter().find_map(|(_, font)| Some(font.advance(font.glyph(character)?)));
+    bundled.unwrap_or(match character {
         '\u{ff61}'..='\u{ffdc}' => 0.5,
         _ if is_cjk(character) => 1.0,
         _ => 0.0,
-    }
+    })
 }
 
 /// Characters of the blocks that the CJK collections cover.
@@ -226,17 +299,18 @@ fn utf16(character: char) -> Vec<u8> {
     character.encode_utf16(&mut units).iter().flat_map(|unit| unit.to_be_bytes()).collect()
 }
 
-/// The CFF table of an OpenType font, which is what PDF embeds (ISO 32000-1 § 9.9, OpenType § 4.1.1).
-fn outlines(font: &[u8]) -> &[u8] {
+/// The CFF table of an OpenType font, which is what PDF embeds (ISO 32000-1 § 9.9, OpenType § 4.1.1); `None` for a font with
+/// TrueType outlines, which is embedded whole.
+fn outlines(font: &[u8]) -> Option<&[u8]> {
     const DIRECTORY: usize = 12;
     let number = |bytes: Option<&[u8]>| {
         let bytes: Option<[u8; 4]> = bytes.and_then(|bytes| bytes.try_into().ok());
         bytes.map(u32::from_be_bytes).and_then(|value| usize::try_from(value).ok())
     };
-    let tables = font.get(DIRECTORY..).unwrap_or_default();
-    let cff = tables.as_chunks::<16>().0.iter().find(|record| record.starts_with(b"CFF "));
-    let place = cff.and_then(|record| Some((number(record.get(8..12))?, number(record.get(12..16))?)));
-    place.and_then(|(offset, length)| font.get(offset..offset.checked_add(length)?)).unwrap_or_default()
+    let tables = font.get(DIRECTORY..)?;
+    let cff = tables.as_chunks::<16>().0.iter().find(|record| record.starts_with(b"CFF "))?;
+    let (offset, length) = (number(cff.get(8..12))?, number(cff.get(12..16))?);
+    font.get(offset..offset.checked_add(length)?)
 }
 
 #[cfg(test)]
@@ -255,10 +329,14 @@ mod tests {
             "김희중",
             "王小东",
             "ﾔﾏﾀﾞ",
+            "قباني لنزار",
+            "שרון דבורה",
+            "พิมพ์ชนก ปั่น",
+            "پگاه گیتی",
         ] {
             assert!(can_write(text), "{text}");
         }
-        for text in ["قباني", "שרון", "ไทย"] {
+        for text in ["مُحَمَّد", "שָׁרוֹן", "हिन्दी", "ქართული", "\u{f100}"] {
             assert!(!can_write(text), "{text}");
         }
     }
@@ -275,12 +353,17 @@ mod tests {
     fn the_subset_has_outlines() {
         let mut fonts = Fonts::new(Script::Japanese);
         let runs = fonts.runs("aé山a");
-        assert_eq!(runs[0], Run { font: LETTERS, codes: vec![0, 1, 0, 2] });
+        assert_eq!(runs[0], Run { font: b"L", codes: vec![0, 1, 0, 2] });
         assert_eq!(runs[1], Run { font: CJK, codes: vec![0x5c, 0x71] });
         assert_eq!(runs[2].codes, [0, 1]);
-        let program = subsetter::subset(FILE, 0, &fonts.glyphs).unwrap();
+        let program = subsetter::subset(LATIN.file, 0, &fonts.bundled[0].glyphs).unwrap();
+        let cff = outlines(&program).unwrap();
         // Header of CFF: major version 1.
-        assert_eq!(outlines(&program).first(), Some(&1));
-        assert!(outlines(&program).len() < 4_000);
+        assert!(cff.first() == Some(&1) && cff.len() < 4_000);
+
+        let runs = fonts.runs("שש");
+        assert_eq!(runs, [Run { font: b"S", codes: vec![0, 1, 0, 1] }]);
+        let program = subsetter::subset(SCRIPTS.file, 0, &fonts.bundled[1].glyphs).unwrap();
+        assert!(outlines(&program).is_none() && program.len() < 4_000);
     }
 }

@@ -6,6 +6,7 @@
 mod fonts;
 mod layout;
 mod picture;
+mod shaping;
 mod sheet;
 mod words;
 

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 
-use super::fonts::{self, Fonts, Script};
+use super::fonts::{Fonts, Script};
 use super::picture::Reduced;
 
 /// A4.
@@ -80,19 +80,18 @@ impl Sheet {
         let Self { content, fonts, picture } = self;
         let mut pdf = Pdf::new();
         let mut refs = Refs(Ref::new(1));
-        let [catalog, pages, page, body, info, letters, cjk, image] = refs.next_many();
+        let [catalog, pages, page, body, info, image] = refs.next_many();
         pdf.catalog(catalog).pages(pages);
         pdf.pages(pages).kids([page]).count(1);
         pdf.document_info(info).title(TextStr(title)).producer(TextStr("Dokuei"));
         pdf.stream(body, &deflated(&content.finish())).filter(Filter::FlateDecode);
-        let has_cjk = fonts.write(&mut pdf, &mut refs, letters, cjk);
+        let fonts = fonts.write(&mut pdf, &mut refs);
         let mut written = pdf.page(page);
         written.parent(pages).media_box(Rect::new(0.0, 0.0, WIDTH, HEIGHT)).contents(body);
         let mut resources = written.resources();
         let mut names = resources.fonts();
-        names.pair(Name(fonts::LETTERS), letters);
-        if has_cjk {
-            names.pair(Name(fonts::CJK), cjk);
+        for (name, font) in fonts {
+            names.pair(Name(name), font);
         }
         names.finish();
         if picture.is_some() {

@@ -208,9 +208,8 @@ fn table(index: usize) -> String {
         let element = object.get(tag).or_else(|| least.get(tag)).unwrap();
         let differ =
             |one: &Dataset, other: &Dataset| other.get(tag).map(|e| &e.value) != one.get(tag).map(|e| &e.value);
-        let changes = |(what, _, [compared, without]): &&(&str, Case, [Dataset; 2])| {
-            let by_prior = *what == "prior" && alone.contains(tag) && differ(&alone, &object);
-            differ(compared, &object) || differ(without, &alone) || by_prior
+        let changes = |(_, _, [compared, without]): &&(&str, Case, [Dataset; 2])| {
+            differ(compared, &object) || differ(without, &alone)
         };
         let origins: Vec<&str> = others.iter().filter(changes).map(|(what, ..)| *what).collect();
         let follows =

@@ -191,10 +191,19 @@ fn objects_for_validators() {
     );
     header.put_bytes(tags::STUDY_DESCRIPTION, VR::LO, *b"\x1b$B6;It\x1b(B");
     case(&folder, "japanese", &[SourceImage::analysed(&header, None, &positive)]);
-    let mut header = fixtures::cr("chinese");
-    header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "GB18030");
-    header.put_bytes(tags::PATIENT_NAME, VR::PN, *b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab");
-    case(&folder, "chinese", &[SourceImage::analysed(&header, None, &positive)]);
+    let chinese: &[u8] = b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab";
+    for (name, set, patient) in [
+        ("chinese", "GB18030", chinese),
+        ("hebrew", "ISO_IR 192", "Levi^Sharon=לוי^שרון".as_bytes()),
+        ("arabic", "ISO_IR 192", "Qabbani^Nizar=قباني^نزار علاء سلام محمد عبد الله".as_bytes()),
+        ("persian", "ISO_IR 192", "پهلوی‌نژاد^گیتی=ٹھاکر^ژالہ ڑڈے".as_bytes()),
+        ("thai", "ISO_IR 192", "Suwan^Pim=พิมพ์ชนก ปั่น ที่^น้ำฝน ญาณี ฟ้า ปีใหม่ กุ้ง ปู่".as_bytes()),
+    ] {
+        let mut header = fixtures::cr(name);
+        header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, set);
+        header.put_bytes(tags::PATIENT_NAME, VR::PN, patient);
+        case(&folder, name, &[SourceImage::analysed(&header, None, &positive)]);
+    }
 }
 
 /// As [`objects_for_validators`], of the real radiographs that are at hand.

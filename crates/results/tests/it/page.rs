@@ -118,7 +118,12 @@ fn a_patient_is_readable_in_the_character_set_of_the_source() {
     let korean = b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf";
     check("\\ISO 2022 IR 149", korean, &["Hong Gildong", "洪 吉洞", "홍 길동"], "LCLCLCLC");
     check("ISO_IR 192", "Nguyễn^Ăn".as_bytes(), &["Nguyễn Ăn"], "L");
-    check("ISO_IR 138", b"\xf9\xf8\xe5\xef", &["(in a script that this page has no letters for)"], "L");
+    // From right to left, as it is drawn.
+    check("ISO_IR 138", b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4", &["הרובד ןורש"], "SLS");
+    check("ISO_IR 127", b"\xe2\xc8\xc7\xe6\xea^\xe6\xd2\xc7\xd1", &["رازن ينابق"], "SLS");
+    check("ISO_IR 166", b"\xbe\xd4\xc1\xbe\xec\xaa\xb9\xa1", &["พิมพ์ชนก"], "S");
+    check("ISO_IR 192", "Kumar^Raj=कुमार".as_bytes(), &["Kumar Raj"], "L");
+    check("ISO_IR 192", "कुमार".as_bytes(), &["(in a script that this page has no letters for)"], "L");
 }
 
 #[test]

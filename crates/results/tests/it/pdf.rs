@@ -87,7 +87,7 @@ fn inflated(data: &[u8]) -> Vec<u8> {
 }
 
 fn fonts(page: &str) -> Vec<(String, usize)> {
-    ["L", "C"]
+    ["L", "S", "C"]
         .into_iter()
         .filter(|name| page.contains(&format!("/{name} ")))
         .map(|name| (name.to_owned(), reference(page, &format!("/{name} "))))

@@ -47,6 +47,7 @@ fn plane(frame: &Frame<'_>) -> Option<Plane> {
     if measures.floats(tags::PIXEL_SPACING).iter().any(|mm| *mm <= 0.0) {
         return None;
     }
+    // Validators and highdicom refuse Pixel Measures without it, and an image may have it empty.
     let thickness = item(frame, tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS, 1)?;
     measures.put(thickness.get(tags::SLICE_THICKNESS)?.clone());
     Some(Plane { position, grid: Grid { orientation, measures } })

@@ -2,7 +2,7 @@
 //! room for them, and Hebrew and Arabic from right to left (UAX #9).
 //!
 //! A form is a character of its own that the bundled font has a glyph for, so what comes out is a text again;
-//! [`meaning`] leads back. Vowel points of Hebrew and Arabic have none, and are not drawn.
+//! [`meaning`] leads back. Vowel points of Hebrew and Arabic have none, so a text with them cannot be written.
 
 use unicode_bidi::{BidiInfo, Level};
 

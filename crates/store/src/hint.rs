@@ -4,7 +4,18 @@
 //! what settling asks: UIDs, how far it is, when. Each image it names is marked once it is here and the rules have
 //! decided on it. Hints are forgotten by age, and the oldest where there are too many: units settle then as if they had
 //! never come.
+//!
+//! Many images are recorded in several transactions, so that arrivals do not wait for them, and take effect with the last
+//! one, which is the durable one. What a crash leaves without it:
+//!
+//! | of | is left | which |
+//! |---|---|---|
+//! | a new hint | a row that is coming, with some of its images | nobody heeds; it goes when the peer says it again, or by age |
+//! | a step in progress | that step, with other images than before | holds up the series it names, as before |
+//! | images that are gone | notifications that no longer name some of them | says what the peer has said |
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dokuei_types::{InstanceId, Uid};
@@ -25,6 +36,10 @@ use crate::writer::Tx;
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Hints that are kept.
 const HINTS_MAX: i64 = 20_000;
+/// Images that one transaction records of a hint: so long arrivals wait for it at most.
+const AT_ONCE: usize = 500;
+/// The progress of a hint that is being recorded.
+const COMING: &str = "coming";
 /// Studies and images that the kept hints name in all.
 const NAMED_MAX: i64 = 500_000;
 
@@ -182,7 +197,15 @@ impl Store {
     /// # Errors
     /// What the index says.
     pub fn add_hint(&self, hint: NewHint) -> Result<Option<HintId>, StoreError> {
-        self.writer().call(move |tx| add(tx, &hint))
+        let _turn = self.hint_turn();
+        let NewHint { images, gone, .. } = &hint;
+        let (images, gone): (Arc<[_]>, Arc<[_]>) = (images.as_slice().into(), gone.as_slice().into());
+        let progress = hint.progress;
+        let Some(id) = self.writer().call_fleeting(move |tx| begin(tx, &hint))? else { return Ok(None) };
+        self.in_parts(&gone, move |tx, gone| no_longer_available(tx, id, gone))?;
+        self.in_parts(&images, move |tx, images| name(tx, id, images))?;
+        self.writer().call(move |tx| take_effect(tx, id, Some(progress)))?;
+        Ok(Some(id))
     }
 
     /// Records what is new of a performed procedure step, durable when this returns.
@@ -190,8 +213,43 @@ impl Store {
     /// # Errors
     /// What the index says.
     pub fn update_hint(&self, sop_instance: &Uid, update: HintUpdate) -> Result<Updated, StoreError> {
-        let sop_instance = sop_instance.clone();
-        self.writer().call(move |tx| change(tx, &sop_instance, &update))
+        let _turn = self.hint_turn();
+        let id = match self.reader().with("look for a performed procedure step", |conn| step(conn, sop_instance))? {
+            None => return Ok(Updated::Unknown),
+            Some((_, false)) => return Ok(Updated::Final),
+            Some((id, true)) => id,
+        };
+        if let Some(images) = update.images {
+            let before = self.reader().with("list what a hint names", |conn| named(conn, id))?;
+            let now: HashMap<&str, &str> =
+                images.iter().map(|image| (image.sop_instance.as_str(), image.series.as_str())).collect();
+            let is_other = |(image, series): &(&String, &String)| now.get(image.as_str()) != Some(&series.as_str());
+            let other: Arc<[_]> = before.iter().filter(is_other).map(|(image, _)| image.clone()).collect();
+            let is_new = |image: &&NamedImage| {
+                before.get(image.sop_instance.as_str()).is_none_or(|series| series != image.series.as_str())
+            };
+            let new: Arc<[_]> = images.iter().filter(is_new).cloned().collect();
+            self.in_parts(&other, move |tx, other| no_longer_named(tx, id, other))?;
+            self.in_parts(&new, move |tx, new| name(tx, id, new))?;
+        }
+        self.writer().call(move |tx| take_effect(tx, id, update.progress))?;
+        Ok(Updated::Recorded(id))
+    }
+
+    /// Runs `record` on all of `items`, so many in a transaction that others have their turn in between.
+    fn in_parts<T: Send + Sync + 'static>(
+        &self,
+        items: &Arc<[T]>,
+        record: impl Fn(&Tx<'_>, &[T]) -> Result<(), StoreError> + Copy + Send + 'static,
+    ) -> Result<(), StoreError> {
+        for begin in (0..items.len()).step_by(AT_ONCE) {
+            let items = Arc::clone(items);
+            self.writer().call_fleeting(move |tx| {
+                let end = items.len().min(begin.saturating_add(AT_ONCE));
+                record(tx, items.get(begin..end).unwrap_or_default())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -205,8 +263,13 @@ impl StoreReader {
     }
 }
 
-fn add(tx: &mut Tx<'_>, hint: &NewHint) -> Result<Option<HintId>, StoreError> {
+/// Begins to record a hint, which has no effect yet.
+fn begin(tx: &mut Tx<'_>, hint: &NewHint) -> Result<Option<HintId>, StoreError> {
     let failed = StoreError::index;
+    tx.conn
+        .prepare_cached("DELETE FROM hint WHERE sop_instance = ?1 AND progress = ?2")
+        .and_then(|mut delete| delete.execute(params![hint.sop_instance.as_str(), COMING]))
+        .map_err(failed("forget what was cut short"))?;
     let id = tx
         .conn
         .prepare_cached(
@@ -214,8 +277,7 @@ fn add(tx: &mut Tx<'_>, hint: &NewHint) -> Result<Option<HintId>, StoreError> {
              ON CONFLICT (sop_instance) DO NOTHING RETURNING id",
         )
         .and_then(|mut insert| {
-            let (kind, progress) = (hint.kind.as_str(), hint.progress.as_str());
-            let row = params![kind, hint.sop_instance.as_str(), hint.peer_ae, progress, tx.now];
+            let row = params![hint.kind.as_str(), hint.sop_instance.as_str(), hint.peer_ae, COMING, tx.now];
             insert.query_row(row, |row| row.get(0).map(HintId)).optional()
         })
         .map_err(failed("record a hint"))?;
@@ -225,59 +287,55 @@ fn add(tx: &mut Tx<'_>, hint: &NewHint) -> Result<Option<HintId>, StoreError> {
             .prepare_cached("INSERT OR IGNORE INTO hint_study (study, hint) VALUES (?1, ?2)")
             .and_then(|mut insert| insert.execute(params![study.as_str(), id.0]))
             .map_err(failed("record the study of a hint"))?;
-        for image in &hint.gone {
-            tx.conn
-                .prepare_cached(
-                    "DELETE FROM hint_image WHERE sop_instance = ?1 AND hint IN (
-                         SELECT id FROM hint JOIN hint_study ON hint_study.hint = id WHERE study = ?2 AND kind = ?3)",
-                )
-                .and_then(|mut delete| {
-                    delete.execute(params![image.as_str(), study.as_str(), HintKind::Availability.as_str()])
-                })
-                .map_err(failed("record that an image is gone"))?;
-        }
     }
-    name(tx, id, &hint.images)?;
-    forget(tx.conn, tx.now, id).map_err(failed("forget old hints"))?;
-    wake(tx, id)?;
     Ok(Some(id))
 }
 
-fn change(tx: &mut Tx<'_>, sop_instance: &Uid, update: &HintUpdate) -> Result<Updated, StoreError> {
-    let failed = StoreError::index;
-    let found: Option<(i64, bool)> = tx
-        .conn
-        .prepare_cached("SELECT id, progress = ?2 FROM hint WHERE sop_instance = ?1 AND kind = ?3")
-        .and_then(|mut find| {
-            let (in_progress, kind) = (Progress::InProgress.as_str(), HintKind::Mpps.as_str());
-            let meant = params![sop_instance.as_str(), in_progress, kind];
-            find.query_row(meant, |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })
-        .map_err(failed("look for a performed procedure step"))?;
-    let id = match found {
-        None => return Ok(Updated::Unknown),
-        Some((_, false)) => return Ok(Updated::Final),
-        Some((id, true)) => HintId(id),
-    };
-    tx.conn
-        .prepare_cached("UPDATE hint SET progress = coalesce(?2, progress), at = ?3 WHERE id = ?1")
-        .and_then(|mut set| set.execute(params![id.0, update.progress.map(Progress::as_str), tx.now]))
-        .map_err(failed("record a performed procedure step"))?;
-    if let Some(images) = &update.images {
+/// Has the notifications on the studies of a hint no longer name images.
+fn no_longer_available(tx: &Tx<'_>, id: HintId, gone: &[Uid]) -> Result<(), StoreError> {
+    for image in gone {
         tx.conn
-            .prepare_cached("DELETE FROM hint_image WHERE hint = ?1")
-            .and_then(|mut delete| delete.execute([id.0]))
-            .map_err(failed("replace the images of a hint"))?;
-        name(tx, id, images)?;
+            .prepare_cached(
+                "DELETE FROM hint_image WHERE sop_instance = ?1 AND hint IN (
+                     SELECT other.hint FROM hint_study AS this JOIN hint_study AS other USING (study)
+                     JOIN hint ON hint.id = other.hint WHERE this.hint = ?2 AND kind = ?3)",
+            )
+            .and_then(|mut delete| delete.execute(params![image.as_str(), id.0, HintKind::Availability.as_str()]))
+            .map_err(StoreError::index("record that an image is gone"))?;
     }
-    forget(tx.conn, tx.now, id).map_err(failed("forget old hints"))?;
-    wake(tx, id)?;
-    Ok(Updated::Recorded(id))
+    Ok(())
 }
 
-/// Records the images that a hint names, and which of them are here: ours too, which an archive has from us.
+/// A performed procedure step, and whether it is in progress.
+fn step(conn: &Connection, sop_instance: &Uid) -> rusqlite::Result<Option<(HintId, bool)>> {
+    conn.prepare_cached("SELECT id, progress = ?2 FROM hint WHERE sop_instance = ?1 AND kind = ?3 AND progress <> ?4")?
+        .query_row(
+            params![sop_instance.as_str(), Progress::InProgress.as_str(), HintKind::Mpps.as_str(), COMING],
+            |row| Ok((HintId(row.get(0)?), row.get(1)?)),
+        )
+        .optional()
+}
+
+/// The images that a hint names, each with its series.
+fn named(conn: &Connection, id: HintId) -> rusqlite::Result<HashMap<String, String>> {
+    conn.prepare_cached("SELECT sop_instance, series FROM hint_image WHERE hint = ?1")?
+        .query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Records that a hint names images no longer.
+fn no_longer_named(tx: &Tx<'_>, id: HintId, images: &[String]) -> Result<(), StoreError> {
+    for image in images {
+        tx.conn
+            .prepare_cached("DELETE FROM hint_image WHERE hint = ?1 AND sop_instance = ?2")
+            .and_then(|mut delete| delete.execute(params![id.0, image]))
+            .map_err(StoreError::index("replace the images of a hint"))?;
+    }
+    Ok(())
+}
+
+/// Records images that a hint names, and which of them are here: ours too, which an archive has from us.
 fn name(tx: &Tx<'_>, id: HintId, images: &[NamedImage]) -> Result<(), StoreError> {
-    let failed = StoreError::index;
     for image in images {
         tx.conn
             .prepare_cached(
@@ -292,16 +350,24 @@ fn name(tx: &Tx<'_>, id: HintId, images: &[NamedImage]) -> Result<(), StoreError
                 let (sop_instance, series) = (image.sop_instance.as_str(), image.series.as_str());
                 insert.execute(params![id.0, sop_instance, series, JobKind::Match.number(), state::DEAD])
             })
-            .map_err(failed("record an image that a hint names"))?;
+            .map_err(StoreError::index("record an image that a hint names"))?;
     }
+    Ok(())
+}
+
+/// Has a hint of which all is recorded take effect, from now on with this progress where it has another.
+fn take_effect(tx: &mut Tx<'_>, id: HintId, progress: Option<Progress>) -> Result<(), StoreError> {
+    let failed = StoreError::index;
     tx.conn
         .prepare_cached(
-            "UPDATE hint SET named = (SELECT count(*) FROM hint_study WHERE hint = ?1)
-                                   + (SELECT count(*) FROM hint_image WHERE hint = ?1) WHERE id = ?1",
+            "UPDATE hint SET progress = coalesce(?2, progress), at = ?3,
+                 named = (SELECT count(*) FROM hint_study WHERE hint = ?1)
+                       + (SELECT count(*) FROM hint_image WHERE hint = ?1) WHERE id = ?1",
         )
-        .and_then(|mut count| count.execute([id.0]))
-        .map_err(failed("count what a hint names"))?;
-    Ok(())
+        .and_then(|mut set| set.execute(params![id.0, progress.map(Progress::as_str), tx.now]))
+        .map_err(failed("record a hint"))?;
+    forget(tx.conn, tx.now, id).map_err(failed("forget old hints"))?;
+    wake(tx, id)
 }
 
 /// Forgets the hints that are too old or too many, but never the one that has just come.
@@ -397,10 +463,10 @@ fn hinted(conn: &Connection, unit: &StoredUnit, kinds: &[HintKind]) -> rusqlite:
         .prepare_cached(
             "SELECT id, kind = ?3, progress = ?4,
                     ?2 IS NULL OR EXISTS (SELECT 1 FROM hint_image WHERE hint = hint.id AND series = ?2)
-             FROM hint WHERE progress <> ?5 AND id IN (
+             FROM hint WHERE progress NOT IN (?5, ?6) AND id IN (
                  SELECT hint FROM hint_study WHERE study = ?1 UNION SELECT hint FROM hint_image WHERE series = ?2)",
         )?
-        .query_map(params![study, series, mpps, completed, discontinued], |row| {
+        .query_map(params![study, series, mpps, completed, discontinued, COMING], |row| {
             let kind = if row.get(1)? { HintKind::Mpps } else { HintKind::Availability };
             Ok(About { id: row.get(0)?, kind, is_completed: row.get(2)?, names_it: row.get(3)? })
         })?

@@ -1,9 +1,8 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use dokuei_types::{InstanceId, Uid};
@@ -61,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Arc<Writer>,
     reader: StoreReader,
     patients: Patients,
+    /// Hints are recorded one after the other.
+    hinting: Mutex<()>,
     _lock: Lock,
 }
 
@@ -139,6 +140,7 @@ impl Store {
             writer,
             reader,
             patients: Patients::of(&data_dir),
+            hinting: Mutex::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -272,6 +274,11 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.inner.writer
+    }
+
+    /// The right to record a hint, in as many transactions as it takes.
+    pub(crate) fn hint_turn(&self) -> MutexGuard<'_, ()> {
+        self.inner.hinting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the next job of `kind` is due or its lease runs out, milliseconds since 1970.

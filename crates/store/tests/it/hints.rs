@@ -221,6 +221,89 @@ fn hints_are_durable_or_refused() {
     assert_eq!(update(&store, "1.9", Progress::Completed, &[]), Updated::Final);
 }
 
+/// SOP Instance UIDs, more than one transaction takes.
+fn many(prefix: &str) -> Vec<String> {
+    (0..1_200).map(|number| format!("{prefix}.{number}")).collect()
+}
+
+fn texts(uids: &[String]) -> Vec<&str> {
+    uids.iter().map(String::as_str).collect()
+}
+
+/// Fails at each of the transactions that `record` takes, opens the store anew now and then, and has `check` look at what is
+/// left; then lets it come through.
+fn interrupt(bench: &Bench, transactions: u64, record: &dyn Fn(&Store) -> bool, check: &dyn Fn(&Store)) -> Store {
+    let mut store = bench.open();
+    for passes in 0..transactions {
+        bench.disk.fail_after(passes, Step::Transaction, io::ErrorKind::Other);
+        assert!(!record(&store), "after {passes} transactions");
+        bench.disk.heal();
+        check(&store);
+        drop(store);
+        store = bench.open();
+        check(&store);
+    }
+    bench.disk.steps.lock().unwrap().clear();
+    assert!(record(&store));
+    let steps = std::mem::take(&mut *bench.disk.steps.lock().unwrap());
+    assert_eq!(steps.iter().filter(|(step, _)| *step == Step::Transaction).count() as u64, transactions);
+    store
+}
+
+#[test]
+fn many_images_take_effect_together() {
+    let bench = Bench::new();
+    arrive(&bench.open(), "1.1.7");
+    let named = many("1.1");
+    let notify = |store: &Store| store.add_hint(notification("1.8", &texts(&named), &[])).is_ok_and(|id| id.is_some());
+    let store = interrupt(&bench, 5, &notify, &|store| {
+        assert_eq!(hinted(store), NOTHING);
+        assert_eq!(update(store, "1.8", Progress::Completed, &[]), Updated::Unknown);
+    });
+    let by = Some(HintKind::Availability);
+    assert_eq!((hinted(&store), next(&store)), (Hinted { images: 1_200, missing: 1_199, by, ..NOTHING }, 0));
+    assert!(!notify(&store), "it is there once");
+    drop(store);
+
+    let gone = |store: &Store| store.add_hint(notification("1.7", &[], &texts(&named))).is_ok();
+    let store = interrupt(&bench, 5, &gone, &|store| assert_eq!(hinted(store).in_progress, 0));
+    assert_eq!(hinted(&store), Hinted { unnamed: 1, by, ..NOTHING });
+}
+
+#[test]
+fn the_images_of_a_step_are_replaced_in_parts_while_it_is_in_progress() {
+    let bench = Bench::new();
+    let (first, second) = (many("1.1"), many("1.2"));
+    let mut mixed = texts(&second);
+    mixed.extend(&texts(&first)[..600]);
+    {
+        let store = bench.open();
+        arrive(&store, "1.1.7");
+        store.add_hint(step("1.9")).unwrap();
+        update(&store, "1.9", Progress::InProgress, &texts(&first));
+    }
+    let end = |store: &Store| {
+        let update = HintUpdate { progress: Some(Progress::Completed), images: Some(images(&mixed)) };
+        store.update_hint(&uid("1.9"), update).is_ok()
+    };
+    let in_progress = Hinted { in_progress: 1, ..NOTHING };
+    let mut store = bench.open();
+    // Each try goes a part further than the one before: what is recorded is not recorded again.
+    for passes in [0, 1, 1, 1, 1, 1, 0] {
+        bench.disk.fail_after(passes, Step::Transaction, io::ErrorKind::Other);
+        assert!(!end(&store));
+        bench.disk.heal();
+        assert_eq!(hinted(&store), in_progress);
+        drop(store);
+        store = bench.open();
+        assert_eq!(hinted(&store), in_progress);
+        assert_eq!(of_series(&store, "1.2.3.1"), in_progress);
+    }
+    assert!(end(&store));
+    let by = Some(HintKind::Mpps);
+    assert_eq!(hinted(&store), Hinted { images: 1_800, missing: 1_799, by, ..NOTHING });
+}
+
 #[test]
 fn what_is_old_or_too_much_is_forgotten() {
     let bench = Bench::new();

@@ -27,6 +27,8 @@ pub(crate) struct FakeDisk {
     pub(crate) free_bytes: AtomicU64,
     pub(crate) steps: Mutex<Vec<(Step, String)>>,
     fail: Mutex<Option<(Step, &'static str, io::ErrorKind)>>,
+    /// So many more of those steps go well.
+    passes: AtomicU64,
     /// Names of files that have become durable.
     pub(crate) durable: Mutex<Vec<String>>,
     pub(crate) reads_fail: AtomicBool,
@@ -39,6 +41,7 @@ impl FakeDisk {
             free_bytes: AtomicU64::new(1 << 40),
             steps: Mutex::default(),
             fail: Mutex::default(),
+            passes: AtomicU64::new(0),
             durable: Mutex::default(),
             reads_fail: AtomicBool::new(false),
             random: Mutex::new(Random::new(0)),
@@ -52,6 +55,12 @@ impl FakeDisk {
     /// As [`fail_at`](Self::fail_at), for files whose names contain `name`.
     pub(crate) fn fail_at_files(&self, step: Step, name: &'static str, kind: io::ErrorKind) {
         *self.fail.lock().unwrap() = Some((step, name, kind));
+    }
+
+    /// As [`fail_at`](Self::fail_at), once so many of the steps have gone well.
+    pub(crate) fn fail_after(&self, passes: u64, step: Step, kind: io::ErrorKind) {
+        self.passes.store(passes, Ordering::SeqCst);
+        self.fail_at(step, kind);
     }
 
     pub(crate) fn heal(&self) {
@@ -68,7 +77,11 @@ impl Disk for FakeDisk {
         let name = name(path);
         self.steps.lock().unwrap().push((step, name.clone()));
         match *self.fail.lock().unwrap() {
-            Some((at, of, kind)) if at == step && name.contains(of) => Err(io::Error::from(kind)),
+            Some((at, of, kind)) if at == step && name.contains(of) => {
+                let passes =
+                    self.passes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |passes| passes.checked_sub(1));
+                passes.map(drop).map_err(|_| io::Error::from(kind))
+            }
             _ => Ok(()),
         }
     }

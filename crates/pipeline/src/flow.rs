@@ -101,6 +101,10 @@ impl Stages<'_> {
             // What cannot be read has no attributes: routes without conditions still forward it.
             Err(reason) => (Dataset::new(), Some(reason)),
         };
+        let derived = derived(&dataset);
+        if held_back.is_none() && derived.is_none() {
+            changes = self.note_comparable(changes, stored.id, &dataset);
+        }
         let dataset = Arc::new(dataset);
         let traces = explain(&self.setup.rules, stored, Arc::clone(&dataset));
         changes = tallies(&traces).fold(changes, |changes, tally| changes.tally(stored.id, tally));
@@ -113,7 +117,8 @@ impl Stages<'_> {
             if route.config.models.is_empty() {
                 continue;
             }
-            match held_back.clone().or_else(|| derived(&dataset, route)) {
+            let derived = derived.clone().filter(|_| !route.config.analyze_derived);
+            match held_back.clone().or(derived) {
                 Some(reason) => declined = declined.or(Some(reason)),
                 None => changes = self.plan(changes, route, stored),
             }
@@ -419,11 +424,8 @@ fn no_pixels(header: &Header) -> Option<DeclineReason> {
     header.pixels.is_none().then(|| DeclineReason::NoPixels("the data set has no pixel data".to_owned()))
 }
 
-/// The loop guard: what a node or another algorithm has made is not analysed, unless the route asks.
-fn derived(dataset: &Dataset, route: &Route) -> Option<DeclineReason> {
-    if route.config.analyze_derived {
-        return None;
-    }
+/// The loop guard: what a node or another algorithm has made is not analysed, unless a route asks.
+fn derived(dataset: &Dataset) -> Option<DeclineReason> {
     if written_by_us(dataset) {
         return Some(DeclineReason::Derived("written by a Dokuei node".to_owned()));
     }

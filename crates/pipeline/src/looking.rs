@@ -64,7 +64,7 @@ impl Stages<'_> {
         }
     }
 
-    /// Keeps what a model said of it, with what later images find it by.
+    /// Keeps what a model said of it, and notes what later images find it by.
     pub(crate) fn keep_result(
         &self,
         changes: Changes,
@@ -78,10 +78,7 @@ impl Stages<'_> {
         let made_at = shown.began.timestamp().as_millisecond();
         let result = NewResult { instance, model: model.clone(), findings: findings(analysis, found), made_at };
         let changes = changes.result(result, self.keep(&analysis.objects)?);
-        Ok(match self.comparable(&shown.header.dataset) {
-            Ok(comparable) => changes.comparable(instance, model, comparable),
-            Err(_) => changes,
-        })
+        Ok(self.note_comparable(changes, instance, &shown.header.dataset))
     }
 }
 

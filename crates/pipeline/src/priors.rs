@@ -1,18 +1,17 @@
 //! Prior: the last comparable result of the same patient, which a report says beside the new one.
 //!
-//! The index knows the images of a patient of which some model has given a result; where none of them will do, a destination
-//! may name or bring one ([`fetching`](crate::fetching)). Of one without a result of just this model the model is asked
+//! The index knows the images of a patient; where none of them will do, a destination may name or bring one
+//! ([`fetching`](crate::fetching)). Of one without a result of just this model the model is asked
 //! first, in the same step: results of other versions have certainties on another scale, so that the difference would be the
 //! model's and not the patient's. Where the index or a file cannot be read, or the earlier image is still in work, the report
 //! goes without.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, FileSection, Header, Tag};
 use dokuei_results::{Change, Comparison, Prior, same_patient, taken};
-use dokuei_store::{Changes, Comparable, EarlierImage, NewTask, REJECTION, StoreError, StoredInstance};
+use dokuei_store::{Changes, Comparable, EarlierImage, NewTask, REJECTION, Sought, StoreError, StoredInstance};
 use dokuei_types::{Finding, InstanceId, Interval, ModelIdentity, Uid};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -139,6 +138,14 @@ impl Stages<'_> {
         Ok(Comparable { patient, taken_at: seconds(taken).ok_or("the image was taken at no time there is")? })
     }
 
+    /// Notes what later images find an image by, where its header says so.
+    pub(crate) fn note_comparable(&self, changes: Changes, instance: InstanceId, header: &Dataset) -> Changes {
+        match self.comparable(header) {
+            Ok(comparable) => changes.comparable(instance, comparable),
+            Err(_) => changes,
+        }
+    }
+
     /// The last image that this one can be compared with, where the route asks, and what the model says of it; `Err` is
     /// when one that is being fetched has to be here, in milliseconds since 1970.
     pub(crate) fn prior(&self, planned: &NewTask, this: &Shown, analyst: &mut Analyst) -> Result<Found, i64> {
@@ -174,8 +181,14 @@ impl Stages<'_> {
         let comparable = self.comparable(header)?;
         let wanted = wanted(config, header)?;
         let within = i64::try_from(config.within.0.as_secs()).unwrap_or(i64::MAX);
-        let times = comparable.taken_at.saturating_sub(within)..comparable.taken_at;
-        let images = self.candidates(&comparable, times, here).map_err(|error| error.to_string())?;
+        let attributes: Vec<_> = wanted.iter().map(|wanted| (wanted.name, wanted.value.as_str())).collect();
+        let sought = Sought {
+            this: comparable,
+            since: comparable.taken_at.saturating_sub(within),
+            other_than: this.stored.study.as_deref(),
+            attributes: &attributes,
+        };
+        let images = self.candidates(&sought, here).map_err(|error| error.to_string())?;
         let mut considering = Considering { this, wanted, analyst, looks_left: LOOKS_MAX };
         let mut first = None;
         for instance in &images {
@@ -184,17 +197,16 @@ impl Stages<'_> {
                 Err(why) => first = first.or(Some((instance, why))),
             }
         }
-        let model = considering.analyst.model().name();
         Err(match first {
-            None => format!("no result of {model} on an earlier image of the patient within {}", config.within),
+            None => format!("no earlier image of the patient is known within {}", config.within),
             Some((instance, why)) => format!("none of {} earlier images: instance {instance}, {why}", images.len()),
         })
     }
 
-    /// The images of a patient that were taken within these times, as the index knows them or a destination names them, the
-    /// last one first.
-    fn candidates(&self, of: &Comparable, times: Range<i64>, here: &[Uid]) -> Result<Vec<InstanceId>, StoreError> {
-        let mut images = self.store.reader().earlier_images(of, times.start, CANDIDATES_MAX)?;
+    /// The images that may be compared with, as the index knows them or a destination names them, the last one first.
+    fn candidates(&self, sought: &Sought<'_>, here: &[Uid]) -> Result<Vec<InstanceId>, StoreError> {
+        let times = sought.since..sought.this.taken_at;
+        let mut images = self.store.reader().earlier_images(sought, CANDIDATES_MAX)?;
         for uid in here {
             for instance in self.store.reader().find(uid.as_str())? {
                 let is_known = images.iter().any(|image| image.instance == instance);

@@ -63,7 +63,6 @@ enum Change {
     Result(usize),
     Compare {
         instance: InstanceId,
-        model: Box<ModelIdentity>,
         comparable: Comparable,
     },
     Finish {
@@ -212,11 +211,10 @@ impl Changes {
         self
     }
 
-    /// Notes of which patient and when the image was taken that `model` gave its result for, so that later ones can be
-    /// compared with it.
+    /// Notes of which patient and when an image was taken, so that later ones can be compared with it.
     #[must_use]
-    pub fn comparable(mut self, instance: InstanceId, model: &ModelIdentity, comparable: Comparable) -> Self {
-        self.list.push(Change::Compare { instance, model: Box::new(model.clone()), comparable });
+    pub fn comparable(mut self, instance: InstanceId, comparable: Comparable) -> Self {
+        self.list.push(Change::Compare { instance, comparable });
         self
     }
 
@@ -279,7 +277,7 @@ impl Changes {
                         *kept = object::add(tx, result, objects)?;
                     }
                 }
-                Change::Compare { instance, model, comparable } => prior::add(tx, *instance, model, comparable)?,
+                Change::Compare { instance, comparable } => prior::add(tx, *instance, comparable)?,
                 Change::Finish { task, end } => task::finish(tx, *task, end)?,
                 Change::SendOriginal { instance, destination, priority } => {
                     outbox::add_original(tx, *instance, destination, *priority)?;

@@ -1,4 +1,4 @@
-//! Which images can be compared with each other: those of one patient with a result, by when they were taken.
+//! Which images can be compared with each other: those of one patient, by when they were taken.
 //!
 //! The index holds no Patient ID. It holds what HMAC-SHA-256 makes of one and its issuer under a key that lies in a file of
 //! its own: whoever has the ID and the key finds the results, whoever has the index alone finds nobody. Equal hashes are a
@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use dokuei_types::{InstanceId, ModelIdentity};
+use dokuei_types::InstanceId;
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,6 @@ use sha2::Sha256;
 
 use crate::error::StoreError;
 use crate::job;
-use crate::object;
 use crate::priority::Priority;
 use crate::read::StoreReader;
 use crate::secret::secret;
@@ -27,8 +26,15 @@ const KEY_FILE: &str = "patients.key";
 /// Of a hash of 32: two patients of a node never share them by chance.
 const HASH_BYTES: usize = 16;
 
-/// What can be compared, a row for each result.
+/// What can be compared.
 pub(crate) const TABLE: &str = "
+CREATE TABLE IF NOT EXISTS patient_image (
+    instance INTEGER PRIMARY KEY REFERENCES instance (id),
+    patient BLOB NOT NULL,
+    taken_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS patient_image_taken ON patient_image (patient, taken_at);
+-- Images with a result that were noted before there was the table above, a row for each result.
 CREATE TABLE IF NOT EXISTS comparable (
     result INTEGER PRIMARY KEY REFERENCES result (id),
     patient BLOB NOT NULL,
@@ -54,6 +60,19 @@ pub struct Comparable {
     pub patient: PatientKey,
     /// Seconds from 1970-01-01 00:00:00 on the clock of the modality, whatever its time zone.
     pub taken_at: i64,
+}
+
+/// Which images another one may be compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// Whose they are, and before when they were taken.
+    pub this: Comparable,
+    /// They were not taken before this, as [`Comparable::taken_at`].
+    pub since: i64,
+    /// They are of another study than this, by Study Instance UID.
+    pub other_than: Option<&'a str>,
+    /// What they have where the index says it, by the names of [`IndexEntry::attributes`](crate::IndexEntry::attributes).
+    pub attributes: &'a [(&'a str, &'a str)],
 }
 
 /// What an instance was fetched for: some models look at it so that later results of theirs can be compared, no route takes
@@ -112,23 +131,14 @@ fn hashed(secret: &[u8], patient_id: &str, issuer: &str) -> PatientKey {
     PatientKey(key)
 }
 
-/// Notes what a result can be compared by; the first note stays.
-pub(crate) fn add(
-    tx: &Tx<'_>,
-    instance: InstanceId,
-    model: &ModelIdentity,
-    comparable: &Comparable,
-) -> Result<(), StoreError> {
+/// Notes what an image can be compared by; the first note stays.
+pub(crate) fn add(tx: &Tx<'_>, instance: InstanceId, comparable: &Comparable) -> Result<(), StoreError> {
     let Comparable { patient: PatientKey(patient), taken_at } = comparable;
-    let failed = StoreError::index("note what a result can be compared by");
-    let add = || -> rusqlite::Result<()> {
-        let Some(result) = object::find_id(tx.conn, instance, model)? else { return Ok(()) };
-        tx.conn
-            .prepare_cached("INSERT OR IGNORE INTO comparable (result, patient, taken_at) VALUES (?1, ?2, ?3)")?
-            .execute(params![result, patient.as_slice(), taken_at])
-            .map(drop)
-    };
-    add().map_err(failed)
+    tx.conn
+        .prepare_cached("INSERT OR IGNORE INTO patient_image (instance, patient, taken_at) VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| insert.execute(params![instance.0, patient.as_slice(), taken_at]))
+        .map(drop)
+        .map_err(StoreError::index("note what an image can be compared by"))
 }
 
 /// Begins the work on an instance that was fetched, in place of the rules.
@@ -165,13 +175,13 @@ impl StoreReader {
         self.with("look for what an instance was fetched for", |conn| fetched_for(conn, id))
     }
 
-    /// The images of the same patient that were taken before `this` and not before `since`, and of which some version of
-    /// some model has given a result; latest first and at most `limit`.
+    /// The images of the same patient that were taken before, whether a model has looked at them or not; latest first and
+    /// at most `limit`.
     ///
     /// # Errors
     /// What the index says.
-    pub fn earlier_images(&self, this: &Comparable, since: i64, limit: usize) -> Result<Vec<EarlierImage>, StoreError> {
-        self.with("look for earlier images of a patient", |conn| earlier(conn, this, since, limit))
+    pub fn earlier_images(&self, sought: &Sought<'_>, limit: usize) -> Result<Vec<EarlierImage>, StoreError> {
+        self.with("look for earlier images of a patient", |conn| earlier(conn, sought, limit))
     }
 
     /// Whether the model of this name has looked at an instance for a route without giving a result, or is still to look.
@@ -196,23 +206,51 @@ pub(crate) fn fetched_for(conn: &Connection, id: InstanceId) -> rusqlite::Result
     conn.prepare_cached("SELECT route FROM fetched WHERE instance = ?1")?.query_row([id.0], |row| row.get(0)).optional()
 }
 
-fn earlier(conn: &Connection, this: &Comparable, since: i64, limit: usize) -> rusqlite::Result<Vec<EarlierImage>> {
-    let Comparable { patient: PatientKey(patient), taken_at } = this;
+/// The images are few, so that their rows are looked up one by one.
+const EARLIER: &str = "
+    SELECT instance.id, max(image.taken_at) FROM (
+        SELECT instance, taken_at FROM patient_image WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3
+        UNION ALL
+        SELECT result.instance, taken_at FROM comparable JOIN result ON result.id = comparable.result
+        WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3
+    ) AS image JOIN instance ON instance.id = image.instance
+    WHERE instance.study IS NOT ?4 AND NOT EXISTS (
+        SELECT 1 FROM json_each(?5) AS wanted WHERE instance.attributes ->> wanted.key <> wanted.value)
+    GROUP BY instance.id ORDER BY 2 DESC, 1 DESC LIMIT ?6";
+
+fn earlier(conn: &Connection, sought: &Sought<'_>, limit: usize) -> rusqlite::Result<Vec<EarlierImage>> {
+    let Sought { this: Comparable { patient: PatientKey(patient), taken_at }, since, other_than, attributes } = sought;
+    let attributes: serde_json::Map<_, _> =
+        attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    let attributes = serde_json::Value::Object(attributes).to_string();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    conn.prepare_cached(
-        "SELECT instance, max(taken_at) FROM comparable JOIN result ON result.id = comparable.result
-         WHERE patient = ?1 AND taken_at < ?2 AND taken_at >= ?3
-         GROUP BY instance ORDER BY 2 DESC, 1 DESC LIMIT ?4",
-    )?
-    .query_map(params![patient.as_slice(), taken_at, since, limit], |row| {
-        Ok(EarlierImage { instance: InstanceId(row.get(0)?), taken_at: row.get(1)? })
-    })?
-    .collect()
+    conn.prepare_cached(EARLIER)?
+        .query_map(params![patient.as_slice(), taken_at, since, other_than, attributes, limit], |row| {
+            Ok(EarlierImage { instance: InstanceId(row.get(0)?), taken_at: row.get(1)? })
+        })?
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Durability;
+    use crate::schema;
+
+    #[test]
+    fn earlier_images_are_looked_up_and_never_searched_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {EARLIER}")).unwrap();
+        let none = rusqlite::types::Null;
+        let steps = plan.query_map([none, none, none, none, none, none], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        // What was found by then, and what was asked for.
+        let few = ["SCAN image", "SCAN wanted VIRTUAL TABLE"];
+        let scans = |step: &&String| step.starts_with("SCAN") && !few.iter().any(|few| step.starts_with(few));
+        assert_eq!(steps.iter().find(scans), None, "{steps:#?}");
+        assert!(steps.iter().any(|step| step.contains("patient_image_taken")), "{steps:#?}");
+    }
 
     #[test]
     fn patients_differ_by_id_and_by_issuer() {

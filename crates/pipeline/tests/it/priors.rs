@@ -1,13 +1,14 @@
 //! Results beside earlier ones of the same patient, and never of another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dicom_core::VR;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Tag};
 use dokuei_pipeline::RouteConfig;
 use dokuei_results::report_text;
-use dokuei_store::{NewObject, REJECTION, Retention};
+use dokuei_store::{Changes, Decision, JobKind, NewObject, REJECTION, Retention};
 use dokuei_types::{End, InstanceId};
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ fn report(site: &Site) -> String {
 async fn a_second_image_is_compared_with_the_first() {
     let site = Site::new();
     let (first, none) = look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
-    assert_eq!(none, json!({ "nothing": "no result of lungs on an earlier image of the patient within 730d" }));
+    assert_eq!(none, json!({ "nothing": "no earlier image of the patient is known within 730d" }));
     assert!(report(&site).contains("No earlier result was at hand to compare with."));
     let (second, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
     assert_eq!(
@@ -89,7 +90,7 @@ async fn a_second_image_is_compared_with_the_first() {
 async fn nobody_is_compared_with_somebody_else() {
     let site = Site::new();
     look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
-    let nobody = "no result of lungs on an earlier image of the patient within 730d";
+    let nobody = "no earlier image of the patient is known within 730d";
     let one = |why: &str| format!("none of 1 earlier images: instance 1, {why}");
     let cases: [(&[Change], String); 7] = [
         (&[(tags::PATIENT_ID, VR::LO, "4712")], nobody.into()),
@@ -132,16 +133,11 @@ async fn what_cannot_be_compared_is_not() {
     check(
         comparing(),
         &image(7, "20260107", &[(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3.1")]),
-        &one("of the same study"),
+        "no earlier image of the patient is known within 730d",
     )
     .await;
     check(comparing(), &image(6, "", &[]), "the image does not say when it was taken").await;
-    check(
-        within("30d"),
-        &image(5, "20260105", &[]),
-        "no result of lungs on an earlier image of the patient within 30d",
-    )
-    .await;
+    check(within("30d"), &image(5, "20260105", &[]), "no earlier image of the patient is known within 30d").await;
     let (_, comparison) = look(&site, chest(&["lungs"]), &model(0.8), &image(4, "20260104", &[])).await;
     assert_eq!(comparison, Value::Null, "nobody asked");
 }
@@ -186,31 +182,55 @@ async fn an_earlier_image_without_a_result_of_the_model_is_looked_at_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_came_before_the_model_is_looked_at_when_a_destination_names_it() {
+async fn an_image_that_came_before_the_model_is_looked_at_first() {
     let site = Site::new();
     let reader = site.store.reader();
     // No route takes them.
     let pipeline = site.start(&[], &[]);
-    let [early, lateral] = [("20250101", "PA"), ("20250102", "LL")].map(|(date, view)| {
-        let number = if view == "PA" { 1 } else { 2 };
-        send(&site.store, &image(number, date, &[(tags::VIEW_POSITION, VR::CS, view)])).instance
-    });
+    let early = send(&site.store, &image(1, "20250101", &[])).instance;
     let mut frames = image(5, "20250103", &[(tags::NUMBER_OF_FRAMES, VR::IS, "2")]);
     frames.put_bytes(tags::PIXEL_DATA, VR::OW, vec![7; 2 * 64 * 48 * 2]);
-    let frames = send(&site.store, &frames).instance;
-    for instance in [early, lateral, frames] {
-        assert_eq!(site.end(instance), End::NoRuleMatched);
+    for data in [
+        image(2, "20250102", &[(tags::VIEW_POSITION, VR::CS, "LL")]),
+        frames,
+        image(6, "20250104", &[(tags::SOP_CLASS_UID, VR::UI, uids::PARAMETRIC_MAP_STORAGE)]),
+    ] {
+        assert_eq!(site.end(send(&site.store, &data).instance), End::NoRuleMatched);
     }
     pipeline.shutdown().await;
+    let model = model(0.6);
+    let (_, comparison) = look(&site, comparing(), &model, &image(3, "20260101", &[])).await;
+    assert_eq!((&comparison["instance"], model.runs()), (&json!(early), 2));
+    let shown = reader.show(early).unwrap().unwrap();
+    assert_eq!((shown.end, shown.fetched_for, shown.tasks.len()), (Some(End::NoRuleMatched), None, 0));
+    assert_eq!((shown.results.len(), site.pacs.taken("sr").len()), (1, 1), "nothing of it is sent");
+    let (_, comparison) = look(&site, comparing(), &model, &image(4, "20250601", &[])).await;
+    assert_eq!((&comparison["instance"], model.runs()), (&json!(early), 3), "it is looked at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_the_index_does_not_know_is_looked_at_when_a_destination_names_it() {
+    let site = Site::new();
+    let reader = site.store.reader();
+    let [early, lateral, frames] = [(1, "PA"), (2, "LL"), (5, "PA")].map(|(number, view)| {
+        let mut data = image(number, &format!("2025010{number}"), &[(tags::VIEW_POSITION, VR::CS, view)]);
+        if number == 5 {
+            data.put_text(tags::NUMBER_OF_FRAMES, VR::IS, "2");
+            data.put_bytes(tags::PIXEL_DATA, VR::OW, vec![7; 2 * 64 * 48 * 2]);
+        }
+        let instance = send(&site.store, &data).instance;
+        // As an earlier program has decided on it.
+        let lease = site.store.lease(JobKind::Match, 1, Duration::from_secs(60)).unwrap().remove(0);
+        let decision = Decision { trace: json!([]), declined: None };
+        site.store.apply(Changes::complete(&lease).decide(instance, decision)).unwrap();
+        instance
+    });
     let named = [early, lateral, frames].map(|id| reader.instance(id).unwrap().unwrap().sop_instance);
     *site.pacs.named.lock().unwrap() = named.iter().map(|uid| dokuei_types::Uid::new(uid).unwrap()).collect();
     site.pacs.priors.lock().unwrap().push_back(Ok(Vec::new()));
     let model = model(0.6);
     let (_, comparison) = look(&site, fetching("60s"), &model, &image(3, "20260101", &[])).await;
     assert_eq!((&comparison["instance"], model.runs()), (&json!(early), 2));
-    let shown = reader.show(early).unwrap().unwrap();
-    assert_eq!((shown.end, shown.fetched_for, shown.tasks.len()), (Some(End::NoRuleMatched), None, 0));
-    assert_eq!((shown.results.len(), site.pacs.taken("sr").len()), (1, 1), "nothing of it is sent");
     // It is found in the index from now on: nobody is asked.
     let (_, comparison) = look(&site, fetching("60s"), &model, &image(4, "20260102", &[])).await;
     assert_eq!((comparison["sop_instance"].as_str(), model.runs()), (Some("1.2.3.4.3"), 3));
@@ -275,7 +295,7 @@ async fn a_prior_is_fetched_looked_at_and_compared_with_and_nothing_of_it_is_sen
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_goes_without_what_does_not_come() {
     let site = Site::new();
-    let none = "no result of lungs on an earlier image of the patient within 730d";
+    let none = "no earlier image of the patient is known within 730d";
     let other = image(1, "20250101", &[(tags::PATIENT_BIRTH_DATE, VR::DA, "19710101")]);
     site.pacs.priors.lock().unwrap().extend([Err("it answers no C-FIND".into()), Ok(vec![]), Ok(vec![other])]);
     for (number, wait, why) in [

@@ -1,13 +1,24 @@
-//! Results of one patient, found again.
+//! Images of one patient, found again.
 
 use dokuei_store::{
-    Changes, Comparable, EarlierImage, Fetched, IndexEntry, JobKind, NewResult, Priority, Store, Subject, TaskEnd,
+    Changes, Comparable, EarlierImage, Fetched, IndexEntry, JobKind, NewResult, Priority, Sought, Store, Subject,
+    TaskEnd,
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
+use serde_json::json;
 
 use crate::support::{Bench, LEASE, START, commit_with, entry, instance_of, model, object, one_lease, send};
 
 const DAY: i64 = 86_400;
+
+/// An instance of a study, of a patient at a time, of which no model gives a result.
+fn seen(store: &Store, sop_instance: &str, study: &str, attributes: serde_json::Value, of: Comparable) -> InstanceId {
+    let entry = IndexEntry { study: Some(Uid::new(study).unwrap()), attributes, ..entry() };
+    let committed = commit_with(store, sop_instance, sop_instance.as_bytes(), entry).unwrap();
+    let instance = store.indexed(committed).unwrap().instance;
+    store.apply(Changes::complete(&one_lease(store, JobKind::Match)).comparable(instance, of)).unwrap();
+    instance
+}
 
 /// An instance with a result, of a patient at a time.
 fn reported(store: &Store, sop_instance: &str, model: &ModelIdentity, of: Option<Comparable>) -> InstanceId {
@@ -18,7 +29,7 @@ fn reported(store: &Store, sop_instance: &str, model: &ModelIdentity, of: Option
     let objects = vec![store.stage(&object("sr", &uid)).unwrap()];
     let changes = Changes::complete(&one_lease(store, JobKind::Match)).result(result, objects);
     let changes = match of {
-        Some(of) => changes.comparable(instance, model, of),
+        Some(of) => changes.comparable(instance, of),
         None => changes,
     };
     store.apply(changes).unwrap();
@@ -29,8 +40,16 @@ fn of(store: &Store, patient_id: &str, issuer: &str, day: i64) -> Comparable {
     Comparable { patient: store.patient(patient_id, issuer).unwrap(), taken_at: day * DAY }
 }
 
+fn sought(this: &Comparable, since: i64) -> Sought<'static> {
+    Sought { this: *this, since: since * DAY, other_than: Some("1.9"), attributes: &[] }
+}
+
 fn earlier(store: &Store, this: &Comparable, since: i64) -> Vec<InstanceId> {
-    let found = store.reader().earlier_images(this, since * DAY, 10).unwrap();
+    found(store, &sought(this, since))
+}
+
+fn found(store: &Store, sought: &Sought<'_>) -> Vec<InstanceId> {
+    let found = store.reader().earlier_images(sought, 10).unwrap();
     found.into_iter().map(|found| found.instance).collect()
 }
 
@@ -55,14 +74,61 @@ fn the_latest_earlier_images_of_the_same_patient_are_found() {
     assert_eq!(earlier(&store, &this, 150), [bones, second]);
     assert_eq!(earlier(&store, &of(&store, "4711", "HOSPITAL", 301), 0), [later, bones, second, first]);
     assert_eq!(earlier(&store, &of(&store, "4711", "", 300), 0), []);
-    let found = store.reader().earlier_images(&this, 0, 1).unwrap();
+    let found = store.reader().earlier_images(&sought(&this, 0), 1).unwrap();
     assert_eq!(found, [EarlierImage { instance: bones, taken_at: 200 * DAY }]);
 
     // Another result on an image makes it no second one.
     let result = NewResult { instance: first, model: model(), findings: serde_json::json!([]), made_at: START };
     let again = of(&store, "4711", "HOSPITAL", 100);
-    store.apply(Changes::unleased().result(result, Vec::new()).comparable(first, &model(), again)).unwrap();
+    store.apply(Changes::unleased().result(result, Vec::new()).comparable(first, again)).unwrap();
     assert_eq!(earlier(&store, &this, 0), [bones, second, first]);
+}
+
+#[test]
+fn an_image_of_which_no_model_gave_a_result_is_found_too() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let day = |day| of(&store, "4711", "", day);
+    let chest = json!({ "modality": "CR", "body_part": "CHEST" });
+    let first = seen(&store, "1.1", "1.2.1", chest.clone(), day(1));
+    let hand = seen(&store, "1.2", "1.2.2", json!({ "modality": "CR", "body_part": "HAND" }), day(2));
+    let unsaid = seen(&store, "1.3", "1.2.3", json!({ "modality": "CR", "body_part": null }), day(3));
+    seen(&store, "1.4", "1.2.4", chest.clone(), of(&store, "4712", "", 4));
+    let last = seen(&store, "1.5", "1.2.5", chest, day(5));
+    let reported = reported(&store, "1.6", &model(), Some(day(4)));
+    let this = Sought { other_than: Some("1.2.5"), ..sought(&day(6), 0) };
+    assert_eq!(found(&store, &this), [reported, unsaid, hand, first], "of other studies");
+    let other = Sought { other_than: Some("1.2.6"), ..this };
+    assert_eq!(found(&store, &other), [last, reported, unsaid, hand, first]);
+    let chests = Sought { attributes: &[("modality", "CR"), ("body_part", "CHEST"), ("view", "PA")], ..other };
+    assert_eq!(
+        found(&store, &chests),
+        [last, reported, unsaid, first],
+        "where the index says nothing, the header does"
+    );
+}
+
+#[test]
+fn what_an_earlier_program_has_noted_of_results_is_found() {
+    let bench = Bench::new();
+    let instance = {
+        let store = bench.open();
+        reported(&store, "1.1", &model(), Some(of(&store, "4711", "", 1)))
+    };
+    let index = rusqlite::Connection::open(bench.dir.path().join("index.sqlite")).unwrap();
+    index
+        .execute_batch(
+            "INSERT INTO comparable SELECT result.id, patient, taken_at
+             FROM patient_image JOIN result USING (instance);
+             DROP TABLE patient_image;",
+        )
+        .unwrap();
+    drop(index);
+    let store = bench.open();
+    let this = of(&store, "4711", "", 2);
+    assert_eq!(earlier(&store, &this, 0), [instance]);
+    store.apply(Changes::unleased().comparable(instance, of(&store, "4711", "", 1))).unwrap();
+    assert_eq!(earlier(&store, &this, 0), [instance], "once");
 }
 
 #[test]

@@ -1,20 +1,30 @@
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use dokuei_store::{Changes, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy};
+use dokuei_store::{
+    Changes, JobKind, Lease, ManualClock, SettleReason, Store, StoreConfig, StoreError, Subject, VersionPolicy,
+};
 use dokuei_testkit::Random;
 
 use super::disk::PowerDisk;
+use super::hint::Hint;
 use super::payload::Payload;
 use crate::support::{LEASE, START, commit, data_set, instance_of};
+use crate::work::{member, trace};
 
 pub(super) const FOLDER_VARIABLE: &str = "DOKUEI_POWER_FOLDER";
 pub(super) const CASE_VARIABLE: &str = "DOKUEI_POWER_CASE";
 /// The store's folder, and what is durable of it.
 pub(super) const DATA: &str = "data";
 pub(super) const SHADOW: &str = "shadow";
+
+/// Lives of a case, with room to spare.
+const LIVES_MAX: u64 = 16;
+/// Hints of a life.
+const HINTS: u64 = 3;
 
 /// What may be done with other bytes under a known UID, by the name the child is told.
 pub(super) const POLICIES: [(&str, VersionPolicy); 3] =
@@ -33,8 +43,12 @@ fn child() {
     let (case, life) = (number(), number());
     let named = words.next().unwrap();
     let (_, versions) = *POLICIES.iter().find(|(name, _)| *name == named).unwrap();
-    live(Path::new(&folder), case * 16 + life, versions);
+    live(Path::new(&folder), seed(case, life), versions);
     std::process::abort();
+}
+
+pub(super) fn seed(case: u64, life: u64) -> u64 {
+    case * LIVES_MAX + life
 }
 
 fn live(folder: &Path, seed: u64, versions: VersionPolicy) {
@@ -69,6 +83,9 @@ fn live(folder: &Path, seed: u64, versions: VersionPolicy) {
         if works {
             scope.spawn(move || work(store, &bell, done));
         }
+        if random.below(2) == 0 {
+            scope.spawn(move || hints_of(seed).for_each(|hint| hint.say(store, |promise| say(promise, hint.0))));
+        }
         all.into_iter().for_each(|sender| sender.join().unwrap());
         done.store(true, Ordering::SeqCst);
         ring.try_send(()).unwrap_or_default();
@@ -88,26 +105,52 @@ fn send_some(store: &Store, clock: &ManualClock, numbers: usize, random: &mut Ra
             Err(_) => {}
         }
         if random.below(8) == 0 {
-            clock.advance_ms(random.below(172_800_000) as i64 - 86_400_000);
+            // All of them together are too little for a hint to be forgotten.
+            clock.advance_ms(random.below(7_200_000) as i64 - 3_600_000);
         }
     }
 }
 
+/// The hints of a life, after those of the life before, which their peers say again.
+pub(super) fn hints_of(seed: u64) -> impl Iterator<Item = Hint> {
+    let before = if seed % LIVES_MAX == 0 { seed } else { seed - 1 };
+    (before * HINTS..(seed + 1) * HINTS).map(Hint)
+}
+
 fn work(store: &Store, bell: &mpsc::Receiver<()>, done: &AtomicBool) {
+    let mut waiting = Vec::new();
     while bell.recv().is_ok() && !done.load(Ordering::SeqCst) {
         for lease in store.lease(JobKind::Match, 4, LEASE).unwrap_or_default() {
             let payload = store.reader().instance(instance_of(&lease)).unwrap().map(|stored| {
                 let bytes = data_set(store, stored.id);
                 Payload::of(&stored.sop_instance, &bytes)
             });
-            if store.apply(Changes::complete(&lease)).is_ok() {
-                say("matched", payload.unwrap());
+            let payload = payload.unwrap();
+            if store.apply(matched(&lease, payload)).is_err() {
+                continue;
+            }
+            match payload.is_waited_with() {
+                true => waiting.push(payload),
+                false => say("matched", payload),
+            }
+        }
+        for lease in store.lease(JobKind::Settle, 1, LEASE).unwrap_or_default() {
+            let Subject::Unit(unit) = lease.subject else { panic!("{lease:?}") };
+            if store.apply(Changes::complete(&lease).settle(unit, SettleReason::Mpps)).is_ok() {
+                waiting.drain(..).for_each(|payload| say("settled", payload));
             }
         }
     }
 }
 
+/// What the rules say: that nothing is done, or that the study is waited for.
+pub(super) fn matched(lease: &Lease, payload: Payload) -> Changes {
+    let instance = instance_of(lease);
+    let changes = Changes::complete(lease).decide(instance, trace());
+    if payload.is_waited_with() { changes.join(member(instance)) } else { changes }
+}
+
 /// In one write, so that it is said wholly or not at all.
-fn say(what: &str, payload: Payload) {
-    io::stderr().write_all(format!("{what} {payload}\n").as_bytes()).unwrap();
+fn say(what: impl Display, of: impl Display) {
+    io::stderr().write_all(format!("{what} {of}\n").as_bytes()).unwrap();
 }

@@ -1,10 +1,12 @@
 //! Power cuts: a child process is killed at a step of its work, then what its disk had not made durable is lost or torn,
-//! and the store opens what is left. Disks read in pieces of any size, and are interrupted. What senders, disk and clock do follows from a seed; how the child's threads take
+//! and the store opens what is left. Instances arrive meanwhile, hints come in parts, a study settles. Disks read in pieces
+//! of any size, and are interrupted. What senders, disk and clock do follows from a seed; how the child's threads take
 //! turns does not.
 
 mod child;
 mod damage;
 mod disk;
+mod hint;
 mod payload;
 mod wal;
 
@@ -16,11 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dokuei_store::{
-    ArrivalKind, Changes, Integrity, JobKind, ManualClock, Store, StoreConfig, StoreError, VersionPolicy,
+    ArrivalKind, Changes, Integrity, JobKind, ManualClock, SettleReason, Store, StoreConfig, StoreError, Subject,
+    TaskEnd, VersionPolicy,
 };
 use dokuei_testkit::{Random, Seed, replayed};
+use dokuei_types::DeclineReason;
 
 use crate::support::{LEASE, START, data_set, files, send};
+use hint::{Hint, Promise};
 use payload::Payload;
 
 /// Cases in a row; more with this in the environment.
@@ -48,8 +53,9 @@ fn what_was_acknowledged_survives_a_power_cut() {
         let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
         workers.into_iter().for_each(|worker| heard.add(worker.join().expect("the case above survives")));
     });
-    let Heard { acknowledged, refused, matched } = heard;
-    let shows = !acknowledged.is_empty() && !refused.is_empty() && !matched.is_empty();
+    let Heard { acknowledged, refused, matched, settled, hints } = heard;
+    let hints: BTreeSet<_> = hints.values().collect();
+    let shows = [&acknowledged, &refused, &matched, &settled].iter().all(|heard| !heard.is_empty()) && hints.len() == 2;
     assert!(shows || all.count() < 20, "the cases show nothing");
 }
 
@@ -60,6 +66,10 @@ struct Heard {
     refused: BTreeSet<Payload>,
     /// Work on them was done.
     matched: BTreeSet<Payload>,
+    /// The study they are of had settled with them.
+    settled: BTreeSet<Payload>,
+    /// What was promised last of each hint.
+    hints: BTreeMap<Hint, Promise>,
 }
 
 impl Heard {
@@ -67,6 +77,8 @@ impl Heard {
         self.acknowledged.extend(other.acknowledged);
         self.refused.extend(other.refused);
         self.matched.extend(other.matched);
+        self.settled.extend(other.settled);
+        self.hints.extend(other.hints);
     }
 }
 
@@ -78,11 +90,13 @@ fn survive(case: u64) -> Heard {
     let folder = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     let policy = child::POLICIES[random.below(child::POLICIES.len())].1;
     let mut heard = Heard::default();
-    for life in 0..=random.below(3) as u64 {
+    let lives = 0..=random.below(3) as u64;
+    for life in lives.clone() {
         run_child(folder.path(), case, life, policy, &mut heard);
         damage::power_cut(folder.path(), &mut random);
     }
-    check(case, &folder.path().join(child::DATA), policy, &heard);
+    let hints: Vec<Hint> = lives.flat_map(|life| child::hints_of(child::seed(case, life))).collect();
+    check(case, &folder.path().join(child::DATA), policy, &heard, &hints);
     heard
 }
 
@@ -99,18 +113,24 @@ fn run_child(folder: &Path, case: u64, life: u64, policy: VersionPolicy, heard: 
         let line = line.unwrap();
         assert!(!line.contains("panicked"), "the child fails by itself: {line}");
         let mut words = line.split(' ');
-        let (what, payload) = (words.next(), Payload::parse(&mut words));
-        match (what, payload) {
+        let what = words.next();
+        if let Some(promise) = what.and_then(Promise::parse) {
+            let hint = Hint(words.next().unwrap().parse().unwrap());
+            heard.hints.entry(hint).and_modify(|known| *known = promise.max(*known)).or_insert(promise);
+            continue;
+        }
+        match (what, Payload::parse(&mut words)) {
             (Some("stored"), Some(payload)) => heard.acknowledged.insert(payload),
             (Some("refused"), Some(payload)) => heard.refused.insert(payload),
             (Some("matched"), Some(payload)) => heard.matched.insert(payload),
+            (Some("settled"), Some(payload)) => heard.settled.insert(payload),
             _ => continue,
         };
     }
     child.wait().unwrap();
 }
 
-fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard) {
+fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard, hints: &[Hint]) {
     let clock = Arc::new(ManualClock::at(START + 10 * 365 * 86_400_000));
     let config = || StoreConfig {
         disk_free_min: 0,
@@ -129,6 +149,14 @@ fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard) {
         let shown = store.reader().show(first[payload]).unwrap().unwrap();
         assert!(shown.end.is_some(), "the work on {payload:?} was done and is forgotten");
     }
+    for payload in &heard.settled {
+        let shown = store.reader().show(first[payload]).unwrap().unwrap();
+        assert!(
+            shown.units.iter().all(|unit| unit.reason.is_some()),
+            "the study of {payload:?} had settled and waits again"
+        );
+    }
+    hints.iter().for_each(|hint| hint.check(&store, heard.hints.get(hint).copied()));
     let own_files = files(dir);
     assert!(!own_files.iter().any(|path| path.contains("/incoming/")), "{own_files:?}");
     let large = first.keys().filter(|payload| payload.len() > 1_200_000).count();
@@ -149,20 +177,40 @@ fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard) {
     let store = Store::open(config()).unwrap();
     let again = stored(&store);
     assert!(first.iter().all(|(payload, id)| again.get(payload) == Some(id)), "another open, other instances");
-    // Jobs that were cut short wait a while.
-    clock.advance_ms(60_000);
-    loop {
-        let leases = store.lease(JobKind::Match, 100, LEASE).unwrap();
-        if leases.is_empty() {
-            break;
-        }
-        for lease in leases {
-            store.apply(Changes::complete(&lease)).unwrap();
-        }
-    }
+    finish(&store, &clock);
+    let here: BTreeSet<String> = again.keys().map(|payload| payload.uid()).collect();
+    hints.iter().for_each(|hint| hint.check_missing(&store, &here));
     let counts = store.reader().counts().unwrap();
     assert_eq!(counts.instances.get("open"), None, "work that nobody resumes");
     assert_eq!(store.queue_depth(), 0);
+}
+
+/// Does all that is left to do.
+fn finish(store: &Store, clock: &ManualClock) {
+    for kind in [JobKind::Match, JobKind::Settle, JobKind::Analyze] {
+        // Jobs that were cut short wait a while, and studies for more images.
+        clock.advance_ms(60_000);
+        loop {
+            let leases = store.lease(kind, 100, LEASE).unwrap();
+            if leases.is_empty() {
+                break;
+            }
+            for lease in leases {
+                let changes = match lease.subject {
+                    Subject::Instance(instance) => {
+                        let stored = store.reader().instance(instance).unwrap().unwrap();
+                        child::matched(&lease, Payload::of(&stored.sop_instance, &data_set(store, instance)))
+                    }
+                    Subject::Unit(unit) => Changes::complete(&lease).settle(unit, SettleReason::Cap),
+                    Subject::Task(task, _) => {
+                        let declined = TaskEnd::Declined(DeclineReason::NoPixels("no pixels".into()));
+                        Changes::complete(&lease).finish(task, declined)
+                    }
+                };
+                store.apply(changes).unwrap();
+            }
+        }
+    }
 }
 
 /// All that the index holds: each whole, and none of them twice.

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, What};
 use crate::confirmation::Answer;
 use crate::information;
 use crate::send::words;
@@ -121,7 +121,7 @@ impl CommitmentService for Commitments {
             })?;
             tracing::info!(peer_ae, %transaction_uid, instances, "storage commitment asked for");
             let asked = json!({ "commitment": number, "calling_ae": peer_ae, "instances": instances });
-            audit.record("commitment_asked", asked);
+            audit.record(What::CommitmentAsked, asked);
             Ok(Ticket(number))
         })
     }
@@ -255,14 +255,14 @@ impl Shared {
     fn end(&self, id: CommitmentId, end: CommitmentEnd) {
         match &end {
             CommitmentEnd::Told => {
-                self.audit.record("commitment_told", json!({ "commitment": id.0 }));
+                self.audit.record(What::CommitmentTold, json!({ "commitment": id.0 }));
                 tracing::info!(commitment = %id, "the result of a storage commitment is told");
             }
             CommitmentEnd::Retry { reason, .. } => {
                 tracing::warn!(commitment = %id, reason, "the result of a storage commitment is not told yet");
             }
             CommitmentEnd::Dead { reason } => {
-                self.audit.record("commitment_given_up", json!({ "commitment": id.0 }));
+                self.audit.record(What::CommitmentGivenUp, json!({ "commitment": id.0 }));
                 tracing::error!(commitment = %id, reason, "the result of a storage commitment is never told");
             }
         }

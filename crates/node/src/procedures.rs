@@ -13,7 +13,7 @@ use dokuei_types::{DimseStatus, Uid};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, What};
 use crate::information;
 use crate::send::words;
 
@@ -55,8 +55,8 @@ impl Procedures {
     fn heard(&self, id: HintId, kind: HintKind, peer_ae: &str, progress: Option<Progress>, images: Option<usize>) {
         let progress = progress.map(Progress::as_str);
         let (what, words) = match kind {
-            HintKind::Mpps => ("procedure_step", "performed procedure step"),
-            HintKind::Availability => ("instances_available", "instance availability notification"),
+            HintKind::Mpps => (What::ProcedureStep, "performed procedure step"),
+            HintKind::Availability => (What::InstancesAvailable, "instance availability notification"),
         };
         tracing::info!(hint = %id, peer_ae, progress, images, "{words}");
         let mut fields = json!({ "hint": id, "calling_ae": peer_ae });

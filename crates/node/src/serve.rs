@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
-use crate::audit::{Audit, Auditor};
+use crate::audit::{Audit, Auditor, What};
 use crate::changes;
 use crate::commitment::Commitments;
 use crate::config;
@@ -221,7 +221,7 @@ async fn reload(node: &RunningNode, before: &Site, path: Option<PathBuf>) -> Opt
     match site.and_then(|site| node.reload(&site).map(|()| site)) {
         Ok(site) => {
             let changes = changes::log(before, &site);
-            node.auditor.audit().record("reloaded", serde_json::json!({ "changes": changes }));
+            node.auditor.audit().record(What::Reloaded, serde_json::json!({ "changes": changes }));
             tracing::info!(changes = changes.len(), "configuration reloaded");
             Some(site)
         }

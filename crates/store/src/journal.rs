@@ -93,6 +93,23 @@ INSERT INTO journal (at, what, instance, detail) VALUES (NEW.at, 'decided', NEW.
 /// Milliseconds since 1970 of the machine's clock, where a row says no time.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
+/// The words for what happens to an instance.
+pub const JOURNAL_WORDS: [&str; 13] = [
+    "received",
+    "decided",
+    "analysed",
+    "declined",
+    "analysis_failed",
+    "result",
+    "sent",
+    "confirmed",
+    "missing",
+    "given_up",
+    "moved",
+    "removed",
+    "withdrawn",
+];
+
 /// Something that happened to an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
@@ -100,8 +117,7 @@ pub struct JournalEntry {
     pub id: i64,
     /// When, milliseconds since 1970.
     pub at: i64,
-    /// `received`, `decided`, `analysed`, `declined`, `analysis_failed`, `result`, `sent`, `confirmed`, `missing`,
-    /// `given_up`, `moved`, `removed` or `withdrawn`.
+    /// One of [`JOURNAL_WORDS`].
     pub what: String,
     /// To which.
     pub instance: InstanceId,

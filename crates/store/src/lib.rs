@@ -92,11 +92,11 @@ pub use hint::{HintKind, HintUpdate, Hinted, NamedImage, NewHint, Progress, Upda
 pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
-pub use journal::JournalEntry;
+pub use journal::{JOURNAL_WORDS, JournalEntry};
 pub use model::{CommitmentId, DeliveryId, HintId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};
-pub use prior::{Comparable, EarlierImage, Fetched, PatientKey};
+pub use prior::{Comparable, EarlierImage, Fetched, PatientKey, Sought};
 pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};

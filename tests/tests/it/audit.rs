@@ -69,6 +69,8 @@ fn the_trail_has_every_hop_once_and_no_name() {
     assert_eq!(exported(&[shown[0]["sop_instance"].as_str().unwrap()]), first);
     assert_eq!(exported(&["--event", "received", "--since", "1h"]).len(), 2);
     assert_eq!(exported(&["--until", "1h"]), Vec::<Value>::new());
+    let (_, refused) = dokuei_failing(&["audit", "--config", config.to_str().unwrap(), "--event", "sent,recieved"]);
+    assert!(refused.contains("'recieved'") && refused.contains("association_opened, "), "{refused}");
     assert_eq!(exported(&["1.2.3.4"]), Vec::<Value>::new());
 
     // Another start writes on, and tells nothing twice.

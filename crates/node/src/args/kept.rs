@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
+use crate::audit;
 use crate::moment::Moment;
 
 /// Which node's data is looked at.
@@ -67,7 +69,7 @@ pub(crate) struct AuditExport {
     /// Only of these: numbers of instances, SOP Instance or Study Instance UIDs, which are hashed as the trail has them.
     pub(crate) ids: Vec<String>,
     /// Only these events.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = PossibleValuesParser::new(audit::words()))]
     pub(crate) event: Vec<String>,
     /// Only since then: a span before now (2h, 7d), or a time (2026-11-22T08:00).
     #[arg(long, value_name = "TIME")]

@@ -10,6 +10,7 @@ mod message;
 mod repository;
 mod syslog;
 mod trail;
+mod what;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +32,7 @@ pub(crate) use identifiers::Identifiers;
 use self::repository::{Destinations, Repository, host};
 use self::syslog::Transport;
 use self::trail::Trail;
+pub(crate) use self::what::{What, words};
 use crate::config::{Address, Destination};
 
 /// Events that wait to be written; further ones are counted and dropped.
@@ -74,7 +76,7 @@ impl Config {
 /// Something that happened around the instances.
 pub(crate) struct Event {
     at: Timestamp,
-    what: &'static str,
+    what: What,
     fields: Map<String, Value>,
 }
 
@@ -113,7 +115,7 @@ impl Auditor {
         let repository = Repository::start(config, node, reader, Arc::clone(&audit.destinations))?;
         let trail = Trail::open(config, node, store.clone(), repository, Arc::clone(&audit.lost))?;
         let thread = std::thread::Builder::new().name("audit".into()).spawn(move || trail.write(&events))?;
-        audit.record("started", json!({ "version": env!("CARGO_PKG_VERSION") }));
+        audit.record(What::Started, json!({ "version": env!("CARGO_PKG_VERSION") }));
         Ok(Self { audit, thread: Some(thread) })
     }
 
@@ -124,7 +126,7 @@ impl Auditor {
 
     /// Writes what is left and ends; the store has to be open still.
     pub(crate) fn stop(self) {
-        self.audit.record("stopped", json!({}));
+        self.audit.record(What::Stopped, json!({}));
         if let Some(queue) = &self.audit.queue {
             // It fails where the thread is gone, which has said why.
             drop(queue.send(Message::Stop));
@@ -137,7 +139,7 @@ impl Auditor {
 
 impl Audit {
     /// Hands an event over with its fields, an object; never waits.
-    pub(crate) fn record(&self, what: &'static str, fields: Value) {
+    pub(crate) fn record(&self, what: What, fields: Value) {
         let Some(queue) = &self.queue else { return };
         let fields = match fields {
             Value::Object(fields) => fields,
@@ -168,11 +170,11 @@ impl AssociationObserver for Audit {
             "association": association, "peer": peer.to_string(), "calling_ae": calling_ae, "called_ae": called_ae
         });
         let what = match what {
-            Happened::Opened => "association_opened",
-            Happened::Closed => "association_closed",
+            Happened::Opened => What::AssociationOpened,
+            Happened::Closed => What::AssociationClosed,
             Happened::Refused(why) => {
                 fields["why"] = json!(why);
-                "association_refused"
+                What::AssociationRefused
             }
         };
         self.record(what, fields);

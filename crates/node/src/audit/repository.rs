@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::message::{Outcome, Peer, Reporter, Transfer};
 use super::syslog::{Syslog, framed};
-use super::{Config, Event};
+use super::{Config, Event, What};
 
 /// AE title and host of the destinations, by name.
 pub(super) type Destinations = Arc<Mutex<BTreeMap<String, (String, String)>>>;
@@ -45,9 +45,9 @@ impl Repository {
     pub(super) fn event(&mut self, event: &Event) {
         let text = |name: &str| event.fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let (outcome, message) = match event.what {
-            "started" => (Outcome::Success, self.reporter.activity(event.at, true)),
-            "stopped" => (Outcome::Success, self.reporter.activity(event.at, false)),
-            "association_refused" => {
+            What::Started => (Outcome::Success, self.reporter.activity(event.at, true)),
+            What::Stopped => (Outcome::Success, self.reporter.activity(event.at, false)),
+            What::AssociationRefused => {
                 let peer = Peer { ae_title: text("calling_ae").to_owned(), host: host(text("peer")) };
                 (Outcome::MinorFailure, self.reporter.refusal(event.at, &peer))
             }

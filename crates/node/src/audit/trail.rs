@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::file::TrailFile;
 use super::identifiers::Writing;
 use super::repository::Repository;
-use super::{Config, Event, Message, QUEUE_MAX};
+use super::{Config, Event, Message, QUEUE_MAX, What};
 use crate::send::words;
 
 /// Longest time from an event to its line on stable storage, but for a disk that is slow or a burst of instances.
@@ -137,7 +137,7 @@ impl Trail {
         let mut lines: String = self.events.iter().map(|event| self.line(event)).collect();
         if lost > 0 {
             let fields = Map::from_iter([("count".to_owned(), json!(lost))]);
-            lines.push_str(&self.line(&Event { at: Timestamp::now(), what: "lost", fields }));
+            lines.push_str(&self.line(&Event { at: Timestamp::now(), what: What::Lost, fields }));
         }
         if let Err(error) = self.append(&lines) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Trail {
         // So that the file says how far the journal is in it, as every other does.
         let previous = previous.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fields = [("previous".to_owned(), json!(previous)), ("entry".to_owned(), json!(self.written))];
-        let begin = Event { at: Timestamp::now(), what: "continued", fields: Map::from_iter(fields) };
+        let begin = Event { at: Timestamp::now(), what: What::Continued, fields: Map::from_iter(fields) };
         let lines = self.line(&begin) + lines;
         self.file.as_mut().map_or(Ok(()), |file| file.append(&lines))
     }
@@ -179,7 +179,7 @@ impl Trail {
     }
 
     fn line(&self, event: &Event) -> String {
-        let mut line = self.begin(event.at, event.what);
+        let mut line = self.begin(event.at, event.what.as_str());
         line.extend(event.fields.clone());
         format!("{}\n", Value::Object(line))
     }
@@ -223,7 +223,7 @@ mod tests {
         Trail::open(&config, "NODE", Store::open(store).unwrap(), None, Arc::default()).unwrap()
     }
 
-    fn event(what: &'static str) -> Event {
+    fn event(what: What) -> Event {
         Event { at: Timestamp::UNIX_EPOCH, what, fields: Map::new() }
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let mut trail = open(folder.path(), 1 << 20);
-        trail.events.push_back(event("started"));
+        trail.events.push_back(event(What::Started));
         let good = trail.file.replace(TrailFile::unwritable(&path).unwrap());
         let error = trail.round().unwrap_err();
         trail.failed(&error);
@@ -255,7 +255,7 @@ mod tests {
     fn a_file_that_is_full_is_followed_by_one_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let mut trail = open(folder.path(), 1);
-        for what in ["started", "stopped"] {
+        for what in [What::Started, What::Stopped] {
             trail.events.push_back(event(what));
             trail.round().unwrap();
         }

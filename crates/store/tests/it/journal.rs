@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dokuei_store::{
-    Changes, Confirmation, Decision, DeliveryEnd, Filter, JobKind, NewResult, Priority, REJECTION, Replay, Retention,
-    Store, StoreConfig, TaskEnd,
+    Changes, Confirmation, Decision, DeliveryEnd, Filter, JOURNAL_WORDS, JobKind, NewResult, Priority, REJECTION,
+    Replay, Retention, Store, StoreConfig, TaskEnd,
 };
 use dokuei_types::{DeclineReason, DimseStatus, InstanceId, Uid};
 
@@ -18,6 +18,7 @@ fn open(bench: &Bench) -> Store {
 fn said(store: &Store) -> Vec<String> {
     let entries = store.reader().journal(0, 1_000).unwrap();
     assert!(entries.windows(2).all(|pair| pair[0].id < pair[1].id));
+    assert!(entries.iter().all(|entry| JOURNAL_WORDS.contains(&entry.what.as_str())), "{entries:?}");
     entries.iter().map(|entry| format!("{} {}", entry.what, entry.detail)).collect()
 }
 

@@ -113,7 +113,7 @@ fn send_some(store: &Store, clock: &ManualClock, numbers: usize, random: &mut Ra
 
 /// The hints of a life, after those of the life before, which their peers say again.
 pub(super) fn hints_of(seed: u64) -> impl Iterator<Item = Hint> {
-    let before = if seed % LIVES_MAX == 0 { seed } else { seed - 1 };
+    let before = if seed.is_multiple_of(LIVES_MAX) { seed } else { seed - 1 };
     (before * HINTS..(seed + 1) * HINTS).map(Hint)
 }
 

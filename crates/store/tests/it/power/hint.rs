@@ -24,7 +24,7 @@ pub(super) enum Promise {
 
 impl Hint {
     fn is_step(self) -> bool {
-        self.0 % 2 == 0
+        self.0.is_multiple_of(2)
     }
 
     fn uid(self) -> Uid {

@@ -15,7 +15,7 @@ impl Payload {
 
     /// Whether the study is waited for with it.
     pub(super) fn is_waited_with(self) -> bool {
-        self.number % 3 == 0
+        self.number.is_multiple_of(3)
     }
 
     /// From a byte to five megabytes, on both sides of every limit between.

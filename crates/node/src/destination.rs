@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Encoding, Limits, ReadAt, read_file, write_dataset};
 use dokuei_dimse::{Association, ProposedContext, RequestorConfig, SendError, StoreItem, StoreOutcome};
-use dokuei_pipeline::{BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, WantedPrior};
+use dokuei_pipeline::{
+    BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, Parcel, WantedAgain, WantedPrior,
+};
 use dokuei_store::{Inquiry, ORIGINAL, StoredObject};
 use dokuei_types::{AeTitle, Uid};
 
@@ -76,6 +78,10 @@ impl Destination for DicomDestination {
 
     fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
         Box::pin(async move { fetch::priors::fetch(&self.config, &self.retrieving, &wanted).await })
+    }
+
+    fn retrieve(&self, wanted: WantedAgain) -> BoxFuture<'_, Result<Option<String>, String>> {
+        Box::pin(fetch::again::fetch(&self.config, &self.retrieving, wanted))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `dokuei fetch`: a study, series or instance from a PACS, by C-MOVE or C-GET.
 
+pub(crate) mod again;
 mod brought;
 mod contexts;
 mod folder;
@@ -28,7 +29,7 @@ use crate::keys::{self, Key, Level, known};
 use crate::outcome::{self, Failure, line, say};
 use crate::requestor;
 
-pub(crate) use self::brought::Brought;
+pub(crate) use self::brought::{Brought, Taken};
 pub(crate) use self::moves::{Moves, Origin};
 pub(crate) use self::retrieval::Retrieving;
 

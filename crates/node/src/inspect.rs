@@ -189,6 +189,9 @@ fn show_one(shown: &ShownInstance) {
     if let Some(route) = &shown.fetched_for {
         line(format!("  fetched    to be compared with by route {route}: no route takes it, nothing of it is sent"));
     }
+    if shown.stands_in {
+        line("  retrieved  from an archive, in place of a version whose bytes were removed");
+    }
     for unit in &shown.units {
         line(format!("  {:<10} of route {}: {}", unit.level, unit.route, settled(unit)));
     }

@@ -73,8 +73,9 @@ fn purposes(site: &Site, destination: &Destination) -> Vec<Purpose> {
         [ResultObject::Sr, ResultObject::Sc, ResultObject::Pr, ResultObject::Ko, ResultObject::Pdf, ResultObject::Seg];
     let confirms = |how| destination.confirm == how && (results || originals);
     let counts = site.routes.iter().any(|route| route.count_at.as_ref() == Some(&destination.name));
-    let brings = brings_priors(site, destination);
-    let queries = confirms(Confirm::Find) || counts || brings;
+    let brings_priors = brings_priors(site, destination);
+    let brings = brings_priors || brings_again(site, destination);
+    let queries = confirms(Confirm::Find) || counts || brings_priors;
     let asked = objects.into_iter().map(wants).chain([originals, confirms(Confirm::Commitment), queries]);
     let purposes = Purpose::ALL.into_iter().zip(asked).filter_map(|(purpose, asked)| asked.then_some(purpose));
     purposes.chain(brings.then_some(Purpose::Retrievals(destination.retrieve))).collect()
@@ -86,12 +87,18 @@ fn brings_priors(site: &Site, destination: &Destination) -> bool {
     priors.any(|priors| priors.at.as_ref() == Some(&destination.name))
 }
 
+/// Whether it is asked for images whose bytes were removed.
+fn brings_again(site: &Site, destination: &Destination) -> bool {
+    site.file.config.retention.archive.as_ref() == Some(&destination.name)
+}
+
 /// What it sends by C-MOVE comes over associations of its own, which only listed peers may have.
 fn may_not_send(site: &Site, destination: &Destination) -> Option<Checked> {
     let peers = &site.file.config.peers;
     let is_listed = peers.iter().any(|peer| peer.as_ref().ae_title == destination.ae_title);
     let is_refused = accept(&site.file.config) == Accept::Listed && !is_listed;
-    (is_refused && destination.retrieve != Retrieve::Get && brings_priors(site, destination)).then(|| Checked {
+    let brings = brings_priors(site, destination) || brings_again(site, destination);
+    (is_refused && destination.retrieve != Retrieve::Get && brings).then(|| Checked {
         what: format!("destination {}, retrieval by C-MOVE", destination.name),
         verdict: Verdict::Warning,
         words: format!(
@@ -210,7 +217,8 @@ fn accepted(what: String, purpose: Purpose, contexts: &[AcceptedContext]) -> Che
         ),
         Purpose::Retrievals(Retrieve::Any) => (
             Verdict::Failed,
-            "sends no images: allow Study Root C-GET or C-MOVE there for our AE title, or leave out priors.at",
+            "sends no images: allow Study Root C-GET or C-MOVE there for our AE title, or leave out priors.at and \
+             retention.archive",
         ),
         Purpose::Retrievals(Retrieve::Get) => (
             Verdict::Failed,

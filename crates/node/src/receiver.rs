@@ -10,7 +10,7 @@ use dokuei_types::{AeTitle, DimseStatus, Uid};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::fetch::{Brought, Moves, Origin};
+use crate::fetch::{Brought, Moves, Origin, Taken};
 use crate::files;
 
 /// Receives instances for one node.
@@ -56,6 +56,7 @@ impl Receiver {
 
 /// One instance on its way in.
 pub(crate) struct Receiving {
+    store: Store,
     incoming: Incoming,
     sop_instance: Uid,
     /// Looks at the data set as it passes.
@@ -63,7 +64,7 @@ pub(crate) struct Receiving {
     origin: Origin,
 }
 
-/// What the index holds of a data set.
+/// What the index holds of a data set, and by what it is known whose it is.
 const LISTED: &[Tag] = &[
     tags::SPECIFIC_CHARACTER_SET,
     tags::ACCESSION_NUMBER,
@@ -74,6 +75,8 @@ const LISTED: &[Tag] = &[
     tags::SERIES_INSTANCE_UID,
     tags::ROWS,
     tags::COLUMNS,
+    tags::PATIENT_ID,
+    tags::ISSUER_OF_PATIENT_ID,
 ];
 
 impl StorageService for Receiver {
@@ -92,6 +95,7 @@ impl StorageService for Receiver {
             file_meta: meta,
         };
         Ok(Receiving {
+            store: self.store.clone(),
             incoming: self.store.receive(arrival).map_err(|error| refusal(&error))?,
             sop_instance: request.sop_instance.clone(),
             scan: Scan::new(request.transfer_syntax.as_str(), LISTED, &self.limits),
@@ -122,10 +126,24 @@ impl IncomingInstance for Receiving {
 
     async fn commit(self) -> Result<Committed, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let Self { incoming, sop_instance, scan, origin } = self;
-        let mut entry = index_entry(scan.finish());
-        let brought = origin.told(entry.series.as_ref());
-        entry.fetched = brought.as_ref().map(|brought| brought.fetched.clone());
+        let Self { store, incoming, sop_instance, scan, origin } = self;
+        let scanned = scan.finish();
+        let (is_sent, is_asked) = (matches!(origin, Origin::Sent), matches!(origin, Origin::Fetched(_)));
+        let whose = (!is_sent).then(|| patient(&scanned.dataset));
+        let entry = index_entry(scanned);
+        let is_of = |patient| {
+            let whose = whose.as_ref().and_then(|(id, issuer)| store.patient(id, issuer).ok());
+            whose == Some(patient)
+        };
+        let (entry, brought) = match origin.told(entry.series.as_ref()) {
+            None => (entry, None),
+            Some(brought) => match brought.take(&sop_instance, entry, is_of) {
+                Taken::Wanted(entry) => (entry, Some(brought)),
+                Taken::Unwanted(entry) if !is_asked => (entry, None),
+                Taken::Unwanted(_) => return Err(unwanted("it was not asked for".to_owned())),
+                Taken::Other(why) => return Err(unwanted(why)),
+            },
+        };
         let done = move |outcome: Result<Committed, StoreError>| {
             drop(answer.send(outcome.map_err(|error| refusal(&error))));
         };
@@ -135,12 +153,29 @@ impl IncomingInstance for Receiving {
         } else {
             incoming.commit(entry, done);
         }
-        let committed = answered.await.unwrap_or_else(|_| Err(refusal(&StoreError::Closed)))?;
-        if let Some(brought) = brought {
-            brought.add(sop_instance);
+        let committed = answered.await.unwrap_or_else(|_| Err(refusal(&StoreError::Closed)));
+        match (&committed, brought) {
+            (Ok(_), Some(brought)) => brought.add(sop_instance),
+            // The same another time; what else is wrong may pass.
+            (Err(refusal), Some(brought)) if refusal.status == DimseStatus::DUPLICATE_SOP_INSTANCE => {
+                brought.refuse(refusal.comment.clone());
+            }
+            _ => {}
         }
-        Ok(committed)
+        committed
     }
+}
+
+/// Patient ID and its issuer.
+fn patient(dataset: &Dataset) -> (String, String) {
+    let text = |tag| dataset.text(tag).unwrap_or_default();
+    (text(tags::PATIENT_ID), text(tags::ISSUER_OF_PATIENT_ID))
+}
+
+/// The response to what an archive sends in place of that which it was asked for.
+fn unwanted(why: String) -> Refusal {
+    tracing::warn!(why, "not taken");
+    Refusal::new(DimseStatus::PROCESSING_FAILURE, why)
 }
 
 /// What the index holds of an instance. A data set that cannot be read is kept all the same: it has its end as
@@ -153,7 +188,7 @@ fn index_entry(scanned: Scanned) -> IndexEntry {
         // What is wrong is read again from the disk, by the one who says so.
         header_bytes: header_bytes.filter(|_| verdict.is_ok()),
         attributes: listed(&dataset, verdict.err().as_ref()),
-        fetched: None,
+        ..IndexEntry::default()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use dokuei_store::{DeadLetter, Filter, Replay, ReplayItem, Replayed, StoreReader};
 
-use crate::args::{self, Among, Failed};
+use crate::args::{self, Among, Failed, Where};
+use crate::config;
 use crate::inspect::{attach, find, time, unreadable};
 use crate::outcome::{self, Failure, line, say, table};
 
@@ -43,13 +44,26 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         Some(instances) if !is_part => Replay::Instances(instances),
         _ => Replay::Part { filter, failed_only: arguments.all_failed },
     };
-    let replayed = reader.set_going(&replay, arguments.dry_run).map_err(|error| Failure::because("replay", &error))?;
+    let archive = archive(&arguments.place)?;
+    let replayed = match archive {
+        Some(_) => reader.set_going_from_archive(&replay, arguments.dry_run),
+        None => reader.set_going(&replay, arguments.dry_run),
+    };
+    let replayed = replayed.map_err(|error| Failure::because("replay", &error))?;
     if arguments.place.json {
         outcome::json(&replayed, true);
     } else {
         tell(&replayed, arguments.dry_run);
     }
     if replayed.refused.is_empty() { Ok(()) } else { Err(Failure::Said) }
+}
+
+/// The destination that is asked for images whose bytes were removed, where a configuration names one.
+fn archive(place: &Where) -> Result<Option<String>, Failure> {
+    match &place.data_dir {
+        Some(_) => Ok(None),
+        None => Ok(config::load(place.config.as_deref())?.config.retention.archive),
+    }
 }
 
 /// What the command line names, by the numbers of the instances.
@@ -85,12 +99,15 @@ fn tell(replayed: &Replayed, dry_run: bool) {
             None => line(what),
         }
     }
-    let Replayed { jobs, deliveries, sent_again, matched_again, commitments, in_work, unknown, refused, .. } = replayed;
+    let Replayed {
+        jobs, deliveries, sent_again, matched_again, retrieved, commitments, in_work, unknown, refused, ..
+    } = replayed;
     let counts = [
         (*jobs, "jobs that were given up wait again"),
         (*deliveries, "deliveries that were given up wait again"),
         (*sent_again, "objects are sent once more"),
         (*matched_again, "instances are matched with the routes again"),
+        (*retrieved, "wait for an image that the archive is asked for, since its bytes were removed"),
         (*commitments, "peers are told after all what is committed to"),
         (*in_work, "instances are in work and left alone"),
         (*unknown, "numbers are unknown"),
@@ -106,5 +123,11 @@ fn tell(replayed: &Replayed, dry_run: bool) {
         let (instance, what, why) = (refused.instance, &refused.what, &refused.removed_why);
         let at = time(refused.removed_at);
         line(format!("refused: instance {instance}: {what}: its bytes were removed at {at} ({why})"));
+    }
+    if refused.iter().any(|refused| refused.is_image) {
+        say(
+            "name the destination that has the images as `retention.archive`, and the configuration with --config: it is \
+             asked for them then",
+        );
     }
 }

@@ -44,6 +44,7 @@ impl Site {
         same_names(&file, &mut problems);
         failover::check(&file, &mut problems);
         room_is_made_in_time(&file, &mut problems);
+        the_archive_is_known(&file, &mut problems);
         let security = Security::load(&file, &mut problems);
         let models = match packages::load(&file) {
             Ok(models) => models,
@@ -126,6 +127,7 @@ impl Site {
             rules: self.rules()?,
             models: self.ready_models()?,
             destinations: destinations.collect(),
+            archive: self.file.config.retention.archive.clone(),
             node: identity(&self.file.config.node),
             retention: self.file.config.retention.policy(),
             style: self.file.config.results.capture_style(),
@@ -224,6 +226,16 @@ fn room_is_made_in_time(file: &ConfigFile, problems: &mut Vec<Problem>) {
         let problem =
             Problem::new("`retention.free` is not above `limits.disk_free_min`: senders would be refused first");
         problems.push(problem.help(format!("write more than {min}")));
+    }
+}
+
+/// What was removed can be asked for.
+fn the_archive_is_known(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let config = &file.config;
+    let is_known = |name: &String| config.destinations.iter().any(|entry| entry.as_ref().name == *name);
+    if let Some(name) = config.retention.archive.as_ref().filter(|name| !is_known(name)) {
+        let problem = Problem::new(format!("`retention.archive`: no destination is named {name:?}"));
+        problems.push(problem.help("name a [[destination]] that has the images and sends them by C-GET or C-MOVE"));
     }
 }
 

@@ -6,6 +6,7 @@ use dokuei_store::{DeliveryEnd, DeliveryId, DeliveryLease, Inquiry, StoredObject
 use dokuei_types::{DimseStatus, InstanceId, Uid};
 
 use crate::fetching::WantedPrior;
+use crate::retrieving::WantedAgain;
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,6 +27,12 @@ pub trait Destination: Send + Sync + 'static {
     /// Has it send the last earlier image of a patient, with what else is in its series, and stores that, unless it is
     /// here; the SOP Instance UIDs of what is here then, or why there are none. The pipeline ends it when it takes too long.
     fn fetch_prior(&self, _wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
+        Box::pin(std::future::ready(Err("it cannot be asked for images".to_owned())))
+    }
+
+    /// Has it send images again whose bytes were removed, and stores those that are the same ones by their UIDs and their
+    /// patient; what is wrong with some of them, or why it cannot be asked now. The pipeline looks for itself what came.
+    fn retrieve(&self, _wanted: WantedAgain) -> BoxFuture<'_, Result<Option<String>, String>> {
         Box::pin(std::future::ready(Err("it cannot be asked for images".to_owned())))
     }
 }

@@ -330,7 +330,8 @@ impl Stages<'_> {
 
     fn stored(&self, instance: InstanceId) -> Result<StoredInstance, FlowError> {
         let stored = self.store.reader().instance(instance)?;
-        stored.ok_or_else(|| FlowError::Hopeless(format!("instance {instance} is not in the store")))
+        let stored = stored.ok_or_else(|| FlowError::Hopeless(format!("instance {instance} is not in the store")))?;
+        Ok(self.store.reader().as_sent(stored)?)
     }
 
     /// The header of a stored file and the file; the inner error is the data's own fault.

@@ -9,6 +9,7 @@
 //! | the workers, a thread per core | accept, prepare, infer, explain, report | declined, or tried again, then a dead letter |
 //! | a task per destination | deliver, have it confirmed | tried again for days or sent elsewhere, then a dead letter |
 //! | a task | have series and studies counted at their source | as if nobody had been asked |
+//! | a task | have an archive send images again whose bytes were removed | tried again, then a dead letter |
 //! | the keeper, a task | remove what is kept no longer | tried again a minute later |
 //!
 //! All of them live from leases of the store's queue, so a node that dies loses no work and does none twice.
@@ -33,6 +34,7 @@ mod outbox;
 mod pipeline;
 mod priors;
 mod report;
+mod retrieving;
 mod route_config;
 mod rules;
 mod settling;
@@ -56,6 +58,7 @@ pub use model::{ModelSession, ModelStage, ReadyModel};
 pub use opening::Opening;
 pub use pipeline::{DestinationSetup, FailoverSetup, Pipeline, Setup};
 pub use priors::PriorsConfig;
+pub use retrieving::WantedAgain;
 pub use route_config::{Matching, ReportDeclined, RouteConfig, SENDER, Trigger};
 pub use rules::{RuleError, Rules};
 pub use share::{Share, ShareError};

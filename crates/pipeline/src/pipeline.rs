@@ -24,7 +24,7 @@ use crate::opening::Opening;
 use crate::rules::Rules;
 use crate::settling::Question;
 use crate::stopwatch::Stopwatch;
-use crate::{counting, fetching, keeper, outbox, worker};
+use crate::{counting, fetching, keeper, outbox, retrieving, worker};
 
 /// Whether the association from this address and port is still open.
 pub(crate) type IsSending = dyn Fn(&str) -> bool + Send + Sync;
@@ -80,6 +80,8 @@ pub struct Setup {
     pub models: Vec<Arc<ReadyModel>>,
     /// The destinations that routes name.
     pub destinations: Vec<DestinationSetup>,
+    /// The destination that is asked for images whose bytes were removed, by name.
+    pub archive: Option<String>,
     /// What result objects say of this node.
     pub node: NodeIdentity,
     /// How long what is done with is kept.
@@ -211,6 +213,8 @@ impl Pipeline {
         pipeline.deliveries.spawn_on(count, &pipeline.runtime);
         let fetch = fetching::drive(Arc::clone(&pipeline.core), fetched, pipeline.core.stop.clone());
         pipeline.deliveries.spawn_on(fetch, &pipeline.runtime);
+        let retrieve = retrieving::drive(Arc::clone(&pipeline.core), pipeline.core.stop.clone());
+        pipeline.deliveries.spawn_on(retrieve, &pipeline.runtime);
         Ok(pipeline)
     }
 

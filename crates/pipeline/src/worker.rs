@@ -143,7 +143,7 @@ fn again(core: &Core, lease: &Lease, reason: &str) -> Changes {
     Changes::retry(lease, core.config.retry.next_at(lease.attempts, lease.job.0, core.now()), reason)
 }
 
-fn bury(lease: &Lease, reason: &str) -> Changes {
+pub(crate) fn bury(lease: &Lease, reason: &str) -> Changes {
     tracing::error!(job = %lease.job, kind = lease.kind.as_str(), reason, "given up: see `dokuei failed`");
     Changes::bury(lease, reason)
 }

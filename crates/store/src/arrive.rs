@@ -5,6 +5,7 @@ use dokuei_types::{InstanceId, Uid};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use crate::again;
 use crate::backlog::{Backlog, Seat};
 use crate::change::Changes;
 use crate::config::VersionPolicy;
@@ -166,7 +167,7 @@ impl Arriving<'_> {
                 self.restore(tx, *id)?;
             }
             self.again(tx, *id, if *is_removed { "restored" } else { "duplicate" })?;
-            if self.description.entry.fetched.is_none() {
+            if self.is_sent() {
                 prior::is_sent(tx, *id)?;
             }
             return Ok(Outcome::Stored(Indexed { instance: InstanceId(*id), kind }));
@@ -185,8 +186,7 @@ impl Arriving<'_> {
                 let version = version.saturating_add(1);
                 let instance = InstanceId(self.insert(tx, version)?);
                 // A copy that was fetched corrects nothing.
-                let replaces =
-                    self.description.versions == VersionPolicy::Replace && self.description.entry.fetched.is_none();
+                let replaces = self.description.versions == VersionPolicy::Replace && self.is_sent();
                 for earlier in known.iter().filter(|known| replaces && known.is_unfinished) {
                     replace::end_work(tx, earlier.id, version)?;
                 }
@@ -194,6 +194,12 @@ impl Arriving<'_> {
                 Ok(Outcome::Stored(Indexed { instance, kind: ArrivalKind::Version(version) }))
             }
         }
+    }
+
+    /// Whether a sender has sent it by itself.
+    fn is_sent(&self) -> bool {
+        let IndexEntry { fetched, is_again, .. } = &self.description.entry;
+        fetched.is_none() && !is_again
     }
 
     /// The versions of the instance, the first one first.
@@ -251,6 +257,11 @@ impl Arriving<'_> {
         let id = tx.conn.last_insert_rowid();
         if let Some(fetched) = &entry.fetched {
             prior::begin(tx, InstanceId(id), fetched)?;
+            return Ok(id);
+        }
+        // What is done with it says the job that has asked for it; an index that was lost knows of none.
+        if entry.is_again && version > 1 {
+            again::stand_in(tx, id)?;
             return Ok(id);
         }
         match tx.decider.and_then(|decider| decider.decide(self, id, version)) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use rusqlite::params;
 
+use crate::again;
 use crate::confirmation::{self, Confirmation, Unconfirmed};
 use crate::error::StoreError;
 use crate::folder::Folder;
@@ -65,6 +66,7 @@ enum Change {
         instance: InstanceId,
         comparable: Comparable,
     },
+    Resume(InstanceId),
     Finish {
         task: TaskId,
         end: TaskEnd,
@@ -218,6 +220,13 @@ impl Changes {
         self
     }
 
+    /// Does what an instance was awaited for, which is [here](crate::Awaited::Here) again.
+    #[must_use]
+    pub fn resume(mut self, instance: InstanceId) -> Self {
+        self.list.push(Change::Resume(instance));
+        self
+    }
+
     /// Records what came of a task.
     #[must_use]
     pub fn finish(mut self, task: TaskId, end: TaskEnd) -> Self {
@@ -278,6 +287,7 @@ impl Changes {
                     }
                 }
                 Change::Compare { instance, comparable } => prior::add(tx, *instance, comparable)?,
+                Change::Resume(instance) => again::resume(tx, *instance)?,
                 Change::Finish { task, end } => task::finish(tx, *task, end)?,
                 Change::SendOriginal { instance, destination, priority } => {
                     outbox::add_original(tx, *instance, destination, *priority)?;

@@ -2,6 +2,7 @@ use dokuei_types::{DeclineReason, End};
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::StoreError;
+use crate::job::JobKind;
 use crate::schema::state;
 use crate::totals::Occurrence;
 use crate::writer::Tx;
@@ -56,13 +57,14 @@ fn find(tx: &Tx<'_>, instance: i64) -> rusqlite::Result<Option<End>> {
     if open {
         return Ok(None);
     }
+    // An archive that does not send an image again has not undone what came of it.
     let dead: Option<String> = tx
         .conn
         .prepare_cached(
-            "SELECT reason FROM job WHERE instance = ?1 AND +state = ?2
+            "SELECT reason FROM job WHERE instance = ?1 AND +state = ?2 AND +kind <> ?3
              UNION ALL SELECT destination || ': ' || reason FROM delivery WHERE instance = ?1 AND +state = ?2 LIMIT 1",
         )?
-        .query_row(params![instance, state::DEAD], |row| row.get::<_, Option<String>>(0))
+        .query_row(params![instance, state::DEAD, JobKind::Retrieve.number()], |row| row.get::<_, Option<String>>(0))
         .optional()?
         .map(Option::unwrap_or_default);
     if let Some(reason) = dead {

@@ -36,7 +36,8 @@ impl Filter {
 pub(crate) const DELIVERY_AT: &str = "coalesce(delivery.stored_at, delivery.last_tried_at, delivery.queued_at)";
 
 /// What a job is for.
-pub(crate) const JOB_WHAT: &str = "CASE WHEN task.model IS NULL THEN 'match' ELSE 'analyze ' || task.model END";
+pub(crate) const JOB_WHAT: &str =
+    "CASE WHEN job.kind = 4 THEN 'retrieve' WHEN task.model IS NULL THEN 'match' ELSE 'analyze ' || task.model END";
 
 /// What a delivery is for.
 pub(crate) const DELIVERY_WHAT: &str = "'deliver ' || delivery.role || ' to ' || delivery.destination";
@@ -48,7 +49,7 @@ pub struct DeadLetter {
     pub instance: Option<InstanceId>,
     /// SOP Instance UID.
     pub sop_instance: Option<String>,
-    /// `match`, `analyze` with the model's name, `deliver` with role and destination, or `tell` with the AE title of a
+    /// `match`, `retrieve` (from an archive), `analyze` with the model's name, `deliver` with role and destination, or `tell` with the AE title of a
     /// peer that asked for storage commitment.
     pub what: String,
     /// Why.

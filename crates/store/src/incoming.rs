@@ -63,6 +63,9 @@ pub struct IndexEntry {
     /// What it was fetched for; `None` for what a sender has sent by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched: Option<Fetched>,
+    /// Whether an archive has sent it on demand, since the bytes that came before were removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_again: bool,
     /// Bytes of the data set up to its pixel data, when they are known: what [`Decide`](crate::Decide) gets to see.
     #[serde(skip)]
     pub header_bytes: Option<u64>,

@@ -15,14 +15,19 @@ pub enum JobKind {
     Settle,
     /// Have one model look at one instance.
     Analyze,
+    /// Have an archive send an instance again whose bytes were removed.
+    Retrieve,
 }
 
 impl JobKind {
+    const ALL: [Self; 4] = [Self::Match, Self::Settle, Self::Analyze, Self::Retrieve];
+
     pub(crate) fn number(self) -> i64 {
         match self {
             Self::Match => 1,
             Self::Settle => 2,
             Self::Analyze => 3,
+            Self::Retrieve => 4,
         }
     }
 
@@ -33,18 +38,19 @@ impl JobKind {
             Self::Match => "match",
             Self::Settle => "settle",
             Self::Analyze => "analyze",
+            Self::Retrieve => "retrieve",
         }
     }
 
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Match, Self::Settle, Self::Analyze].into_iter().find(|kind| kind.number() == number)
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 }
 
 /// What a job is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// [`JobKind::Match`]: the instance.
+    /// [`JobKind::Match`], [`JobKind::Retrieve`]: the instance.
     Instance(InstanceId),
     /// [`JobKind::Settle`]: the unit.
     Unit(UnitId),
@@ -91,13 +97,18 @@ pub(crate) fn add_first(tx: &mut Tx<'_>, instance: i64) -> Result<(), StoreError
 
 /// Queues a match job, unless one is queued already.
 pub(crate) fn add_match(tx: &mut Tx<'_>, instance: i64) -> Result<(), StoreError> {
+    add_once(tx, JobKind::Match, instance)
+}
+
+/// Queues a job on an instance, unless one of its kind is queued already.
+pub(crate) fn add_once(tx: &mut Tx<'_>, kind: JobKind, instance: i64) -> Result<(), StoreError> {
     let present: bool = tx
         .conn
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE instance = ?1 AND +kind = ?2 AND +state < ?3)")
-        .and_then(|mut find| find.query_row(params![instance, JobKind::Match.number(), state::DEAD], |row| row.get(0)))
+        .and_then(|mut find| find.query_row(params![instance, kind.number(), state::DEAD], |row| row.get(0)))
         .map_err(StoreError::index("look for a job"))?;
     if !present {
-        add(tx, JobKind::Match, [Some(instance), None, None], 0, tx.now)?;
+        add(tx, kind, [Some(instance), None, None], 0, tx.now)?;
     }
     Ok(())
 }
@@ -191,7 +202,7 @@ pub(crate) fn lease(
     let mut leases = Vec::with_capacity(rows.len());
     for (job, fence, attempts, created_at, about) in rows {
         let subject = match (kind, about) {
-            (JobKind::Match, [Some(instance), ..]) => Subject::Instance(InstanceId(instance)),
+            (JobKind::Match | JobKind::Retrieve, [Some(instance), ..]) => Subject::Instance(InstanceId(instance)),
             (JobKind::Settle, [_, Some(unit), _]) => Subject::Unit(UnitId(unit)),
             (JobKind::Analyze, [Some(instance), _, Some(task)]) => Subject::Task(TaskId(task), InstanceId(instance)),
             _ => return Err(StoreError::Broken { what: format!("job {job} is about nothing") }),
@@ -214,7 +225,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 pub(crate) fn interrupted(tx: &mut Tx<'_>, kind: Option<JobKind>, max: u32) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let kind = kind.map(JobKind::number);
-    let kinds = kind.map_or_else(|| vec![1, 2, 3], |kind| vec![kind]);
+    let kinds = JobKind::ALL.map(JobKind::number).into_iter().filter(|number| kind.is_none_or(|kind| kind == *number));
     for number in kinds {
         // Each interruption costs a second, so that a job which kills the node does not starve the others.
         tx.conn

@@ -35,6 +35,7 @@
 //! Three threads write the log, each taking what waits with one flush. Everything that changes the index goes through
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
+mod again;
 mod arrive;
 mod background;
 mod backlog;
@@ -78,6 +79,7 @@ mod unit;
 mod withdraw;
 mod writer;
 
+pub use again::{Awaited, RemovedImage};
 pub use arrive::{ArrivalKind, Committed, Decide, Indexed};
 pub use background::receive_first;
 pub use change::{Applied, Changes, Decision};

@@ -154,6 +154,41 @@ fn add(
     Ok(())
 }
 
+/// Queues a delivery again, as if it were new.
+pub(crate) fn requeue(tx: &Tx<'_>, delivery: i64) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, attempts = 0, not_before = ?3, queued_at = ?3, first_tried_at = NULL,
+                    stored_at = NULL, confirmed_at = NULL, failing_since = NULL, moved_to = NULL
+             WHERE id = ?1",
+        )
+        .and_then(|mut update| update.execute(params![delivery, state::WAITING, tx.now]))
+        .map(drop)
+        .map_err(StoreError::index("queue deliveries again"))
+}
+
+/// Queues the delivery of an original again, of the version `here`, which may be another one than went before.
+pub(crate) fn send_again(tx: &mut Tx<'_>, delivery: i64, here: InstanceId) -> Result<(), StoreError> {
+    let known: Option<i64> = tx
+        .conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO delivery (destination, instance, result, role, rank, not_before, queued_at)
+             SELECT destination, ?2, result, role, rank, ?3, ?3 FROM delivery WHERE id = ?1",
+        )
+        .and_then(|mut insert| insert.execute(params![delivery, here.0, tx.now]))
+        .and_then(|_| {
+            tx.conn
+                .prepare_cached(
+                    "SELECT other.id FROM delivery AS this JOIN delivery AS other USING (destination, result, role)
+                     WHERE this.id = ?1 AND other.instance = ?2",
+                )?
+                .query_row([delivery, here.0], |row| row.get(0))
+                .optional()
+        })
+        .map_err(StoreError::index("queue an original again"))?;
+    known.map_or(Ok(()), |known| requeue(tx, known))
+}
+
 /// Which deliveries are meant by their priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {

@@ -218,6 +218,16 @@ const EARLIER: &str = "
         SELECT 1 FROM json_each(?5) AS wanted WHERE instance.attributes ->> wanted.key <> wanted.value)
     GROUP BY instance.id ORDER BY 2 DESC, 1 DESC LIMIT ?6";
 
+/// Whose an image is, where that was noted.
+pub(crate) fn patient_of(conn: &Connection, id: InstanceId) -> rusqlite::Result<Option<PatientKey>> {
+    conn.prepare_cached(
+        "SELECT patient FROM patient_image WHERE instance = ?1
+         UNION ALL SELECT patient FROM comparable JOIN result ON result.id = comparable.result WHERE instance = ?1",
+    )?
+    .query_row([id.0], |row| row.get(0).map(PatientKey))
+    .optional()
+}
+
 fn earlier(conn: &Connection, sought: &Sought<'_>, limit: usize) -> rusqlite::Result<Vec<EarlierImage>> {
     let Sought { this: Comparable { patient: PatientKey(patient), taken_at }, since, other_than, attributes } = sought;
     let attributes: serde_json::Map<_, _> =

@@ -2,11 +2,12 @@ use dokuei_types::InstanceId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
+use crate::again;
 use crate::commitment;
 use crate::error::StoreError;
 use crate::failed::{DELIVERY_AT, DELIVERY_WHAT, Filter, JOB_WHAT};
 use crate::job;
-use crate::outbox::REJECTION;
+use crate::outbox::{self, REJECTION};
 use crate::read::StoreReader;
 use crate::schema::state;
 use crate::writer::Tx;
@@ -43,6 +44,8 @@ pub struct Replayed {
     pub sent_again: usize,
     /// Instances without a failure and without a delivery, for which the rules are asked again.
     pub matched_again: usize,
+    /// What is done once an archive has sent an instance whose bytes were removed.
+    pub retrieved: usize,
     /// Requests for storage commitment whose peers are to be told after all.
     pub commitments: usize,
     /// Instances still in work, left alone.
@@ -72,6 +75,8 @@ pub struct ReplayRefused {
     pub instance: InstanceId,
     /// What was to be done, as in [`ReplayItem`].
     pub what: String,
+    /// Whether it is about the received image, which an archive may have, and not about a result.
+    pub is_image: bool,
     /// When they were removed, milliseconds since 1970.
     pub removed_at: i64,
     /// `age` or `space`.
@@ -87,6 +92,19 @@ impl StoreReader {
     /// # Errors
     /// What the index says.
     pub fn set_going(&self, replay: &Replay, dry_run: bool) -> Result<Replayed, StoreError> {
+        self.go(replay, dry_run, false)
+    }
+
+    /// As [`set_going`](Self::set_going), but that an archive is asked for images whose bytes were removed: what is to be
+    /// done with them waits until they are here.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn set_going_from_archive(&self, replay: &Replay, dry_run: bool) -> Result<Replayed, StoreError> {
+        self.go(replay, dry_run, true)
+    }
+
+    fn go(&self, replay: &Replay, dry_run: bool, from_archive: bool) -> Result<Replayed, StoreError> {
         let mut replayed = Replayed::default();
         let instances = match replay {
             Replay::Instances(instances) | Replay::Analyze(instances) => instances.clone(),
@@ -97,7 +115,11 @@ impl StoreReader {
         for some in instances.chunks(AT_ONCE) {
             self.change(dry_run, |tx| {
                 tx.ring = true;
-                let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: dry_run };
+                if from_archive {
+                    // A folder that this version's node has not opened yet is without.
+                    tx.conn.execute_batch(again::TABLE).map_err(StoreError::index("make a table"))?;
+                }
+                let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: dry_run, from_archive };
                 some.iter().try_for_each(|instance| replaying.instance(replay, instance.0))
             })?;
         }
@@ -106,7 +128,7 @@ impl StoreReader {
             && filter.instances.is_none()
         {
             self.change(dry_run, |tx| {
-                Replaying { tx, replayed: &mut replayed, is_listed: dry_run }.commitments(filter)
+                Replaying { tx, replayed: &mut replayed, is_listed: dry_run, from_archive }.commitments(filter)
             })?;
         }
         Ok(replayed)
@@ -133,7 +155,7 @@ impl StoreReader {
 pub(crate) fn replay(tx: &mut Tx<'_>, instances: &[InstanceId]) -> Result<Replayed, StoreError> {
     let mut replayed = Replayed::default();
     tx.ring = true;
-    let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: false };
+    let mut replaying = Replaying { tx, replayed: &mut replayed, is_listed: false, from_archive: false };
     instances.iter().try_for_each(|instance| replaying.named(instance.0))?;
     Ok(replayed)
 }
@@ -177,6 +199,8 @@ struct Replaying<'a, 'conn> {
     tx: &'a mut Tx<'conn>,
     replayed: &'a mut Replayed,
     is_listed: bool,
+    /// Whether an archive is asked for what was removed.
+    from_archive: bool,
 }
 
 /// A delivery that may be sent again.
@@ -184,6 +208,7 @@ struct Candidate {
     id: i64,
     what: String,
     state: i64,
+    is_original: bool,
     gone: Gone,
 }
 
@@ -251,9 +276,13 @@ impl Replaying<'_, '_> {
             .prepare_cached("SELECT removed_at, removed_why FROM instance WHERE id = ?1")
             .and_then(|mut find| find.query_row([instance], |row| gone(row, 0)))
             .map_err(StoreError::index("look whether an instance is kept"))?;
-        if let Some(gone) = gone {
-            self.refuse(instance, "match", gone);
-            return Ok(());
+        match gone {
+            Some(_) if self.from_archive => return self.retrieve(instance, "match", 0),
+            Some(gone) => {
+                self.refuse(instance, "match", true, gone);
+                return Ok(());
+            }
+            None => {}
         }
         job::add_match(self.tx, instance)?;
         self.list(Some(instance), "match");
@@ -310,20 +339,19 @@ impl Replaying<'_, '_> {
         let mut found = self.candidates(instance, filter).map_err(failed("look for deliveries"))?;
         found.retain(|candidate| states.contains(&candidate.state));
         let count = found.len();
-        for Candidate { id, what, state, gone } in found {
-            if let Some(gone) = gone {
-                self.refuse(instance, &what, gone);
-                continue;
+        for Candidate { id, what, state, is_original, gone } in found {
+            match gone {
+                Some(_) if is_original && self.from_archive => {
+                    self.retrieve(instance, &what, id)?;
+                    continue;
+                }
+                Some(gone) => {
+                    self.refuse(instance, &what, is_original, gone);
+                    continue;
+                }
+                None => {}
             }
-            self.tx
-                .conn
-                .prepare_cached(
-                    "UPDATE delivery SET state = ?2, attempts = 0, not_before = ?3, queued_at = ?3, first_tried_at = NULL,
-                            stored_at = NULL, confirmed_at = NULL, failing_since = NULL, moved_to = NULL
-                     WHERE id = ?1",
-                )
-                .and_then(|mut update| update.execute(params![id, state::WAITING, self.tx.now]))
-                .map_err(failed("queue deliveries again"))?;
+            outbox::requeue(self.tx, id)?;
             self.tx.touched.insert(instance);
             self.list(Some(instance), &what);
             let count = match state {
@@ -338,7 +366,7 @@ impl Replaying<'_, '_> {
     fn candidates(&self, instance: i64, filter: &Filter) -> rusqlite::Result<Vec<Candidate>> {
         // Objects of one role go together, and of alternatives the first is offered first: one that is gone is missed.
         let text = format!(
-            "SELECT delivery.id, {DELIVERY_WHAT}, delivery.state, coalesce(gone.removed_at, image.removed_at),
+            "SELECT delivery.id, {DELIVERY_WHAT}, delivery.state, delivery.result = 0, coalesce(gone.removed_at, image.removed_at),
                     coalesce(gone.removed_why, image.removed_why)
              FROM delivery
              LEFT JOIN instance AS image ON image.id = delivery.instance AND delivery.result = 0
@@ -355,7 +383,8 @@ impl Replaying<'_, '_> {
             .conn
             .prepare_cached(&text)?
             .query_map(params![instance, filter.destination, since, until, REJECTION], |row| {
-                Ok(Candidate { id: row.get(0)?, what: row.get(1)?, state: row.get(2)?, gone: gone(row, 3)? })
+                let (id, what, state, is_original) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok(Candidate { id, what, state, is_original, gone: gone(row, 4)? })
             })?
             .collect()
     }
@@ -375,9 +404,17 @@ impl Replaying<'_, '_> {
         }
     }
 
-    fn refuse(&mut self, instance: i64, what: &str, (removed_at, removed_why): (i64, String)) {
+    /// Has an archive asked for an instance, and then a delivery sent, or with 0 the rules asked.
+    fn retrieve(&mut self, instance: i64, what: &str, delivery: i64) -> Result<(), StoreError> {
+        again::want(self.tx, instance, delivery)?;
+        self.list(Some(instance), &format!("retrieve, then {what}"));
+        self.replayed.retrieved = self.replayed.retrieved.saturating_add(1);
+        Ok(())
+    }
+
+    fn refuse(&mut self, instance: i64, what: &str, is_image: bool, (removed_at, removed_why): (i64, String)) {
         let (instance, what) = (InstanceId(instance), what.to_owned());
-        self.replayed.refused.push(ReplayRefused { instance, what, removed_at, removed_why });
+        self.replayed.refused.push(ReplayRefused { instance, what, is_image, removed_at, removed_why });
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::again;
 use crate::commitment;
 use crate::config::Durability;
 use crate::error::StoreError;
@@ -283,6 +284,7 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     tx.execute_batch(commitment::TABLE).map_err(failed("make the tables"))?;
     tx.execute_batch(tally::TABLE).map_err(failed("make the tables"))?;
     tx.execute_batch(prior::TABLE).map_err(failed("make the tables"))?;
+    tx.execute_batch(again::TABLE).map_err(failed("make the tables"))?;
     for (before, upgrade) in UPGRADES {
         if layout(&tx)? == Some(before) {
             tx.execute_batch(upgrade).map_err(failed("upgrade the tables"))?;

@@ -5,6 +5,7 @@ use dokuei_types::{DimseStatus, End, InstanceId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
+use crate::again;
 use crate::error::StoreError;
 use crate::job::JobKind;
 use crate::model::ResultId;
@@ -114,6 +115,8 @@ pub struct ShownInstance {
     pub removed_why: Option<String>,
     /// For which route it was fetched, to be compared with; `None` where a sender has sent it by itself.
     pub fetched_for: Option<String>,
+    /// Whether an archive has sent it on demand, in place of a version whose bytes were removed.
+    pub stands_in: bool,
     /// Each time it came, the first one first.
     pub arrivals: Vec<ShownArrival>,
     /// What the rules said, route by route and condition by condition.
@@ -375,6 +378,7 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
         .collect::<rusqlite::Result<Vec<_>>>()?;
     shown.arrivals.extend(further);
     shown.fetched_for = prior::fetched_for(conn, id)?;
+    shown.stands_in = again::stands_in(conn, id)?;
     shown.decision = conn
         .prepare_cached("SELECT trace FROM decision WHERE instance = ?1")?
         .query_row([id.0], |row| json(row, 0))
@@ -439,6 +443,7 @@ fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Res
         removed_at: row.get(18)?,
         removed_why: row.get(19)?,
         fetched_for: None,
+        stands_in: false,
         arrivals: vec![first],
         decision: None,
         units: Vec::new(),

@@ -27,6 +27,7 @@ mod query;
 mod radiographs;
 mod reload;
 mod replay;
+mod retrieving;
 mod returning;
 mod segmentations;
 mod settling;

@@ -172,11 +172,14 @@ pub(crate) struct Retention {
     pub(crate) free: Option<ByteSize>,
     /// For so long instances are kept even then.
     pub(crate) images_at_least: Interval,
+    /// The destination that is asked for images whose bytes were removed, by name.
+    pub(crate) archive: Option<String>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { images: None, results: None, free: None, images_at_least: Interval(Duration::from_secs(24 * 60 * 60)) }
+        let images_at_least = Interval(Duration::from_secs(24 * 60 * 60));
+        Self { images: None, results: None, free: None, images_at_least, archive: None }
     }
 }
 

@@ -14,7 +14,7 @@ use dokuei_types::Uid;
 use tokio_util::sync::CancellationToken;
 
 use super::brought::{Brought, IMAGES_MAX};
-use super::retrieval::{Retrieving, retrieve};
+use super::retrieval::{Part, Retrieving, retrieve};
 use crate::count::Asking;
 use crate::keys::{self, Key, Level};
 use crate::query;
@@ -60,8 +60,9 @@ pub(crate) async fn fetch(
     if absent.is_empty() {
         return Ok(images);
     }
-    let brought = Arc::new(Brought::new(wanted.fetched.clone()));
-    let outcome = retrieve(way?, config, retrieving, (&study, &absent), (&wanted.store, &brought)).await;
+    let brought = Arc::new(Brought::earlier(wanted.fetched.clone()));
+    let parts: Vec<Part> = absent.into_iter().map(|series| Part { series, instance: None }).collect();
+    let outcome = retrieve(way?, config, retrieving, (&study, &parts), (&wanted.store, &brought)).await;
     images.extend(brought.came());
     match outcome {
         Err(wrong) if images.is_empty() => Err(format!("it has earlier images: {wrong}")),

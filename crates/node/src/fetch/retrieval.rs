@@ -1,4 +1,4 @@
-//! Series of a study from a destination into the node's own store: by C-GET over our own association (PS3.4 § C.4.3), or by
+//! Parts of a study from a destination into the node's own store: by C-GET over our own association (PS3.4 § C.4.3), or by
 //! C-MOVE to our own listener (§ C.4.2), where [`Moves`] tells them from what is sent by itself.
 
 use std::sync::Arc;
@@ -60,30 +60,43 @@ impl Retrieving {
     }
 }
 
-/// Has the destination send the series, one after the other; in words what went wrong, where something did.
+/// A part of a study: a series, or one instance of it.
+pub(super) struct Part {
+    pub(super) series: Uid,
+    pub(super) instance: Option<Uid>,
+}
+
+/// Has the destination send the parts, one after the other; in words what went wrong, where something did.
 pub(super) async fn retrieve(
     way: Way,
     config: &RequestorConfig,
     retrieving: &Retrieving,
-    (study, series): (&Uid, &[Uid]),
+    (study, parts): (&Uid, &[Part]),
     (store, brought): (&Store, &Arc<Brought>),
 ) -> Result<(), String> {
     match way {
-        Way::Get => get(config, study, series, store, brought).await,
-        Way::Move => move_here(config, retrieving, study, series, brought).await,
+        Way::Get => get(config, study, parts, store, brought).await,
+        Way::Move => move_here(config, retrieving, study, parts, brought).await,
     }
 }
 
 /// The identifier: unique keys down to the level that is fetched (PS3.4 § C.4.2.2.1).
-fn identifier(study: &Uid, series: &Uid) -> dokuei_dimse::Information {
-    let keys = [Key::of(tags::STUDY_INSTANCE_UID, study.as_str()), Key::of(tags::SERIES_INSTANCE_UID, series.as_str())];
-    keys::identifier(Level::Series, &keys)
+fn identifier(study: &Uid, Part { series, instance }: &Part) -> dokuei_dimse::Information {
+    let series =
+        [Key::of(tags::STUDY_INSTANCE_UID, study.as_str()), Key::of(tags::SERIES_INSTANCE_UID, series.as_str())];
+    match instance {
+        None => keys::identifier(Level::Series, &series),
+        Some(instance) => {
+            let instance = Key::of(tags::SOP_INSTANCE_UID, instance.as_str());
+            keys::identifier(Level::Image, &[&series[..], &[instance]].concat())
+        }
+    }
 }
 
 async fn get(
     config: &RequestorConfig,
     study: &Uid,
-    series: &[Uid],
+    parts: &[Part],
     store: &Store,
     brought: &Arc<Brought>,
 ) -> Result<(), String> {
@@ -93,8 +106,8 @@ async fn get(
     let mut association = association.map_err(|error| format!("{}; {}", words(&error), error.advice()))?;
     let receive = receive(Receiver::fetching(store.clone(), config.calling_ae.clone(), Arc::clone(brought)), &config);
     let mut trouble = None;
-    for series in series.iter().take_while(|_| !brought.enough.is_cancelled()) {
-        let (model, wanted) = (known(contexts::GET_MODEL), identifier(study, series));
+    for part in parts.iter().take_while(|_| !brought.enough.is_cancelled()) {
+        let (model, wanted) = (known(contexts::GET_MODEL), identifier(study, part));
         let retrieval = association.get(&model, &wanted, &receive, brought.enough.clone()).await;
         let mut retrieval = retrieval.map_err(|error| words(&error))?;
         while let Some(response) = retrieval.next().await.map_err(|error| words(&error))? {
@@ -109,7 +122,7 @@ async fn move_here(
     config: &RequestorConfig,
     Retrieving { move_to, moves, .. }: &Retrieving,
     study: &Uid,
-    series: &[Uid],
+    parts: &[Part],
     brought: &Arc<Brought>,
 ) -> Result<(), String> {
     // It need not say that it is at work (PS3.4 § C.4.2.3.1).
@@ -119,11 +132,11 @@ async fn move_here(
     let mut association = association.map_err(|error| format!("{}; {}", words(&error), error.advice()))?;
     let address = association.peer().address.ip();
     let mut trouble = None;
-    for series in series.iter().take_while(|_| !brought.enough.is_cancelled()) {
+    for part in parts.iter().take_while(|_| !brought.enough.is_cancelled()) {
         let before = brought.count();
-        let message_id = moves.expect(&config, address, series, brought);
+        let message_id = moves.expect(&config, address, &part.series, brought);
         association.number_from(message_id);
-        let query = association.move_to(move_to, &model, &identifier(study, series), brought.enough.clone()).await;
+        let query = association.move_to(move_to, &model, &identifier(study, part), brought.enough.clone()).await;
         let mut query = query.map_err(|error| words(&error))?;
         while let Some(response) = query.next().await.map_err(|error| words(&error))? {
             if response.status.is_pending() {

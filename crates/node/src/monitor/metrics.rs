@@ -130,7 +130,7 @@ fn queue(monitor: &Monitor, unfinished: &Unfinished, to: &mut Exposition) {
         kind: Gauge,
         labels: &["stage"],
         help: "jobs that wait or run: match (instances), settle (series and studies that are waited for), analyze \
-               (instances for a model)",
+               (instances for a model), retrieve (instances that an archive is asked for again)",
     });
     unfinished.jobs.iter().for_each(|(stage, count)| jobs.sample([stage], count));
 }

@@ -8,6 +8,7 @@ mod delivery;
 mod hints;
 mod life;
 mod priors;
+mod retrieving;
 mod routes;
 mod settling;
 mod support;

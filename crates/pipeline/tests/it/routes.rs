@@ -52,10 +52,10 @@ async fn only_the_first_route_applies_where_the_site_says_so() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));
     let forward = route(serde_json::json!({ "name": "forward", "send_images": ["pacs"] }));
-    let Setup { rules, models, destinations, node, retention, style } =
+    let Setup { rules, models, destinations, archive, node, retention, style } =
         site.setup(&[chest(&["lungs"]), forward], &[&model]);
     let rules = rules.matching(Matching::First);
-    let setup = Setup { rules, models, destinations, node, retention, style };
+    let setup = Setup { rules, models, destinations, archive, node, retention, style };
     let pipeline = Pipeline::start(site.store.clone(), setup, config()).unwrap();
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Reported);

@@ -10,11 +10,12 @@ use dokuei_dataset::{Dataset, Encoding, MetaFields, Tag, file_meta, write_datase
 use dokuei_inference::{Accepts, EngineFault, InferError, Inference};
 use dokuei_pipeline::{
     BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, DestinationSetup, ModelSession, ModelStage,
-    Opening, Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup, WantedPrior,
+    Opening, Parcel, Pipeline, PipelineConfig, ReadyModel, RetryPolicy, RouteConfig, Rules, Setup, WantedAgain,
+    WantedPrior,
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
-use dokuei_store::{Arrival, Fetched, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
+use dokuei_store::{Arrival, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -186,6 +187,10 @@ pub(crate) struct PlayedPacs {
     pub(crate) named: Mutex<Vec<Uid>>,
     /// First and last day for which it was asked for priors.
     pub(crate) wanted: Mutex<Vec<String>>,
+    /// What it sends when it is asked for images again, or says instead; afterwards it says nothing at all.
+    pub(crate) archived: Mutex<VecDeque<Result<Vec<Dataset>, String>>>,
+    /// The images it was asked for again, by their SOP Instance UIDs.
+    pub(crate) retrieved: Mutex<Vec<Vec<String>>>,
     /// Whether it keeps its counts to itself for now.
     pub(crate) is_silent: watch::Sender<bool>,
 }
@@ -241,13 +246,28 @@ impl Destination for PlayedPacs {
         })
     }
 
+    fn retrieve(&self, wanted: WantedAgain) -> BoxFuture<'_, Result<Option<String>, String>> {
+        let asked = wanted.images.iter().map(|image| image.stored.sop_instance.clone()).collect();
+        self.retrieved.lock().unwrap().push(asked);
+        let Some(answer) = self.archived.lock().unwrap().pop_front() else { return Box::pin(std::future::pending()) };
+        Box::pin(async move {
+            let store = |data: &Dataset| {
+                let entry = IndexEntry { is_again: true, ..entry(data) };
+                send_as(&wanted.store, data, "PACS", entry);
+            };
+            tokio::task::block_in_place(|| answer.map(|all| all.iter().for_each(store)))?;
+            Ok(None)
+        })
+    }
+
     fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
         self.wanted.lock().unwrap().push(wanted.days.map(|day| day.to_string()).join(" to "));
         let Some(answer) = self.priors.lock().unwrap().pop_front() else { return Box::pin(std::future::pending()) };
         let named = std::mem::take(&mut *self.named.lock().unwrap());
         Box::pin(async move {
             let store = |data: &Dataset| {
-                send_as(&wanted.store, data, "PACS", Some(wanted.fetched.clone()));
+                let entry = IndexEntry { fetched: Some(wanted.fetched.clone()), ..entry(data) };
+                send_as(&wanted.store, data, "PACS", entry);
                 data.uid(tags::SOP_INSTANCE_UID).unwrap()
             };
             tokio::task::block_in_place(|| answer.map(|all| all.iter().map(store).chain(named).collect()))
@@ -281,6 +301,10 @@ impl Site {
 
     pub(crate) fn start(&self, routes: &[RouteConfig], models: &[&Arc<PlayedModel>]) -> Pipeline {
         Pipeline::start(self.store.clone(), self.setup(routes, models), config()).unwrap()
+    }
+
+    pub(crate) fn start_with(&self, setup: Setup) -> Pipeline {
+        Pipeline::start(self.store.clone(), setup, config()).unwrap()
     }
 
     /// As [`start`](Self::start), with a PACS that is asked whether it keeps what it has stored.
@@ -327,6 +351,7 @@ pub(crate) fn setup(
         rules: Rules::compile(routes, &names, &places).unwrap(),
         retention: Retention::default(),
         destinations: destinations.collect(),
+        archive: Some("pacs".into()),
         models,
         node: NodeIdentity {
             ae_title: "DOKUEI".into(),
@@ -391,10 +416,18 @@ pub(crate) fn send(store: &Store, data: &Dataset) -> Indexed {
 }
 
 pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Indexed {
-    send_as(store, data, calling_ae, None)
+    send_as(store, data, calling_ae, entry(data))
 }
 
-fn send_as(store: &Store, data: &Dataset, calling_ae: &str, fetched: Option<Fetched>) -> Indexed {
+fn entry(data: &Dataset) -> IndexEntry {
+    IndexEntry {
+        study: data.uid(tags::STUDY_INSTANCE_UID),
+        series: data.uid(tags::SERIES_INSTANCE_UID),
+        ..IndexEntry::default()
+    }
+}
+
+fn send_as(store: &Store, data: &Dataset, calling_ae: &str, entry: IndexEntry) -> Indexed {
     let class = data.uid(tags::SOP_CLASS_UID).unwrap();
     let instance = data.uid(tags::SOP_INSTANCE_UID).unwrap();
     let fields = MetaFields {
@@ -416,12 +449,6 @@ fn send_as(store: &Store, data: &Dataset, calling_ae: &str, fetched: Option<Fetc
     };
     let mut incoming = store.receive(arrival).unwrap();
     incoming.write(&write_dataset(data, Encoding::ExplicitLittle)).unwrap();
-    let entry = IndexEntry {
-        study: data.uid(tags::STUDY_INSTANCE_UID),
-        series: data.uid(tags::SERIES_INSTANCE_UID),
-        fetched,
-        ..IndexEntry::default()
-    };
     let (answer, answered) = mpsc::channel();
     incoming.commit(entry, move |outcome| answer.send(outcome).unwrap());
     store.indexed(answered.recv().unwrap().unwrap()).unwrap()

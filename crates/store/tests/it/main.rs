@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
+mod again;
 mod commitment;
 mod confirmation;
 mod crash;

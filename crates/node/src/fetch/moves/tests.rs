@@ -22,7 +22,7 @@ fn asking() -> (Moves, u16, Arc<Brought>) {
     let moves = Moves::new(1_700_000_000_000);
     moves.call_as(&title("DOKUEI"));
     let fetched = Fetched { route: "chest".into(), models: Vec::new(), priority: Priority::Routine };
-    let brought = Arc::new(Brought::new(fetched));
+    let brought = Arc::new(Brought::earlier(fetched));
     let config = RequestorConfig::new("10.0.0.1:104", title("PACS"), title("DOKUEI"), implementation());
     let message_id = moves.expect(&config, at(1), &uid(SERIES), &brought);
     (moves, message_id, brought)

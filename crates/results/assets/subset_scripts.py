@@ -6,8 +6,8 @@
     python3 subset_scripts.py fonts/usr/share/fonts/truetype/noto
 
 Arabic letters come in the forms that join (Unicode's presentation forms), which ../src/page/shaping.rs chooses. Of the Thai
-marks above a letter there are copies further left, for letters with a stem, and higher, for marks above a mark: in the private
-use area, by the numbers that file has too.
+marks above a letter there are copies further left, for letters with a stem, and higher, for marks above a mark, and of letters
+that reach below the line the forms that leave room for a vowel there: in the private use area, by the numbers that file has too.
 """
 
 import sys
@@ -35,17 +35,20 @@ FONTS = {
 UPPER = [0xE31, 0xE34, 0xE35, 0xE36, 0xE37, 0xE47, 0xE4D, 0xE48, 0xE49, 0xE4A, 0xE4B, 0xE4C]
 # First character of the copies, and how far they are moved in 1/1000 em.
 MOVED = {0xF100: (-110, 0), 0xF110: (0, 215), 0xF120: (-110, 215)}
+# First character of the letters with room below, and their glyphs.
+ROOM_BELOW = 0xF130
+WITH_ROOM = ["uni0E0D.less", "uni0E10.less"]
 
 
 def parts(folder: Path, to: Path) -> list[str]:
     paths = []
     for name, unicodes in FONTS.items():
         options = subset.Options(
-            layout_features=[], hinting=False, notdef_outline=True, name_IDs=[0, 13]
+            layout_features=[], hinting=False, notdef_outline=True, glyph_names=True, name_IDs=[0, 13]
         )
         font = subset.load_font(str(folder / name), options)
         subsetter = subset.Subsetter(options)
-        subsetter.populate(unicodes=unicodes)
+        subsetter.populate(unicodes=unicodes, glyphs=[name for name in WITH_ROOM if name in font.getGlyphOrder()])
         subsetter.subset(font)
         for tag in ("GSUB", "GPOS", "GDEF", "meta"):
             if tag in font:
@@ -73,10 +76,17 @@ def add_moved_marks(font: TTFont) -> None:
                 table.cmap[first + index] = name
 
 
+def add_letters_with_room(font: TTFont) -> None:
+    for index, name in enumerate(WITH_ROOM):
+        for table in font["cmap"].tables:
+            table.cmap[ROOM_BELOW + index] = name
+
+
 def main(folder: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         font = merge.Merger().merge(parts(Path(folder), Path(scratch)))
     add_moved_marks(font)
+    add_letters_with_room(font)
     font["head"].created = font["head"].modified = 0
     font.recalcTimestamp = False
     font["post"].formatType = 3.0

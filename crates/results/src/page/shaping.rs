@@ -41,13 +41,16 @@ pub(super) fn meaning(drawn: char) -> (char, Option<char>) {
     }
     let moved =
         |first: char| THAI_UPPER.into_iter().enumerate().find(|(index, _)| following(first, *index) == Some(drawn));
+    if let Some((letter, _)) = THAI_WITH_ROOM.into_iter().find(|(_, with_room)| *with_room == drawn) {
+        return (letter, None);
+    }
     let mark = [THAI_LEFT, THAI_HIGH, THAI_LEFT_HIGH].into_iter().find_map(moved);
     (mark.map_or(drawn, |(_, mark)| mark), None)
 }
 
 /// Whether a character is one that only [`shaped`] makes.
 pub(super) fn is_made(character: char) -> bool {
-    matches!(character, '\u{f100}'..='\u{f12f}')
+    matches!(character, '\u{f100}'..='\u{f13f}')
 }
 
 /// Blocks that need it, and what directs them.
@@ -211,10 +214,13 @@ const THAI_VOWELS: usize = 7;
 const THAI_LEFT: char = '\u{f100}';
 const THAI_HIGH: char = '\u{f110}';
 const THAI_LEFT_HIGH: char = '\u{f120}';
+/// Consonants with a part below the line, and the forms of them without it, for a vowel there.
+const THAI_WITH_ROOM: [(char, char); 2] = [('\u{e0d}', '\u{f130}'), ('\u{e10}', '\u{f131}')];
 const SARA_AM: char = '\u{e33}';
 
 fn thai(text: &[char]) -> Vec<char> {
     let place = |character: char| THAI_UPPER.iter().position(|mark| *mark == character);
+    let is_below = |character: char| matches!(character, '\u{e38}'..='\u{e3a}');
     let is_vowel = |character: char| place(character).is_some_and(|index| index < THAI_VOWELS);
     let mut base = ' ';
     let mut above = ' ';
@@ -222,11 +228,13 @@ fn thai(text: &[char]) -> Vec<char> {
     for (index, character) in text.iter().copied().enumerate() {
         let Some(mark) = place(character) else {
             // A vowel below leaves the consonant what it is.
-            if !matches!(character, '\u{e38}'..='\u{e3a}') {
+            if !is_below(character) {
                 base = character;
             }
             above = ' ';
-            out.push(character);
+            let has_below = text.get(index + 1).copied().is_some_and(is_below);
+            let with_room = THAI_WITH_ROOM.into_iter().find(|(letter, _)| has_below && *letter == character);
+            out.push(with_room.map_or(character, |(_, with_room)| with_room));
             continue;
         };
         let has_stem = matches!(base, '\u{e1b}' | '\u{e1d}' | '\u{e1f}');
@@ -298,18 +306,19 @@ mod tests {
         check("น้ำ", "น\u{f118}ำ");
         check("กุ้ง", "กุ้ง");
         check("ปุ๋ย", "ปุ\u{f10a}ย");
+        check("กตัญญู", "กตัญ\u{f130}ู");
     }
 
     #[test]
     fn every_form_leads_back() {
-        for text in ["قباني", "سلام", "پگاه", "محمد", "شرون", "ที่", "ปั่น", "น้ำ", "שרון"]
+        for text in ["قباني", "سلام", "پگاه", "محمد", "شرون", "ที่", "ปั่น", "น้ำ", "กตัญญู", "שרון"]
         {
             let mut back: Vec<char> = shaped(text)
                 .chars()
                 .map(meaning)
                 .flat_map(|(first, second)| std::iter::once(first).chain(second))
                 .collect();
-            if !text.contains(['ท', 'ป', 'น']) {
+            if !text.contains(['ท', 'ป', 'น', 'ก']) {
                 back.reverse();
             }
             assert_eq!(back.into_iter().collect::<String>(), text);

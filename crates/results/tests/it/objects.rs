@@ -197,7 +197,7 @@ fn objects_for_validators() {
         ("hebrew", "ISO_IR 192", "Levi^Sharon=לוי^שרון".as_bytes()),
         ("arabic", "ISO_IR 192", "Qabbani^Nizar=قباني^نزار علاء سلام محمد عبد الله".as_bytes()),
         ("persian", "ISO_IR 192", "پهلوی‌نژاد^گیتی=ٹھاکر^ژالہ ڑڈے".as_bytes()),
-        ("thai", "ISO_IR 192", "Suwan^Pim=พิมพ์ชนก ปั่น ที่^น้ำฝน ญาณี ฟ้า ปีใหม่ กุ้ง ปู่".as_bytes()),
+        ("thai", "ISO_IR 192", "Suwan^Pim=พิมพ์ชนก ปั่น ที่^น้ำฝน ญาณี ฟ้า ปีใหม่ กุ้ง กตัญญู ฐุ".as_bytes()),
     ] {
         let mut header = fixtures::cr(name);
         header.put_text(tags::SPECIFIC_CHARACTER_SET, VR::CS, set);

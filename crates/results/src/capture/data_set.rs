@@ -25,7 +25,7 @@ pub(super) fn secondary_capture(basis: &Basis<'_>, source: usize, picture: RgbPi
     anatomy::put_in_image(&mut data, header);
     copy_sequence(header, &mut data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
     equipment(&mut data, basis);
-    general_image(&mut data, basis, header);
+    general_image(&mut data, header);
     derivation(&mut data, basis);
 
     data.put_items(tags::SOURCE_IMAGE_SEQUENCE, vec![source_item(reference, &basis.envelope.text)]);
@@ -55,12 +55,11 @@ fn equipment(data: &mut Dataset, basis: &Basis<'_>) {
 }
 
 /// General Image (PS3.3 C.7.6.1).
-fn general_image(data: &mut Dataset, basis: &Basis<'_>, header: &Dataset) {
+fn general_image(data: &mut Dataset, header: &Dataset) {
     data.put_text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\SECONDARY");
     data.put_text(tags::IMAGE_COMMENTS, VR::LT, "AI output, not verified, not for diagnosis, not for measurement");
-    // It asks for text that identifies patient or date: the source may have some, and the caption names the date of a
-    // prior, which whoever takes identities out has to know.
-    let burned_in = header.text(tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES") || basis.earlier.is_some();
+    // It asks for text that identifies the patient and the date of the image: the source may have some, the caption has not.
+    let burned_in = header.text(tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES");
     data.put_text(tags::BURNED_IN_ANNOTATION, VR::CS, if burned_in { "YES" } else { "NO" });
     let recognizable = header.text(tags::RECOGNIZABLE_VISUAL_FEATURES).as_deref() == Some("YES");
     data.put_text(tags::RECOGNIZABLE_VISUAL_FEATURES, VR::CS, if recognizable { "YES" } else { "NO" });

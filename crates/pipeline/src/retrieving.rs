@@ -18,8 +18,8 @@ use crate::worker::{bury, chain, sleep_until};
 const RETRIEVED_AT_ONCE: usize = 64;
 /// Time for those of a study: an archive may have to bring them from afar.
 const RETRIEVING_TIME_MAX: Duration = Duration::from_secs(1_800);
-/// Nobody else does these jobs.
-const LEASE_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// After this time what came to nothing of the store's own fault is asked for again.
+const LEASE_TIME: Duration = Duration::from_secs(2 * 3_600);
 
 /// Images of one study that an archive is asked for.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ async fn retrieve(core: &Arc<Core>, wanted: Vec<(Lease, RemovedImage)>) -> Resul
     .await
 }
 
-/// What stands in for an instance, once all was tried.
+/// Whether an instance is here, once all was tried.
 fn found(instance: InstanceId, awaited: Awaited, said: &str) -> Result<InstanceId, FlowError> {
     match awaited {
         Awaited::Here(here) => {

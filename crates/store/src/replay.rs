@@ -318,7 +318,7 @@ impl Replaying<'_, '_> {
             self.tx
                 .conn
                 .prepare_cached(
-                    "UPDATE job SET state = ?2, attempts = 0, interrupted = 0, not_before = ?3 WHERE id = ?1",
+                    "UPDATE job SET state = ?2, attempts = 0, interrupted = 0, not_before = ?3, created_at = ?3 WHERE id = ?1",
                 )
                 .and_then(|mut update| update.execute(params![job, state::WAITING, self.tx.now]))
                 .map_err(failed("revive jobs"))?;

@@ -11,7 +11,7 @@ use crate::radiographs::write;
 fn forwarding(folder: &Path, ae_title: &str, port: u16, [retrieve, archive]: [&str; 2]) -> Node {
     let config = format!(
         "[[destination]]\nname = \"pacs\"\nae_title = \"{ae_title}\"\naddress = \"127.0.0.1:{port}\"\n{retrieve}\
-         [[route]]\nname = \"copies\"\nsend_images = [\"pacs\"]\n[retention]\nimages = \"1s\"\n{archive}"
+         [[route]]\nname = \"copies\"\nsend_images = [\"pacs\"]\n[retention]\nimages = \"0s\"\n{archive}"
     );
     Node::start(&folder.join("node"), &config)
 }
@@ -23,7 +23,6 @@ fn remove(folder: &Path, node: &mut Node) {
     drop(dokuei(&["send", &format!("127.0.0.1:{}", node.port), images.to_str().unwrap()]));
     node.wait_until_settled(1);
     // It looks for what is too old when it starts.
-    std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(node.terminate(), Some(0));
     node.restart();
     wait_for("the bytes to be removed", || {

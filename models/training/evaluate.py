@@ -214,6 +214,12 @@ def peak(values) -> tuple[int, int]:
     return int(row), int(column)
 
 
+def coarser(map_) -> np.ndarray:
+    """The map at twice the stride, on the same cells."""
+    half = data.CELLS // 2
+    return map_.reshape(half, 2, half, 2).mean((1, 3)).repeat(2, 0).repeat(2, 1)
+
+
 def pointing(cases, maps, dot) -> dict:
     """Pointing game against a fixed dot, overlap of the marked region, share of the map in the opacity."""
     known = [

@@ -22,6 +22,7 @@ import familiarity
 import features
 import learning_curve
 import metrics
+import occlusion
 import spread
 import strangers
 import train
@@ -101,6 +102,19 @@ def declined(scorer, val, children, held_out) -> dict:
     return figures | {kind: familiarity.count(found) for kind, found in kinds.items()}
 
 
+def other_maps(scorer, val, val_maps, dot) -> dict:
+    """The map that is shipped against what might be in its place: coarser, or the score's fall where the image is covered."""
+    located = [(case, map_) for case, map_ in zip(val, val_maps, strict=True) if evaluate.opacity_cells(case).any()]
+    cases = [case for case, _ in located]
+    coarse = [evaluate.coarser(map_) for _, map_ in located]
+    return {
+        "validation, the map at stride 32": evaluate.pointing(cases, coarse, dot),
+        f"validation, by occlusion of {occlusion.PATCH} pixels": evaluate.pointing(
+            cases, occlusion.maps(scorer, cases), dot
+        ),
+    }
+
+
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
@@ -173,7 +187,8 @@ def main():
             "cross-validation": evaluate.pointing(nih.cases, maps + level, dot),
             "validation": evaluate.pointing(val, val_maps, dot),
             "phantoms": evaluate.pointing(held_out, phantom_maps, dot),
-        },
+        }
+        | other_maps(scorer, val, val_maps, dot),
         card.PHANTOMS: phantom_check(held_out, probability(platt, phantom_logits), phantom_maps),
     }
     (HERE / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")

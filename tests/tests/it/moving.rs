@@ -182,7 +182,7 @@ fn an_archive_that_refuses_is_told_of_with_what_to_change() {
     }
 }
 
-/// The node has an image without a result, which an archive at this port has too. The archive cannot send it: there is
+/// The node has an image that its index does not find, and which an archive at this port has too. The archive cannot send it: there is
 /// nobody where it believes the node to be.
 fn check_named(folder: &Path, ae_title: &str, port: u16, store: impl Fn(&Path)) {
     let path = |name: &str| folder.join(name);
@@ -194,6 +194,8 @@ fn check_named(folder: &Path, ae_title: &str, port: u16, store: impl Fn(&Path)) 
     send(&node, &path("first.dcm"));
     node.wait_until_settled(1);
     assert_eq!(node.terminate(), Some(0));
+    // The index does not find it, as if an earlier program had received it.
+    std::fs::remove_file(node.data_dir().join("patients.key")).unwrap();
 
     let mut node = moving(folder, ae_title, port, "retrieve = \"move\"", "2m");
     send(&node, &path("second.dcm"));
@@ -206,7 +208,7 @@ fn check_named(folder: &Path, ae_title: &str, port: u16, store: impl Fn(&Path)) 
 }
 
 #[test]
-fn an_image_that_came_before_the_model_is_named_by_the_archive_and_not_sent_again() {
+fn an_image_that_the_index_does_not_know_is_named_by_the_archive_and_not_sent_again() {
     let folder = tempdir().unwrap();
     let port = free_port();
     let Some(orthanc) = Orthanc::start(&folder.path().join("orthanc"), port, free_port(), "") else { return };
@@ -214,7 +216,7 @@ fn an_image_that_came_before_the_model_is_named_by_the_archive_and_not_sent_agai
 }
 
 #[test]
-fn an_image_that_came_before_the_model_is_named_by_an_archive_that_counts_nothing() {
+fn an_image_that_the_index_does_not_know_is_named_by_an_archive_that_counts_nothing() {
     let folder = tempdir().unwrap();
     let Some(archive) = Dcmqrscp::start(&folder.path().join("archive"), free_port()) else { return };
     check_named(folder.path(), "ARCHIVE", archive.port, |file| store_with(archive.port, file));

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use dokuei_testkit::{Random, Seed};
-use dokuei_tests::{Node, Server, Storescp, dokuei_begun, free_port, pydicom, run, tool, wait_for};
+use dokuei_tests::{Node, Orthanc, Server, Storescp, dokuei_begun, free_port, pydicom, run, tool, wait_for};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -87,23 +87,77 @@ ae.start_server(("127.0.0.1", port), block=True, evt_handlers=[(evt.EVT_C_STORE,
 
 #[test]
 fn in_the_evening_everything_is_accounted_for_once() {
-    day(3);
+    day(3, &OURS);
+}
+
+#[test]
+fn in_the_evening_of_dcmtk_and_orthanc_everything_is_accounted_for_once() {
+    day(2, &THEIRS);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn long_in_the_evening_of_a_hard_day_everything_is_accounted_for_once() {
-    day(10);
+    day(10, &OURS);
+}
+
+/// The programs that a hospital has.
+struct Programs {
+    /// Begins to send a folder to a port.
+    send: fn(u16, &Path) -> Server,
+    /// What keeps everything, and how it is started.
+    archive: &'static str,
+    start: fn(&Path, u16) -> Option<Archive>,
+}
+
+/// Our own sender, many associations at a time, and an archive of files.
+const OURS: Programs = Programs {
+    send: |port, folder| {
+        let address = format!("127.0.0.1:{port}");
+        dokuei_begun(&["send", &address, folder.to_str().unwrap()], Path::new("/dev/null"))
+    },
+    archive: "storescp",
+    start: |folder, port| Storescp::start_on(folder, port).map(Archive::Files),
+};
+
+/// Modalities with DCMTK, and Orthanc.
+const THEIRS: Programs = Programs {
+    send: |port, folder| {
+        let mut storescu = Command::new("storescu");
+        storescu.args(["-aec", "DOKUEI", "+sd", "+r", "127.0.0.1", &port.to_string()]).arg(folder);
+        Server::start(storescu, Path::new("/dev/null"))
+    },
+    archive: "Orthanc",
+    start: |folder, port| Orthanc::start(folder, port, free_port(), "").map(Archive::Orthanc),
+};
+
+enum Archive {
+    Files(Storescp),
+    Orthanc(Orthanc),
+}
+
+impl Archive {
+    /// The SOP Instance UIDs of what it has.
+    fn uids(&self, python: &Path) -> BTreeSet<String> {
+        match self {
+            Self::Files(storescp) => uids(python, &storescp.files()),
+            Self::Orthanc(orthanc) => {
+                let uid = |instance: &Value| instance["SOPInstanceUID"].as_str().unwrap().to_owned();
+                orthanc.instances().iter().map(uid).collect()
+            }
+        }
+    }
 }
 
 struct Hospital {
     images: PathBuf,
     node: Node,
     config: String,
+    send: fn(u16, &Path) -> Server,
 }
 
-fn day(kills: usize) {
-    let (Some(python), Some(_)) = (pydicom(), tool("storescp")) else { return };
+fn day(kills: usize, programs: &Programs) {
+    let (Some(python), Some(_), Some(_)) = (pydicom(), tool("storescu"), tool(programs.archive)) else { return };
     let (seed, folder) = (Seed::any(), tempdir().unwrap());
     let mut random = seed.random();
     let images = folder.path().join("images");
@@ -122,16 +176,16 @@ fn day(kills: usize) {
     wait_for("the reading room", || TcpStream::connect((Ipv4Addr::LOCALHOST, reading_port)).is_ok());
     let config = config(archive_port, reading_port);
     let node = Node::start(&folder.path().join("node"), &config);
-    let mut hospital = Hospital { images, node, config };
+    let mut hospital = Hospital { images, node, config, send: programs.send };
 
     let mut archive = None;
     for hour in 0..kills {
         if hour == kills / 2 {
-            archive = Storescp::start_on(&folder.path().join("archive"), archive_port);
+            archive = (programs.start)(&folder.path().join("archive"), archive_port);
         }
         hospital.hour(hour, &mut random);
     }
-    let archive = archive.expect("storescp starts");
+    let archive = archive.expect("the archive starts");
     hospital.everything_again();
 
     let received = (all.len() + CHANGED) as u64;
@@ -152,7 +206,7 @@ impl Hospital {
     fn hour(&mut self, hour: usize, random: &mut Random) {
         let port = self.node.port;
         let rooms = ["cr", "ct", "us", "cr", "changed"].map(|room| self.images.join(room));
-        let mut senders: Vec<_> = rooms.iter().map(|room| send(port, room)).collect();
+        let mut senders: Vec<_> = rooms.iter().map(|room| (self.send)(port, room)).collect();
         std::thread::sleep(Duration::from_millis(50 + random.below(400) as u64));
         // A modality dies in the middle of its study.
         senders[1].kill();
@@ -181,7 +235,7 @@ impl Hospital {
     /// What a modality has no success for it sends again.
     fn everything_again(&self) {
         for room in ["cr", "ct", "us", "changed"] {
-            let code = send(self.node.port, &self.images.join(room)).exit_code();
+            let code = (self.send)(self.node.port, &self.images.join(room)).exit_code();
             assert_eq!(code, Some(0), "{room}");
         }
     }
@@ -191,7 +245,7 @@ impl Hospital {
         python: &Path,
         all: &BTreeSet<String>,
         radiographs: &BTreeSet<String>,
-        archive: &Storescp,
+        archive: &Archive,
         reading: &str,
     ) {
         let mut results = BTreeSet::new();
@@ -219,7 +273,7 @@ impl Hospital {
         assert!(pictures > 0 && results.len() == reports + pictures, "{pictures} heat maps");
         // A PACS files by SOP Instance UID: what came again is the same object.
         let everything: BTreeSet<String> = all.union(&results).cloned().collect();
-        assert_eq!(uids(python, &archive.files()), everything);
+        assert_eq!(archive.uids(python), everything);
         let read: BTreeSet<String> =
             reading.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
         assert_eq!(read, everything);
@@ -236,11 +290,6 @@ fn objects(shown: &Value) -> Vec<(String, String)> {
         by_role.entry(object["role"].as_str().unwrap()).or_insert(object["sop_instance"].as_str().unwrap());
     }
     by_role.into_iter().map(|(role, uid)| (role.to_owned(), uid.to_owned())).collect()
-}
-
-fn send(port: u16, folder: &Path) -> Server {
-    let address = format!("127.0.0.1:{port}");
-    dokuei_begun(&["send", &address, folder.to_str().unwrap()], Path::new("/dev/null"))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -44,10 +44,10 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         Some(instances) if !is_part => Replay::Instances(instances),
         _ => Replay::Part { filter, failed_only: arguments.all_failed },
     };
-    let archive = archive(&arguments.place)?;
-    let replayed = match archive {
-        Some(_) => reader.set_going_from_archive(&replay, arguments.dry_run),
-        None => reader.set_going(&replay, arguments.dry_run),
+    let replayed = if has_archive(&arguments.place)? {
+        reader.set_going_from_archive(&replay, arguments.dry_run)
+    } else {
+        reader.set_going(&replay, arguments.dry_run)
     };
     let replayed = replayed.map_err(|error| Failure::because("replay", &error))?;
     if arguments.place.json {
@@ -58,11 +58,11 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     if replayed.refused.is_empty() { Ok(()) } else { Err(Failure::Said) }
 }
 
-/// The destination that is asked for images whose bytes were removed, where a configuration names one.
-fn archive(place: &Where) -> Result<Option<String>, Failure> {
+/// Whether a configuration names a destination that is asked for images whose bytes were removed.
+fn has_archive(place: &Where) -> Result<bool, Failure> {
     match &place.data_dir {
-        Some(_) => Ok(None),
-        None => Ok(config::load(place.config.as_deref())?.config.retention.archive),
+        Some(_) => Ok(false),
+        None => Ok(config::load(place.config.as_deref())?.config.retention.archive.is_some()),
     }
 }
 

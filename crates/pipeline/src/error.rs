@@ -1,7 +1,7 @@
 use dokuei_store::StoreError;
 
 /// Why a stage of an instance's life came to nothing, grouped by what happens next.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum FlowError {
     /// The store: nothing changed; the lease runs out and the work is done again.
     #[error("change the store")]

@@ -116,8 +116,7 @@ async fn retrieve(core: &Arc<Core>, wanted: Vec<(Lease, RemovedImage)>) -> Resul
         let outcome = |lease: Lease| {
             let Subject::Instance(instance) = lease.subject else { return Ok(None) };
             let outcome = match (core.store.awaited(instance)?, &said) {
-                (Awaited::Removed(_), Err(FlowError::Again(why))) => Err(FlowError::Again(why.clone())),
-                (Awaited::Removed(_), Err(why)) => Err(FlowError::Hopeless(why.to_string())),
+                (Awaited::Removed(_), Err(why)) => Err(why.clone()),
                 (awaited, said) => found(instance, awaited, said.as_deref().unwrap_or_default()),
             };
             Ok(Some((lease, outcome)))

@@ -6,6 +6,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Dataset, Encoding, Header, ReadAt};
 
+use crate::header::functional_group;
 use crate::report_text::Reader;
 
 /// A Segmentation as people read it: whom it is about, then each segment with its marked pixels, and their area where the
@@ -82,17 +83,15 @@ fn counts(header: &Header, source: &dyn ReadAt) -> Option<Vec<Count>> {
     }
     let size = |tag| data.int(tag).and_then(|size| u64::try_from(size).ok());
     let per_frame = size(tags::ROWS)?.checked_mul(size(tags::COLUMNS)?)?;
-    let shared = data.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
-    let frames = data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
-    let in_all = per_frame.checked_mul(u64::try_from(frames.len()).ok()?)?;
+    let frames = u32::try_from(data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).len()).ok()?;
+    let in_all = per_frame.checked_mul(frames.into())?;
     if in_all.div_ceil(8) > pixels.length? {
         return None;
     }
     let mut bits = 0..0;
-    let of_frame = |own: &Dataset| {
+    let of_frame = |frame: u32| {
         bits = bits.end..bits.end + per_frame;
-        let group =
-            |sequence: Tag| [Some(own), shared].into_iter().flatten().find_map(|groups| groups.items(sequence).first());
+        let group = |sequence: Tag| functional_group(data, Some(frame), sequence);
         let segment = group(tags::SEGMENT_IDENTIFICATION_SEQUENCE)?.int(tags::REFERENCED_SEGMENT_NUMBER)?;
         let marked = ones(source, pixels.offset, bits.clone()).ok()?;
         let spacing = group(tags::PIXEL_MEASURES_SEQUENCE).map(|measures| measures.floats(tags::PIXEL_SPACING));
@@ -102,7 +101,7 @@ fn counts(header: &Header, source: &dyn ReadAt) -> Option<Vec<Count>> {
         };
         Some(Count { segment, pixels: marked, area_mm2 })
     };
-    frames.iter().map(of_frame).collect()
+    (1..=frames).map(of_frame).collect()
 }
 
 /// How many of these bits behind `offset` are set, the lowest of a byte first.

@@ -56,12 +56,14 @@ impl Spares {
         !self.changed.wait_while(self.state(), enough).unwrap_or_else(PoisonError::into_inner).closed
     }
 
-    /// Waits a while; `false` when no more are to be made.
-    fn pause(&self, length: Duration) -> bool {
+    /// Waits a while, or until no more are to be made.
+    fn pause(&self, length: Duration) {
         let goes_on = |state: &mut State| !state.closed;
-        let (state, _) =
-            self.changed.wait_timeout_while(self.state(), length, goes_on).unwrap_or_else(PoisonError::into_inner);
-        !state.closed
+        drop(self.changed.wait_timeout_while(self.state(), length, goes_on));
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,12 +96,13 @@ impl Log {
     /// A segment with zeros in every block; `None` when the log is closed meanwhile.
     fn make_spare(&self, may_write: impl Fn() -> bool) -> Result<Option<Segment>, StoreError> {
         let goes_on = || {
-            while !may_write() {
-                if !self.spares.pause(PAUSE) {
-                    return false;
+            while !self.spares.is_closed() {
+                if may_write() {
+                    return true;
                 }
+                self.spares.pause(PAUSE);
             }
-            self.spares.pause(Duration::ZERO)
+            false
         };
         if !goes_on() {
             return Ok(None);

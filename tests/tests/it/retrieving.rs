@@ -77,14 +77,15 @@ fn an_image_comes_back_from_orthanc_by_c_move() {
 
 /// The image is here again, by its own bytes or by others as a version, and was sent again.
 fn check_back(node: &mut Node) {
+    let uid = node.ask(&["show", "1"])[0]["sop_instance"].as_str().unwrap().to_owned();
     wait_for("the image to be sent again", || {
-        let status = node.try_ask(&["status"]);
-        status.is_some_and(|status| status["jobs"].as_object().is_none_or(|jobs| jobs.values().all(|count| count == 0)))
-            && node.try_ask(&["show", "1"]).is_some_and(|shown| shown[0]["end"] == "forwarded")
+        node.try_ask(&["show", &uid]).is_some_and(|shown| {
+            let versions = shown.as_array().unwrap();
+            versions.iter().any(|version| version["removed_at"].is_null())
+                && versions.iter().all(|version| version["end"] == "forwarded")
+        })
     });
-    let shown = node.ask(&["show", "1"]);
-    let uid = shown[0]["sop_instance"].as_str().unwrap();
-    let all = node.ask(&["show", uid]);
+    let all = node.ask(&["show", &uid]);
     let all = all.as_array().unwrap();
     let here: Vec<_> = all.iter().filter(|version| version["removed_at"].is_null()).collect();
     assert_eq!(here.len(), 1, "{all:#?}");

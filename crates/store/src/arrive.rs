@@ -1,16 +1,15 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use dokuei_types::{InstanceId, Uid};
+use dokuei_types::{End, InstanceId, Uid};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::again;
-use crate::backlog::{Backlog, Seat};
 use crate::change::Changes;
 use crate::config::VersionPolicy;
+use crate::ends;
 use crate::error::StoreError;
-use crate::folder::{Folders, Placed};
+use crate::folder::Folders;
 use crate::incoming::{Arrival, IndexEntry};
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
@@ -20,7 +19,7 @@ use crate::read::StoredInstance;
 use crate::replace;
 use crate::stored_file::StoredFile;
 use crate::totals::Occurrence;
-use crate::writer::{Request, Tx};
+use crate::writer::Tx;
 
 /// Proof that an instance is durable. Only the store makes one, and a success response needs one.
 #[derive(Debug)]
@@ -221,18 +220,49 @@ impl Arriving<'_> {
     }
 
     fn insert(&self, tx: &mut Tx<'_>, version: u32) -> Result<i64, StoreError> {
+        let Description { entry, .. } = self.description;
+        let id = next_id(tx)?;
+        if let Some(fetched) = &entry.fetched {
+            self.insert_row(tx, id, version, None)?;
+            prior::begin(tx, InstanceId(id), fetched)?;
+            return Ok(id);
+        }
+        // What is done with it says the job that has asked for it; an index that was lost knows of none.
+        if entry.is_again && version > 1 {
+            self.insert_row(tx, id, version, None)?;
+            again::stand_in(tx, id)?;
+            return Ok(id);
+        }
+        let changes = tx.decider.and_then(|decider| decider.decide(self, id, version));
+        let end = changes.as_ref().and_then(Changes::end);
+        self.insert_row(tx, id, version, end.as_ref())?;
+        match &changes {
+            Some(changes) => drop(changes.make(tx)?),
+            None => job::add_first(tx, id)?,
+        }
+        // The row says how it stands already: open, since a job waits, or ended.
+        if changes.is_none() || end.is_some() {
+            tx.touched.remove(&id);
+        }
+        Ok(id)
+    }
+
+    fn insert_row(&self, tx: &mut Tx<'_>, id: i64, version: u32, end: Option<&End>) -> Result<(), StoreError> {
         let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, .. } = self.description;
         let (segment, offset) = self.record.columns();
         let (path, begins_at) = self.file();
+        let (end_kind, end_json, ended_at) = ends::columns(tx, end)?;
         tx.conn
             .prepare_cached(
-                "INSERT INTO instance (sop_instance, version, sop_class, transfer_syntax, study, series, digest,
+                "INSERT INTO instance (id, sop_instance, version, sop_class, transfer_syntax, study, series, digest,
                      size_bytes, path, begins_at, data_set_offset, attributes, calling_ae, called_ae, peer,
-                     received_at, segment, record)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                     received_at, segment, record, end_kind, end_json, ended_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                     ?22)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
+                    id,
                     arrival.sop_instance.as_str(),
                     version,
                     arrival.sop_class.as_str(),
@@ -251,28 +281,15 @@ impl Arriving<'_> {
                     received_at,
                     segment,
                     offset,
+                    end_kind,
+                    end_json,
+                    ended_at,
                 ])
             })
+            .map(drop)
             .map_err(StoreError::index("record an instance"))?;
-        let id = tx.conn.last_insert_rowid();
-        if let Some(fetched) = &entry.fetched {
-            prior::begin(tx, InstanceId(id), fetched)?;
-            return Ok(id);
-        }
-        // What is done with it says the job that has asked for it; an index that was lost knows of none.
-        if entry.is_again && version > 1 {
-            again::stand_in(tx, id)?;
-            return Ok(id);
-        }
-        match tx.decider.and_then(|decider| decider.decide(self, id, version)) {
-            Some(changes) => drop(changes.make(tx)?),
-            None => {
-                job::add_first(tx, id)?;
-                // Its end is open already, as the row says.
-                tx.touched.remove(&id);
-            }
-        }
-        Ok(id)
+        ends::count(tx, end);
+        Ok(())
     }
 
     /// The file its bytes are in, inside the data folder, and where in it they begin.
@@ -368,88 +385,19 @@ impl Arriving<'_> {
     }
 }
 
-/// An arrival that waits for its turn with the index, as small as it can be: many wait when many arrive.
-pub(crate) struct Waiting<D> {
-    told: Told,
-    place: Place,
-    placed: Option<Placed>,
-    outcome: Option<Outcome>,
-    _seat: Seat,
-    /// Called once the index has it; `None` when the sender was answered before.
-    done: Option<D>,
-}
-
-/// What a record tells the index, and what belongs to it.
-pub(crate) struct Told {
-    pub(crate) description: Box<Description>,
-    /// The header of the data set, when it is at hand.
-    pub(crate) beginning: Option<Box<[u8]>>,
-    pub(crate) digest: Digest,
-    /// Bytes of the record.
-    pub(crate) record_bytes: u64,
-}
-
-impl<D> Waiting<D> {
-    pub(crate) fn new(
-        told: Told,
-        place: Place,
-        placed: Option<Placed>,
-        backlog: &Arc<Backlog>,
-        done: Option<D>,
-    ) -> Self {
-        Self { told, place, placed, outcome: None, _seat: backlog.enter(), done }
-    }
-}
-
-impl<D: FnOnce(Result<Committed, StoreError>) + Send> Request for Waiting<D> {
-    fn is_in_log(&self) -> bool {
-        true
-    }
-
-    fn must_last(&self) -> bool {
-        self.done.is_some()
-    }
-
-    fn postponed(&mut self, error: &StoreError) {
-        if let Some(done) = self.done.take() {
-            done(Err(error.clone()));
-        }
-    }
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let Told { description, beginning, digest, .. } = &self.told;
-        let (record, beginning) = (RecordId::of(&self.place), beginning.as_deref());
-        let arriving = Arriving { record, digest: *digest, description, beginning };
-        // A transaction that failed may have come through after all.
-        if self.outcome.is_none() || !arriving.indexed(tx)? {
-            self.outcome = Some(arriving.index(tx)?);
-        }
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, result: Result<(), StoreError>) {
-        let Self { told, place, placed, outcome, done, .. } = *self;
-        let outcome = outcome.filter(|_| result.is_ok());
-        let record = RecordId::of(&place);
-        match (placed, outcome) {
-            (Some(placed), Some(outcome)) if !outcome.is_kept() => drop(placed),
-            // What the index does not have yet it is told from the log at the next open.
-            (Some(placed), _) => placed.keep(),
-            (None, Some(outcome)) if !outcome.is_kept() => place.segment().free(place.offset(), told.record_bytes),
-            (None, _) => {}
-        }
-        if outcome.is_some() {
-            place.indexed();
-        }
-        if let Some(done) = done {
-            let sop_instance = told.description.arrival.sop_instance;
-            done(match outcome {
-                Some(Outcome::Stored(_)) => Ok(Committed { sop_instance, record }),
-                Some(Outcome::Refused) => Err(StoreError::OtherBytes { sop_instance: sop_instance.to_string() }),
-                None => Err(result.err().unwrap_or(StoreError::Closed)),
-            });
-        }
-    }
+/// The number that the next instance has, which its rows and the decision on it name before it is there.
+fn next_id(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    let last = match tx.last_instance {
+        Some(last) => last,
+        None => tx
+            .conn
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'instance'")
+            .and_then(|mut find| find.query_row([], |row| row.get(0)))
+            .map_err(StoreError::index("look for the last instance"))?,
+    };
+    let next: i64 = last.saturating_add(1);
+    tx.last_instance = Some(next);
+    Ok(next)
 }
 
 /// What the record of an arrival was to the index.
@@ -489,8 +437,43 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
+    use dokuei_types::DeclineReason;
+
+    use crate::change::Decision;
     use crate::config::Durability;
-    use crate::{ends, schema};
+    use crate::priority::Priority;
+    use crate::schema;
+
+    fn description(number: u64) -> Description {
+        let uid = |text: String| Uid::new(&text).unwrap();
+        let arrival = Arrival {
+            calling_ae: "CT".parse().unwrap(),
+            called_ae: "NODE".parse().unwrap(),
+            peer_addr: String::new(),
+            sop_class: uid("1.2".into()),
+            sop_instance: uid(format!("1.2.3.{number}")),
+            transfer_syntax: uid("1.2.840.10008.1.2".into()),
+            file_meta: Vec::new(),
+        };
+        Description {
+            arrival,
+            versions: VersionPolicy::Keep,
+            entry: IndexEntry::default(),
+            received_at: 0,
+            file_meta_bytes: 0,
+            data_set_bytes: 0,
+            file: None,
+        }
+    }
+
+    fn index(tx: &mut Tx<'_>, number: u64) -> i64 {
+        let (description, record) = (description(number), RecordId { segment: 1, offset: number });
+        let arriving = Arriving { record, digest: 0, description: &description, beginning: Some(&[]) };
+        match arriving.index(tx).unwrap() {
+            Outcome::Stored(Indexed { instance, .. }) => instance.0,
+            Outcome::Refused => panic!("{number} is refused"),
+        }
+    }
 
     #[test]
     fn arrivals_prepare_their_statements_once() {
@@ -498,35 +481,49 @@ mod tests {
         let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
         let mut tx = Tx::new(&conn, 0);
         for number in 1..10 {
-            let uid = |text: String| Uid::new(&text).unwrap();
-            let arrival = Arrival {
-                calling_ae: "CT".parse().unwrap(),
-                called_ae: "NODE".parse().unwrap(),
-                peer_addr: String::new(),
-                sop_class: uid("1.2".into()),
-                sop_instance: uid(format!("1.2.3.{number}")),
-                transfer_syntax: uid("1.2.840.10008.1.2".into()),
-                file_meta: Vec::new(),
-            };
-            let description = Description {
-                arrival,
-                versions: VersionPolicy::Keep,
-                entry: IndexEntry::default(),
-                received_at: 0,
-                file_meta_bytes: 0,
-                data_set_bytes: 0,
-                file: None,
-            };
-            let record = RecordId { segment: 1, offset: number };
-            Arriving { record, digest: 0, description: &description, beginning: None }.index(&mut tx).unwrap();
+            let id = index(&mut tx, number);
             // Without a job it has an end, for which every table is looked at.
             conn.execute("DELETE FROM job", []).unwrap();
-            tx.touched.insert(i64::try_from(number).unwrap());
+            tx.touched.insert(id);
             ends::refresh(&mut tx).unwrap();
         }
         for statement in [KNOWN, ends::TASKS] {
             let again = conn.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare);
             assert_eq!(again, 0, "{statement}");
+        }
+    }
+
+    #[test]
+    fn an_arrival_ends_as_what_is_known_of_it_adds_up_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
+        let decide = |stored: &StoredInstance, _: &[u8]| {
+            let declined = DeclineReason::NoPixels("a report".to_owned());
+            let decision = |declined| Decision { trace: serde_json::json!([]), declined };
+            let changes = Changes::unleased();
+            Some(match stored.id.0 {
+                1 => changes.decide(stored.id, decision(None)),
+                2 => changes.decide(stored.id, decision(Some(declined))),
+                _ => changes.send_original(stored.id, "pacs", Priority::default()).decide(stored.id, decision(None)),
+            })
+        };
+        let decider = Decider { decide: Box::new(decide), data_dir: folder.path().to_owned() };
+        let mut tx = Tx { decider: Some(&decider), ..Tx::new(&conn, 7) };
+        let row = |id: i64| -> (String, Option<String>, Option<i64>) {
+            conn.query_row("SELECT end_kind, end_json, ended_at FROM instance WHERE id = ?1", [id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap()
+        };
+        for (number, expected) in [(1, "no_rule_matched"), (2, "declined"), (3, "open")] {
+            let id = index(&mut tx, number);
+            ends::refresh(&mut tx).unwrap();
+            let before = row(id);
+            assert_eq!((id, before.0.as_str(), before.2), (number as i64, expected, (number < 3).then_some(7)));
+            conn.execute("UPDATE instance SET end_kind = '', end_json = NULL WHERE id = ?1", [id]).unwrap();
+            tx.touched.insert(id);
+            ends::refresh(&mut tx).unwrap();
+            assert_eq!(row(id), before);
         }
     }
 }

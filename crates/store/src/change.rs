@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
+use dokuei_types::{DeclineReason, End, InstanceId, ModelIdentity, Uid};
 use rusqlite::params;
 
 use crate::again;
@@ -27,6 +27,13 @@ pub struct Decision {
     pub trace: serde_json::Value,
     /// Why nothing will be done although a route matched.
     pub declined: Option<DeclineReason>,
+}
+
+impl Decision {
+    /// How an instance has ended that was only decided on.
+    fn end(&self) -> End {
+        self.declined.clone().map_or(End::NoRuleMatched, |reason| End::Declined { reason })
+    }
 }
 
 /// Changes that happen together or not at all, and only while the lease they are made under is held.
@@ -259,6 +266,19 @@ impl Changes {
 }
 
 impl Changes {
+    /// How an instance has ended of which nothing but these is known; `None` where they leave something to do.
+    pub(crate) fn end(&self) -> Option<End> {
+        let mut end = None;
+        for change in &self.list {
+            match change {
+                Change::Decide { decision, .. } => end = Some(decision.end()),
+                Change::Tally { .. } | Change::Compare { .. } => {}
+                _ => return None,
+            }
+        }
+        end
+    }
+
     /// Makes them; also which of `staged` the index names now.
     pub(crate) fn make(&self, tx: &mut Tx<'_>) -> Result<(Applied, Vec<bool>), StoreError> {
         match &self.guard {

@@ -17,10 +17,7 @@ pub(crate) fn refresh(tx: &mut Tx<'_>) -> Result<(), StoreError> {
 }
 
 fn write(tx: &mut Tx<'_>, instance: i64, end: Option<&End>) -> Result<(), StoreError> {
-    let kind = end.map_or("open", End::as_str);
-    let json =
-        end.map(serde_json::to_string).transpose().map_err(|error| StoreError::Broken { what: error.to_string() })?;
-    let ended_at = end.map(|_| tx.now);
+    let (kind, json, ended_at) = columns(tx, end)?;
     let changed = tx
         .conn
         .prepare_cached(
@@ -29,10 +26,27 @@ fn write(tx: &mut Tx<'_>, instance: i64, end: Option<&End>) -> Result<(), StoreE
         )
         .and_then(|mut update| update.execute(params![instance, kind, json, ended_at]))
         .map_err(StoreError::index("record an end"))?;
-    if let Some(end) = end.filter(|_| changed > 0) {
-        tx.count(Occurrence::End { end: end.as_str(), reason: end.declined().map(DeclineReason::kind) });
+    if changed > 0 {
+        count(tx, end);
     }
     Ok(())
+}
+
+/// `end_kind`, `end_json` and `ended_at` of an instance.
+pub(crate) fn columns(
+    tx: &Tx<'_>,
+    end: Option<&End>,
+) -> Result<(&'static str, Option<String>, Option<i64>), StoreError> {
+    let json =
+        end.map(serde_json::to_string).transpose().map_err(|error| StoreError::Broken { what: error.to_string() })?;
+    Ok((end.map_or("open", End::as_str), json, end.map(|_| tx.now)))
+}
+
+/// Counts an end that the index did not have before.
+pub(crate) fn count(tx: &mut Tx<'_>, end: Option<&End>) {
+    if let Some(end) = end {
+        tx.count(Occurrence::End { end: end.as_str(), reason: end.declined().map(DeclineReason::kind) });
+    }
 }
 
 /// Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew whenever it is used.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
-use crate::arrive::{Committed, Description, RecordId, Told, Waiting};
+use crate::arrive::{Committed, Description, RecordId};
 use crate::backlog::Backlog;
 use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
@@ -17,6 +17,7 @@ use crate::folder::{Placed, remove};
 use crate::log::{Buffer, Growing, HEAD, Head, Log, Pending, Place, Record};
 use crate::prior::Fetched;
 use crate::store::Inner;
+use crate::waiting::{Told, Waiting};
 use crate::writer::Writer;
 
 /// Bytes kept free in a buffer for what the index is told.

@@ -76,6 +76,7 @@ mod task;
 mod totals;
 mod unfinished;
 mod unit;
+mod waiting;
 mod withdraw;
 mod writer;
 

@@ -45,12 +45,14 @@ pub(crate) struct Tx<'a> {
     pub(crate) ring: bool,
     /// Who decides on what arrives.
     pub(crate) decider: Option<&'a Decider>,
+    /// The number of the last instance, once it was looked up.
+    pub(crate) last_instance: Option<i64>,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(conn: &'a Connection, now: i64) -> Self {
         let (touched, totals, unlink) = (BTreeSet::new(), Totals::new(), Vec::new());
-        Self { conn, now, touched, queue: 0, totals, unlink, ring: false, decider: None }
+        Self { conn, now, touched, queue: 0, totals, unlink, ring: false, decider: None, last_instance: None }
     }
 
     pub(crate) fn count(&mut self, occurrence: Occurrence) {

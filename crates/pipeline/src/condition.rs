@@ -3,8 +3,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
+use cel::extractors::This;
 use cel::{Context, Env, ExecutionError, Program, Value};
 use dokuei_dataset::Dataset;
+use regex::Regex;
 
 use crate::variables::{self, Attributes, Variable, attribute, close_names};
 
@@ -19,7 +21,8 @@ const STACK_BYTES: usize = 64 << 20;
 /// Names of types, which CEL treats as values.
 const TYPES: [&str; 10] = ["bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "uint"];
 
-/// CEL's own functions and operators as the parser spells them, besides ours.
+/// CEL's own functions and operators as the parser spells them, but `matches`, which is ours: CEL's compiles its pattern
+/// for every instance.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// One CEL expression over an instance's attributes, checked.
@@ -28,7 +31,11 @@ pub(crate) struct Condition {
     text: String,
     program: Program,
     variables: Vec<(String, Variable)>,
+    patterns: Arc<Patterns>,
 }
+
+/// The patterns that are written out in a condition.
+type Patterns = BTreeMap<String, Regex>;
 
 /// Why a condition cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,10 +90,11 @@ impl Condition {
             let column = usize::try_from(first.pos.1).ok().filter(|column| first.pos.0 <= 1 && *column > 0);
             ConditionError { message, column, help }
         })?;
-        let mut names = Names { program: &program, bound: Vec::new(), depth: 0, variables: BTreeMap::new() };
+        let (variables, patterns) = (BTreeMap::new(), Patterns::new());
+        let mut names = Names { program: &program, bound: Vec::new(), depth: 0, variables, patterns };
         names.walk(program.expression())?;
-        let variables = names.variables.into_iter().collect();
-        let condition = Self { text: text.to_owned(), program, variables };
+        let (variables, patterns) = (names.variables.into_iter().collect(), Arc::new(names.patterns));
+        let condition = Self { text: text.to_owned(), program, variables, patterns };
         condition.probe_all()?;
         Ok(condition)
     }
@@ -101,7 +109,7 @@ impl Condition {
         let values: Vec<(&str, Value)> =
             self.variables.iter().map(|(name, variable)| (name.as_str(), variable.value(of))).collect();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let context = context(&values, &of.dataset);
+            let context = self.context(&values, &of.dataset);
             self.program.execute(&context)
         }));
         let (matched, error) = match outcome {
@@ -114,13 +122,51 @@ impl Condition {
         Checked { matched, values, error }
     }
 
+    /// Binds its names, the functions that reach any attribute, and `matches`.
+    fn context<'a>(&self, values: &[(&str, Value)], dataset: &Arc<Dataset>) -> Context<'a, 'a> {
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        for (name, value) in values {
+            context.add_variable_from_value(*name, value.clone());
+        }
+        let text = {
+            let dataset = Arc::clone(dataset);
+            move |name: Arc<String>| attribute(&name).map(|tag| variables::text(&dataset, tag)).unwrap_or_default()
+        };
+        let number = {
+            let dataset = Arc::clone(dataset);
+            move |name: Arc<String>| attribute(&name).and_then(|tag| dataset.float(tag)).unwrap_or_default()
+        };
+        let all = {
+            let dataset = Arc::clone(dataset);
+            move |name: Arc<String>| variables::list(attribute(&name).map(|tag| dataset.texts(tag)).unwrap_or_default())
+        };
+        let present = {
+            let dataset = Arc::clone(dataset);
+            move |name: Arc<String>| attribute(&name).is_some_and(|tag| dataset.contains(tag))
+        };
+        let matches = {
+            let patterns = Arc::clone(&self.patterns);
+            move |This(text): This<Arc<String>>, pattern: Arc<String>| matches(&patterns, &text, &pattern)
+        };
+        let added = context
+            .add_function("tag", text)
+            .and_then(|()| context.add_function("number", number))
+            .and_then(|()| context.add_function("values", all))
+            .and_then(|()| context.add_function("present", present))
+            .and_then(|()| context.add_function("matches", matches));
+        if let Err(error) = added {
+            tracing::error!(%error, "a function of the rules has a name that CEL has taken");
+        }
+        context
+    }
+
     /// Runs every part on an instance without attributes: types do not depend on the instance, so what
     /// fails by its type here fails always, also behind a part that decides alone.
     fn probe_all(&self) -> Result<(), ConditionError> {
         let none = Attributes::new(Arc::default(), "", "", "");
         let values: Vec<(&str, Value)> =
             self.variables.iter().map(|(name, variable)| (name.as_str(), variable.value(&none))).collect();
-        let context = context(&values, &none.dataset);
+        let context = self.context(&values, &none.dataset);
         self.probe(&context, self.program.expression())
     }
 
@@ -210,42 +256,18 @@ fn depends_on_the_instance(error: &ExecutionError) -> bool {
     }
 }
 
+/// Whether `pattern` is found in `text`.
+fn matches(patterns: &Patterns, text: &str, pattern: &str) -> Result<bool, ExecutionError> {
+    let found = match patterns.get(pattern) {
+        Some(known) => Ok(known.is_match(text)),
+        None => Regex::new(pattern).map(|new| new.is_match(text)),
+    };
+    found.map_err(|error| ExecutionError::function_error("matches", error))
+}
+
 fn column(program: &Program, id: u64) -> Option<usize> {
     let (start, _) = program.source_info().offset_for(id)?;
     usize::try_from(start).ok()?.checked_add(1)
-}
-
-/// Binds the names of a condition and the functions that reach any attribute.
-fn context<'a>(values: &[(&str, Value)], dataset: &Arc<Dataset>) -> Context<'a, 'a> {
-    let mut context = Context::with_env(Arc::clone(&ENV));
-    for (name, value) in values {
-        context.add_variable_from_value(*name, value.clone());
-    }
-    let text = {
-        let dataset = Arc::clone(dataset);
-        move |name: Arc<String>| attribute(&name).map(|tag| variables::text(&dataset, tag)).unwrap_or_default()
-    };
-    let number = {
-        let dataset = Arc::clone(dataset);
-        move |name: Arc<String>| attribute(&name).and_then(|tag| dataset.float(tag)).unwrap_or_default()
-    };
-    let all = {
-        let dataset = Arc::clone(dataset);
-        move |name: Arc<String>| variables::list(attribute(&name).map(|tag| dataset.texts(tag)).unwrap_or_default())
-    };
-    let present = {
-        let dataset = Arc::clone(dataset);
-        move |name: Arc<String>| attribute(&name).is_some_and(|tag| dataset.contains(tag))
-    };
-    let added = context
-        .add_function("tag", text)
-        .and_then(|()| context.add_function("number", number))
-        .and_then(|()| context.add_function("values", all))
-        .and_then(|()| context.add_function("present", present));
-    if let Err(error) = added {
-        tracing::error!(%error, "a function of the rules has a name that CEL has taken");
-    }
-    context
 }
 
 /// Collects the names of a condition and refuses those that nothing has.
@@ -255,6 +277,7 @@ struct Names<'p> {
     bound: Vec<&'p str>,
     depth: usize,
     variables: BTreeMap<String, Variable>,
+    patterns: Patterns,
 }
 
 impl<'p> Names<'p> {
@@ -277,6 +300,13 @@ impl<'p> Names<'p> {
             Expr::Call(call) => {
                 if matches!(call.func_name.as_str(), "tag" | "number" | "values" | "present") {
                     self.attribute(part.id, &call.args)?;
+                }
+                if let ("matches", Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. })) =
+                    (call.func_name.as_str(), call.args.last())
+                {
+                    // What is no pattern is found when the part is run.
+                    let compiled = Regex::new(pattern.inner()).ok();
+                    self.patterns.extend(compiled.map(|compiled| (pattern.inner().to_owned(), compiled)));
                 }
                 call.target.iter().try_for_each(|target| self.walk(target))?;
                 call.args.iter().try_for_each(|arg| self.walk(arg))
@@ -385,6 +415,8 @@ mod tests {
         check("modality in ['CR', 'DX']", true);
         check("body_part == 'CHEST' || study_description.matches('(?i)chest|thorax')", true);
         check("study_description.matches('胸部$')", true);
+        check("matches(study_description, '^Thorax') && 'CR_ROOM_1'.matches('^' + modality)", true);
+        check("image_type.exists(t, t.matches('^P.{6}$'))", true);
         check("body_part == ''", true);
         check("view_position != ''", false);
         check("rows >= 1000 && columns == 0", true);
@@ -403,6 +435,13 @@ mod tests {
         check("number_of_frames == 1 ? true : false", true);
         check("true", true);
         check(&["modality == 'CT'"; 200].join(" || "), false);
+    }
+
+    #[test]
+    fn patterns_that_are_written_out_are_compiled_once() {
+        let text = "modality.matches('^C') || image_type.exists(t, t.matches('(?i)post')) || 'x'.matches(modality)";
+        let patterns: Vec<String> = Condition::compile(text).unwrap().patterns.keys().cloned().collect();
+        assert_eq!(patterns, ["(?i)post", "^C"]);
     }
 
     #[test]

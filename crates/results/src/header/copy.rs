@@ -15,7 +15,7 @@ pub(crate) fn copy(from: &Dataset, to: &mut Dataset, tag: Tag, vr: VR) {
 /// Copies a value that nothing depends on, and only if it is one: what a sender got wrong about an optional
 /// attribute is not repeated.
 pub(crate) fn copy_if_valid(from: &Dataset, to: &mut Dataset, tag: Tag, vr: VR) {
-    if from.bytes(tag).is_some_and(|bytes| is_valid(bytes, vr)) {
+    if from.bytes(tag).is_some_and(|bytes| is_valid(unpadded(bytes, vr), vr)) {
         copy(from, to, tag, vr);
     }
 }
@@ -222,7 +222,10 @@ mod tests {
         let mut to = Dataset::new();
         copy_or_empty(&from, &mut to, tags::PATIENT_ID, VR::LO);
         copy_sequence(&from, &mut to, tags::OTHER_PATIENT_I_DS_SEQUENCE);
+        from.put_bytes(tags::PATIENT_AGE, VR::AS, *b"056Y\0\0");
+        copy_if_valid(&from, &mut to, tags::PATIENT_AGE, VR::AS);
         assert_eq!(to.bytes(tags::PATIENT_ID), Some(&b"A 1"[..]));
+        assert_eq!(to.bytes(tags::PATIENT_AGE), Some(&b"056Y"[..]));
         let item = &to.items(tags::OTHER_PATIENT_I_DS_SEQUENCE)[0];
         assert_eq!((item.bytes(tags::PATIENT_ID), item.len()), (Some(&b"OTHER"[..]), 1));
     }

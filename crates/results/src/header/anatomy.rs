@@ -54,9 +54,19 @@ const UNPAIRED: [&str; 39] = [
 ];
 
 /// Body Part Examined and Laterality of General Series (PS3.3 C.7.3.1). A body part that may be paired needs a
-/// laterality, which may be empty; one that is not has none. Where the source says nothing of the place, the site of the
-/// findings does.
+/// laterality, which may be empty; one that is not has none.
 pub(crate) fn put_in_series(data: &mut Dataset, header: &Dataset, findings: &[Finding]) {
+    put_body_part(data, header, findings);
+    let part = data.text(tags::BODY_PART_EXAMINED).unwrap_or_default();
+    if !UNPAIRED.contains(&part.as_str()) {
+        data.put_bytes(tags::LATERALITY, VR::CS, []);
+        copy_if_valid(header, data, tags::LATERALITY, VR::CS);
+    }
+}
+
+/// Body Part Examined alone, for a Segmentation: where each segment is stands in its own Anatomic Region Sequence, so the
+/// series has no laterality. Where the source says nothing of the place, the site of the findings does.
+pub(crate) fn put_body_part(data: &mut Dataset, header: &Dataset, findings: &[Finding]) {
     copy_if_valid(header, data, tags::BODY_PART_EXAMINED, VR::CS);
     let mut sites = findings.iter().filter_map(|finding| finding.site.as_ref());
     let in_chest = sites.any(|site| site.scheme == "SCT" && CHEST.contains(&site.value.as_str()));
@@ -66,10 +76,11 @@ pub(crate) fn put_in_series(data: &mut Dataset, header: &Dataset, findings: &[Fi
     if in_chest && is_silent {
         data.put_text(tags::BODY_PART_EXAMINED, VR::CS, "CHEST");
     }
+    // Some senders put a space into a defined term, as in WHOLE BODY.
     let part = data.text(tags::BODY_PART_EXAMINED).unwrap_or_default();
-    if !UNPAIRED.contains(&part.as_str()) {
-        data.put_bytes(tags::LATERALITY, VR::CS, []);
-        copy_if_valid(header, data, tags::LATERALITY, VR::CS);
+    let joined = part.replace(' ', "");
+    if joined != part && UNPAIRED.contains(&joined.as_str()) {
+        data.put_text(tags::BODY_PART_EXAMINED, VR::CS, &joined);
     }
 }
 
@@ -77,4 +88,32 @@ pub(crate) fn put_in_series(data: &mut Dataset, header: &Dataset, findings: &[Fi
 pub(crate) fn put_in_image(data: &mut Dataset, header: &Dataset) {
     data.put_bytes(tags::PATIENT_ORIENTATION, VR::CS, []);
     copy_if_valid(header, data, tags::PATIENT_ORIENTATION, VR::CS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_laterality_is_said_of_what_may_be_paired_alone() {
+        let check = |part: &[u8], laterality: &[u8], expected: [Option<&[u8]>; 2]| {
+            let mut header = Dataset::new();
+            header.put_bytes(tags::BODY_PART_EXAMINED, VR::CS, part);
+            header.put_bytes(tags::LATERALITY, VR::CS, laterality);
+            let mut data = Dataset::new();
+            put_in_series(&mut data, &header, &[]);
+            let written = [tags::BODY_PART_EXAMINED, tags::LATERALITY].map(|tag| data.bytes(tag));
+            assert_eq!(written, expected, "{}", part.escape_ascii());
+            let mut data = Dataset::new();
+            put_body_part(&mut data, &header, &[]);
+            assert_eq!((data.bytes(tags::BODY_PART_EXAMINED), data.contains(tags::LATERALITY)), (expected[0], false));
+        };
+        check(b"HIP ", b"", [Some(b"HIP "), Some(b"")]);
+        check(b"KNEE", b"R ", [Some(b"KNEE"), Some(b"R ")]);
+        check(b"", b"L ", [None, Some(b"L ")]);
+        check(b"CHEST ", b"R ", [Some(b"CHEST "), None]);
+        check(b"HEART\0", b"", [Some(b"HEART"), None]);
+        check(b"WHOLE BODY", b"", [Some(b"WHOLEBODY "), None]);
+        check(b"LEFT HIP", b"", [Some(b"LEFT HIP"), Some(b"")]);
+    }
 }

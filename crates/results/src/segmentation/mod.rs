@@ -51,7 +51,7 @@ pub fn segmentation(input: &ReportInput<'_>) -> Result<Option<Object>, ResultErr
     let series = basis.uid(&basis.references, &[Role::Seg.as_str(), "series"]);
     let instance = basis.uid(&basis.references, &[Role::Seg.as_str(), CLASS]);
     let mut data = basis.data_set(CLASS, Role::Seg, &series, &instance);
-    anatomy::put_in_series(&mut data, first.header, std::slice::from_ref(first.finding));
+    anatomy::put_body_part(&mut data, first.header, std::slice::from_ref(first.finding));
     anatomy::put_in_image(&mut data, first.header);
     copy_sequence(first.header, &mut data, tags::REQUEST_ATTRIBUTES_SEQUENCE);
     content::put(&mut data, &basis);

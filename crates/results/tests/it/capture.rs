@@ -89,7 +89,8 @@ fn a_side_is_said_of_what_may_be_paired_alone() {
         (Some("CHEST"), Some("L"), (Some("CHEST"), None)),
         (Some("HIP"), Some("R"), (Some("HIP"), Some("R"))),
         (Some("HIP"), None, (Some("HIP"), Some(""))),
-        (Some("WHOLE BODY"), None, (Some("WHOLE BODY"), Some(""))),
+        (Some("LEFT HIP"), None, (Some("LEFT HIP"), Some(""))),
+        (Some("WHOLE BODY"), None, (Some("WHOLEBODY"), None)),
         // A side without a part: the part is not the chest that the model is about.
         (None, Some("R"), (None, Some("R"))),
     ] {

@@ -178,7 +178,9 @@ pub(crate) fn write_object(out: &Path, stem: &str, role: &str, bytes: &[u8]) -> 
         written.map(|()| path.clone()).map_err(|error| Failure::because(&path.display().to_string(), &error))
     };
     let mut written = vec![save(format!("{stem}.{role}.dcm"), bytes)?];
-    let (_, header) = read_file(&bytes, &Limits::default()).map_err(|error| Failure::because(stem, &error))?;
+    // A page with a large picture in it is larger than what is read of strangers' values.
+    let limits = Limits { value_bytes: u64::MAX, ..Limits::default() };
+    let (_, header) = read_file(&bytes, &limits).map_err(|error| Failure::because(stem, &error))?;
     if let Some(text) = reports::text_of(&header, &bytes) {
         written.push(save(format!("{stem}.{role}.txt"), text.as_bytes())?);
     } else if let Some(pdf) = header.dataset.bytes(tags::ENCAPSULATED_DOCUMENT) {
@@ -189,4 +191,38 @@ pub(crate) fn write_object(out: &Path, stem: &str, role: &str, bytes: &[u8]) -> 
         written.push(save(format!("{stem}.{role}.png"), &png)?);
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_dictionary_std::uids;
+    use dokuei_dataset::{Dataset, Encoding, MetaFields, VR, file_meta, write_dataset};
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_opened_however_large_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, size) in [("small", 11), ("large", (3 << 20) + 1)] {
+            let pdf: Vec<u8> = (0..size).map(|index: u32| index.to_le_bytes()[0]).collect();
+            let mut page = Dataset::new();
+            page.put_text(tags::SOP_CLASS_UID, VR::UI, uids::ENCAPSULATED_PDF_STORAGE);
+            page.put_bytes(tags::ENCAPSULATED_DOCUMENT, VR::OB, pdf.clone());
+            page.put_u32(tags::ENCAPSULATED_DOCUMENT_LENGTH, &[size]);
+            let mut bytes = file_meta(&MetaFields {
+                sop_class: uids::ENCAPSULATED_PDF_STORAGE,
+                sop_instance: "1.2.3",
+                transfer_syntax: uids::EXPLICIT_VR_LITTLE_ENDIAN,
+                source_ae: None,
+                sending_ae: None,
+                receiving_ae: None,
+            });
+            bytes.extend(write_dataset(&page, Encoding::ExplicitLittle));
+            let written = write_object(folder.path(), name, "pdf", &bytes).unwrap();
+            let [object, opened] = written.as_slice() else { panic!("{written:?}") };
+            assert_eq!(std::fs::read(object).unwrap(), bytes);
+            assert_eq!(opened, &folder.path().join(format!("{name}.pdf")));
+            assert!(std::fs::read(opened).unwrap() == pdf, "{name}");
+        }
+    }
 }

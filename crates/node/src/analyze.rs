@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Limits, read_file};
 use dokuei_pipeline::{Analysis, AnalysisInput, AnalysisLimits, Analyst, Attributes, FrameFindings, Verdict};
-use dokuei_results::{CaptureStyle, Comparison, Role};
+use dokuei_results::{CaptureStyle, Comparison, Role, object_text};
 use dokuei_types::NodeIdentity;
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -189,6 +189,8 @@ pub(crate) fn write_object(out: &Path, stem: &str, role: &str, bytes: &[u8]) -> 
         written.push(save(format!("{stem}.{role}"), pdf)?);
     } else if let Some(png) = picture::png(&header, &bytes) {
         written.push(save(format!("{stem}.{role}.png"), &png)?);
+    } else if let Some(text) = object_text(&header.dataset) {
+        written.push(save(format!("{stem}.{role}.txt"), text.as_bytes())?);
     }
     Ok(written)
 }

@@ -1,10 +1,10 @@
-//! Structured Reports and Segmentations as people read them: those in files, and those that the store holds.
+//! Result objects as people read them: those in files, and the reports and segmentations that the store holds.
 
 use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Header, Limits, ReadAt, read_file};
-use dokuei_results::{Role, report_text, segmentation_text};
+use dokuei_results::{Role, object_text, report_text, segmentation_text};
 use dokuei_store::{ShownInstance, StoredFile};
 use serde_json::json;
 
@@ -22,12 +22,13 @@ pub(crate) fn text_of(header: &Header, file: &dyn ReadAt) -> Option<String> {
     header.dataset.contains(tags::CONTENT_SEQUENCE).then(|| report_text(&header.dataset))
 }
 
-/// Prints the report or segmentation in a file.
+/// Prints what the object in a file says.
 pub(crate) fn show_file(path: &Path, as_json: bool) -> Result<(), Failure> {
     let opened = files::open(path)?;
-    let Some(text) = text_of(&opened.header, &opened.file) else {
+    let text = text_of(&opened.header, &opened.file).or_else(|| object_text(&opened.header.dataset));
+    let Some(text) = text else {
         let class = opened.header.dataset.text(tags::SOP_CLASS_UID).unwrap_or_else(|| "no SOP class".to_owned());
-        return Err(Failure::work(format!("{} is neither a report nor a segmentation ({class})", path.display()))
+        return Err(Failure::work(format!("{} is of no kind that results have ({class})", path.display()))
             .help("dokuei match shows what the rules see of a file"));
     };
     if as_json {

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{CharacterSets, Dataset};
 
 use crate::SrClass;
@@ -37,6 +37,7 @@ impl Reader {
             Some(SrClass::Comprehensive3D) => "Comprehensive 3D SR",
             Some(SrClass::Comprehensive) => "Comprehensive SR",
             Some(SrClass::Enhanced) => "Enhanced SR",
+            None if is_key_object_selection(report) => "Key Object Selection",
             None => "SR",
         };
         let title = self.name(report);
@@ -55,6 +56,10 @@ impl Reader {
         let text = |tag| self.text(object, tag).unwrap_or_else(|| "-".to_owned());
         let when =
             |date, time| format!("{} {}", spaced(&text(date), '-', [4, 2, 2]), spaced(&text(time), ':', [2, 2, 2]));
+        let made = match object.contains(tags::PRESENTATION_CREATION_DATE) {
+            true => when(tags::PRESENTATION_CREATION_DATE, tags::PRESENTATION_CREATION_TIME),
+            false => when(tags::CONTENT_DATE, tags::CONTENT_TIME),
+        };
         let lines = [
             format!("Patient    {}, ID {}", person(&text(tags::PATIENT_NAME)), text(tags::PATIENT_ID)),
             format!(
@@ -63,12 +68,7 @@ impl Reader {
                 text(tags::STUDY_DESCRIPTION),
                 text(tags::ACCESSION_NUMBER)
             ),
-            format!(
-                "Made       {} by {} {}",
-                when(tags::CONTENT_DATE, tags::CONTENT_TIME),
-                text(tags::MANUFACTURER_MODEL_NAME),
-                text(tags::SOFTWARE_VERSIONS)
-            ),
+            format!("Made       {made} by {} {}", text(tags::MANUFACTURER_MODEL_NAME), text(tags::SOFTWARE_VERSIONS)),
         ];
         for line in lines {
             out.push_str(&line);
@@ -99,7 +99,17 @@ impl Reader {
 
     fn name(&self, item: &Dataset) -> String {
         let name = item.items(tags::CONCEPT_NAME_CODE_SEQUENCE).first();
-        name.map_or_else(|| "(unnamed)".to_owned(), |code| self.code(code))
+        name.map_or_else(|| self.nameless(item).to_owned(), |code| self.code(code))
+    }
+
+    /// What an item is called that has no name, as the objects of a key object selection have none (PS3.16 TID 2010).
+    fn nameless(&self, item: &Dataset) -> &'static str {
+        match self.text(item, tags::VALUE_TYPE).as_deref() {
+            Some("IMAGE") => "Image",
+            Some("COMPOSITE") => "Object",
+            Some("WAVEFORM") => "Waveform",
+            _ => "(unnamed)",
+        }
     }
 
     /// The meaning, or the value where there is no meaning.
@@ -145,9 +155,12 @@ impl Reader {
     }
 
     fn reference(&self, item: &Dataset) -> String {
-        let Some(reference) = item.items(tags::REFERENCED_SOP_SEQUENCE).first() else {
-            return "(no reference)".to_owned();
-        };
+        let reference = item.items(tags::REFERENCED_SOP_SEQUENCE).first();
+        reference.map_or_else(|| "(no reference)".to_owned(), |reference| self.instance(reference))
+    }
+
+    /// The instance that an item refers to, and its frames where it names some.
+    pub(crate) fn instance(&self, reference: &Dataset) -> String {
         let instance = self.text(reference, tags::REFERENCED_SOP_INSTANCE_UID).unwrap_or_default();
         let frames = self.text(reference, tags::REFERENCED_FRAME_NUMBER);
         let frames = frames.map(|f| format!(", frame {}", f.replace('\\', ", "))).unwrap_or_default();
@@ -155,7 +168,7 @@ impl Reader {
     }
 
     /// The shape and the rectangle around it, since nobody reads a hundred vertices.
-    fn coordinates(&self, item: &Dataset) -> String {
+    pub(crate) fn coordinates(&self, item: &Dataset) -> String {
         let shape = self.text(item, tags::GRAPHIC_TYPE).unwrap_or_default().to_lowercase();
         let values = item.floats(tags::GRAPHIC_DATA);
         let (points, rest) = values.as_chunks::<2>();
@@ -176,6 +189,10 @@ impl Reader {
         let text = item.text_in(tag, &self.sets)?.replace("\r\n", "\n").replace('\r', "\n");
         Some(text.replace(|character: char| character.is_control() && character != '\n', " "))
     }
+}
+
+fn is_key_object_selection(report: &Dataset) -> bool {
+    report.text(tags::SOP_CLASS_UID).as_deref() == Some(uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE)
 }
 
 /// A person's name with spaces between the components it has.

@@ -80,7 +80,7 @@ fn show_prints_reports_of_files_and_of_what_the_node_holds() {
     let of_file = dokuei(&["show", out.join("000.cxr-pneumonia.sr.dcm").to_str().unwrap()]);
     assert!(of_file.starts_with("Imaging Measurement Report (Comprehensive 3D SR; "), "{said}{of_file}");
     let (code, stderr) = dokuei_failing(&["show", &image]);
-    assert!(code == 1 && stderr.contains("is neither a report nor a segmentation"), "{stderr}");
+    assert!(code == 1 && stderr.contains("is of no kind that results have"), "{stderr}");
 
     let mut node = Node::start(&folder.path().join("node"), "");
     let sent = dokuei(&["send", &format!("127.0.0.1:{}", node.port), &image]);

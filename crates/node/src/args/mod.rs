@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Check(Check),
     /// How much was received, how it ended, and what waits.
     Status(Inspect),
-    /// Everything known of one instance, with the reports on it; or the report or segmentation in a file.
+    /// Everything known of one instance, with the reports on it; or what the result object in a file says.
     Show(Show),
     /// Write what is stored as plain DICOM files.
     Export(Export),

@@ -9,6 +9,7 @@ mod fixtures;
 mod identity;
 mod key_objects;
 mod loop_guard;
+mod object_text;
 mod objects;
 mod page;
 mod pdf;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
+import crossvalidate
 import evaluate
 import export
 import familiarity
@@ -150,6 +151,7 @@ def text(figures) -> str:
         "members": network.MEMBERS,
         "member_channels": network.MEMBER_CHANNELS,
         "sharpness": network.SHARPNESS,
+        "spots_share": crossvalidate.SPOTS_SHARE,
         **{key.replace(" ", "_"): value for key, value in figures["images"].items()},
     }
     return Template((HERE / "MODEL_CARD.md.in").read_text()).substitute(fields)

@@ -16,9 +16,9 @@ import metrics
 from network import to_onnx
 
 HERE = Path(__file__).parent
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 # A new one for every released set of weights.
-DEVICE_UID = "2.25.58778923150727725377658904564696575983"
+DEVICE_UID = "2.25.324680370832839391931955526433096394848"
 
 
 class Scorer:

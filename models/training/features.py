@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import data
+from network import summary
 
 
 class Features:
@@ -22,9 +23,10 @@ class Features:
         """Features of the unvaried images, [case, CHANNELS, CELLS, CELLS]."""
         return self.values[:, 0].float()
 
-    def means(self) -> np.ndarray:
-        """Of each feature over the image, [case, view, CHANNELS]."""
-        return self.values.mean(dim=(3, 4), dtype=torch.float32).double().numpy()
+    def summaries(self) -> np.ndarray:
+        """Of each view over the image, [case, view, SUMMARY]."""
+        parts = [summary(part.float()) for part in self.values.flatten(0, 1).split(256)]
+        return torch.cat(parts).unflatten(0, self.values.shape[:2]).double().numpy()
 
     def names(self) -> list[str]:
         return [str(case.path) for case in self.cases]
@@ -64,8 +66,8 @@ def run(trunk, pixels) -> torch.Tensor:
     return x.half()
 
 
-def plain_means(trunk, cases) -> np.ndarray:
-    """Of each feature over the unvaried image, [case, CHANNELS]."""
+def plain_summaries(trunk, cases) -> np.ndarray:
+    """Of the unvaried images, [case, SUMMARY]."""
     pixels = [data.to_input(data.read_gray(case.path)) for case in cases]
     parts = [run(trunk, pixels[at : at + 32]) for at in range(0, len(pixels), 32)]
-    return torch.cat(parts).float().mean(dim=(2, 3)).numpy()
+    return summary(torch.cat(parts).float()).numpy()

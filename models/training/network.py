@@ -2,8 +2,8 @@
 
 The spot reading is a layer of new channels and one map, pooled by a soft maximum (log of the mean of
 exponentials, as Pinheiro and Collobert, CVPR 2015): a mean would drown an opacity that covers a fiftieth
-of the image. The spread reading is linear in the means over the image, where an infiltrate without a
-border shows. Stopping at stride 16 keeps the map fine: one cell is 16 x 16 input pixels.
+of the image. The spread reading is linear in the means and deviations of the features over the image,
+where an infiltrate without a border shows. Stopping at stride 16 keeps the map fine: one cell is 16 x 16 input pixels.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ BLOCKS = (
 STEM_CHANNELS = 32
 STRIDE = 16
 CHANNELS = BLOCKS[-1][3]
+SUMMARY = 2 * CHANNELS  # what the spread reading has: means, then deviations
 LAST_STRIDED_BLOCK = max(i for i, spec in enumerate(BLOCKS) if spec[2] == 2)
 BN_EPS = 1e-3
 STD_EPS = 1e-3
@@ -159,6 +160,11 @@ def cells(features):
     return features.flatten(2).transpose(1, 2)
 
 
+def summary(features):
+    """Mean and deviation of each of the features [N, CHANNELS, h, w] over the image, [N, SUMMARY]."""
+    return torch.cat([features.mean(dim=(2, 3)), features.std(dim=(2, 3), correction=0)], dim=1)
+
+
 class Head(nn.Module):
     """Features to logits [N] and maps [N, h, w]: both readings by their weights; the map is the spots'."""
 
@@ -174,7 +180,7 @@ class Head(nn.Module):
     def readings(self, features):
         """Unweighted logits [N] of the spot and of the spread reading, and the spots' map [N, h, w]."""
         maps = torch.einsum("nchw,c->nhw", self.hidden(features), self.spots)
-        spread = features.mean(dim=(2, 3)) @ self.spread + self.spread_bias
+        spread = summary(features) @ self.spread + self.spread_bias
         return pool(maps) + self.spots_bias, spread, maps
 
     def forward(self, features):
@@ -284,7 +290,11 @@ def to_onnx(trunk, head: Head, level: float, familiarity, size: int) -> onnx.Mod
     spots = node("Log", [mean_of(sharp, "map_exp_mean")], "spots_sharp")
     spots = node("Div", [spots, "sharpness"], "spots")
     weight = constant("spread.weight", row(head.spread_weight * head.spread.numpy()))
-    spread = node("Conv", [mean_of(x, "means"), weight], "spread", kernel_shape=[1, 1])
+    means = mean_of(x, "means")
+    around = node("Sub", [x, means], "around")
+    variances = mean_of(node("Mul", [around, around], "around_square"), "variances")
+    summary = node("Concat", [means, node("Sqrt", [variances], "deviations")], "summary", axis=1)
+    spread = node("Conv", [summary, weight], "spread", kernel_shape=[1, 1])
     constants.append(numpy_helper.from_array(np.array([1, 1], np.int64), "one_by_one"))
     both = node("Reshape", [node("Add", [spots, spread], "both"), "one_by_one"], "both_flat")
     bias = head.spots_weight * head.spots_bias + head.spread_weight * head.spread_bias

@@ -160,8 +160,8 @@ def main():
     for number, member in enumerate(crossed.members, 1):
         name = f"member {number} of the spot reading alone, cross-validation"
         glance[name] = evaluate.headline(nih.cases, member)
-    means = features.plain_means(trunk, val)
-    for name, scores in evaluate.floors(nih.cases, val, nih.means()[:, 0], means).items():
+    summaries = features.plain_summaries(trunk, val)
+    for name, scores in evaluate.floors(nih.cases, val, nih.summaries()[:, 0], summaries).items():
         glance[f"floor: {name}, validation"] = evaluate.headline(val, scores)
     figures = {
         "recipe": {"spot reading": asdict(train.Recipe()), "spread reading": asdict(spread.Recipe())},
@@ -175,7 +175,7 @@ def main():
         },
         card.DECLINED: beyond | declined(scorer, val, children, held_out),
         "glance": glance,
-        card.CURVE: learning_curve.curve(nih, phantoms, work),
+        card.CURVE: learning_curve.curve(nih, phantoms),
         card.CROSSED: evaluate.comparisons(nih.cases, logits),
         card.VALIDATION: evaluate.comparisons(val, val_logits),
         "calibration": {

@@ -1,4 +1,5 @@
-"""Fits the spread reading: one system of linear equations on the means of the features over the image.
+"""Fits the spread reading: one system of linear equations on the means and deviations of the features over
+the image.
 
 There is neither a schedule nor an order of images to choose: the same features and the same patients
 give the same weights, in a second.
@@ -11,32 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 
 import data
-from network import CHANNELS
+from network import SUMMARY
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a fit weighs. Chosen by cross-validation within the training patients."""
 
-    ridge: float = 0.3  # on weights in units of each feature's deviation between images
+    ridge: float = 1.0  # on weights in units of each feature's deviation between images
     leak: float = 9.0  # squared gaps between groups that should not be told apart
     phantoms: float = 0.3  # their labels; the patients' weigh 1
 
 
 def fit(nih, phantoms, recipe: Recipe) -> tuple[np.ndarray, float]:
-    """Weights [CHANNELS] and bias from the features of the given training images."""
-    means = nih.means()
-    unit = 1 / (means.reshape(-1, CHANNELS).std(axis=0) + 1e-6)
+    """Weights [SUMMARY] and bias from the features of the given training images."""
+    seen = nih.summaries()
+    unit = 1 / (seen.reshape(-1, SUMMARY).std(axis=0) + 1e-6)
     weight = case_weights(nih.cases, data.nih_share)
-    centre = np.einsum("c,cvf->f", weight, means) / means.shape[1]
+    centre = np.einsum("c,cvf->f", weight, seen) / seen.shape[1]
     system = System(unit, centre)
-    system.labels(nih.cases, means, weight)
+    system.labels(nih.cases, seen, weight)
     computed = case_weights(phantoms.cases, data.evenly)
-    system.labels(phantoms.cases, phantoms.means(), recipe.phantoms * computed)
+    system.labels(phantoms.cases, phantoms.summaries(), recipe.phantoms * computed)
     groups = data.members(nih.cases)
     for a, b in data.LEAKS:
         if a in groups and b in groups:
-            gap = means[groups[a]].mean(axis=(0, 1)) - means[groups[b]].mean(axis=(0, 1))
+            gap = seen[groups[a]].mean(axis=(0, 1)) - seen[groups[b]].mean(axis=(0, 1))
             system.gap(gap, recipe.leak)
     return system.solve(recipe.ridge)
 
@@ -54,12 +55,12 @@ class System:
 
     def __init__(self, unit, centre):
         self.unit, self.centre = unit, centre
-        self.left, self.right = np.zeros((CHANNELS + 1,) * 2), np.zeros(CHANNELS + 1)
+        self.left, self.right = np.zeros((SUMMARY + 1,) * 2), np.zeros(SUMMARY + 1)
 
-    def labels(self, cases, means, weight):
+    def labels(self, cases, seen, weight):
         """The score of each view should be its label, -1 or 1."""
-        views = means.shape[1]
-        rows = (means.reshape(-1, CHANNELS) - self.centre) * self.unit
+        views = seen.shape[1]
+        rows = (seen.reshape(-1, SUMMARY) - self.centre) * self.unit
         rows = np.column_stack([rows, np.ones(len(rows))])
         target = np.repeat([1.0 if case.positive else -1.0 for case in cases], views)
         weight = np.repeat(weight, views) / views
@@ -72,7 +73,7 @@ class System:
         self.left += weight * np.outer(row, row)
 
     def solve(self, ridge) -> tuple[np.ndarray, float]:
-        penalty = np.append(np.full(CHANNELS, ridge), 0.0)
+        penalty = np.append(np.full(SUMMARY, ridge), 0.0)
         *weight, bias = np.linalg.solve(self.left + np.diag(penalty), self.right)
         weight = np.array(weight) * self.unit
         return weight, float(bias - self.centre @ weight)

@@ -29,13 +29,17 @@ pub(super) fn program(named: Option<&Path>) -> io::Result<PathBuf> {
     Ok(target.join("release/dokuei"))
 }
 
-/// The node with defaults, but with a route that matches nothing: it receives, indexes and decides.
+/// As in the route of the bundled configuration.
+const DESCRIPTION: &str = "body_part == 'CHEST' || study_description.matches('(?i)chest|thorax')";
+
+/// The node with defaults, but with a route that matches nothing, by conditions such as sites have: it receives, indexes and
+/// decides.
 pub(super) fn command(program: &Path, durability: &str, place: &Place) -> io::Result<Command> {
     let config = place.folder.join("dokuei.toml");
     let text = format!(
         "[node]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {data_dir:?}\ndurability = \"{durability}\"\n\
          [limits]\ndisk_free_min = \"256 MiB\"\n{limits}\n\
-         [[route]]\nname = \"none\"\nwhen = [\"modality == 'NONE'\"]\nmodels = [\"cxr-pneumonia\"]\n",
+         [[route]]\nname = \"none\"\nmodels = [\"cxr-pneumonia\"]\nwhen = [\"modality in ['NONE']\", {DESCRIPTION:?}]\n",
         port = place.port,
         data_dir = place.stored(),
         limits = place.node_limits,

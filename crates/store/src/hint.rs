@@ -389,18 +389,25 @@ fn forget(conn: &Connection, now: i64, newest: HintId) -> rusqlite::Result<()> {
 /// Marks an instance that the rules have decided on as here, and has those looked at that may wait for it alone.
 pub(crate) fn arrived(tx: &mut Tx<'_>, instance: InstanceId) -> Result<(), StoreError> {
     let failed = StoreError::index;
+    // Looked for first: a statement that changes rows and returns them makes a table of its own even for none.
     let named = tx
         .conn
         .prepare_cached(
-            "UPDATE hint_image SET here = 1
-             WHERE here = 0 AND sop_instance = (SELECT sop_instance FROM instance WHERE id = ?1) RETURNING hint, series",
+            "SELECT hint, series, sop_instance FROM hint_image
+             WHERE here = 0 AND sop_instance = (SELECT sop_instance FROM instance WHERE id = ?1)",
         )
-        .and_then(|mut mark| {
-            mark.query_map([instance.0], |row| Ok((HintId(row.get(0)?), row.get(1)?)))?
-                .collect::<rusqlite::Result<Vec<(HintId, String)>>>()
+        .and_then(|mut find| {
+            find.query_map([instance.0], |row| Ok((HintId(row.get(0)?), row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<Vec<(HintId, String, String)>>>()
         })
-        .map_err(failed("mark an image as here"))?;
-    for (hint, series) in named {
+        .map_err(failed("look for hints of an image"))?;
+    for (hint, _, sop_instance) in &named {
+        tx.conn
+            .prepare_cached("UPDATE hint_image SET here = 1 WHERE hint = ?1 AND sop_instance = ?2")
+            .and_then(|mut mark| mark.execute(params![hint.0, sop_instance]))
+            .map_err(failed("mark an image as here"))?;
+    }
+    for (hint, series, _) in named {
         let is_last = tx
             .conn
             .prepare_cached(

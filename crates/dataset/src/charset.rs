@@ -34,9 +34,9 @@ impl CharacterSets {
     pub fn of(dataset: &Dataset) -> Self {
         let declared = dataset.bytes(tags::SPECIFIC_CHARACTER_SET).unwrap_or_default();
         let declared = String::from_utf8_lossy(declared);
-        let terms: Vec<&str> = declared.split('\\').map(|term| term.trim_matches([' ', '\0'])).collect();
-        let extended = terms.len() > 1 || terms.iter().any(|term| term.starts_with("ISO 2022"));
-        Self { initial: terms.first().map_or(Charset::Ascii, |term| charset(term)), extended }
+        let mut terms = declared.split('\\').map(|term| term.trim_matches([' ', '\0']));
+        let first = terms.next().unwrap_or_default();
+        Self { initial: charset(first), extended: first.starts_with("ISO 2022") || terms.next().is_some() }
     }
 
     /// Decodes a value field. What cannot be decoded becomes U+FFFD; nothing fails.
@@ -45,6 +45,11 @@ impl CharacterSets {
     /// backslash where it separates values, and at `^` and `=` in a person's name.
     #[must_use]
     pub fn decode(&self, bytes: &[u8], vr: VR) -> String {
+        // All sets have ISO 646 in them; without an escape sequence nothing else can be meant.
+        let is_plain = bytes.is_ascii() && !bytes.contains(&0x1B);
+        if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_plain) {
+            return text.to_owned();
+        }
         if !takes_character_set(vr) {
             return bytes.iter().map(|&byte| char::from(byte)).collect();
         }
@@ -95,7 +100,7 @@ fn ends_extension(byte: u8, vr: VR) -> bool {
 
 /// A defined term of Specific Character Set (PS3.3 Tables C.12-2 to C.12-5).
 fn charset(term: &str) -> Charset {
-    let number = term.trim_start_matches("ISO 2022 IR ").trim_start_matches("ISO_IR ");
+    let number = ["ISO 2022 IR ", "ISO_IR "].into_iter().find_map(|kind| term.strip_prefix(kind)).unwrap_or(term);
     match number {
         "100" => Charset::Latin1,
         "101" => Charset::Whole(er::ISO_8859_2),

@@ -138,7 +138,7 @@ fn read_meta(file: &dyn ReadAt, start: u64, limits: &Limits) -> Result<Meta, Rea
     Ok(Meta {
         sop_class: meta.uid(tags::MEDIA_STORAGE_SOP_CLASS_UID),
         sop_instance: meta.uid(tags::MEDIA_STORAGE_SOP_INSTANCE_UID),
-        transfer_syntax: meta.uid(tags::TRANSFER_SYNTAX_UID).map(String::from),
+        transfer_syntax: meta.uid(tags::TRANSFER_SYNTAX_UID).as_ref().map(Uid::to_string),
         end: at,
     })
 }

@@ -7,7 +7,8 @@ use dokuei_dataset::{Dataset, Limits, ReadError, Scan, Scanned, Tag};
 use dokuei_dimse::{IncomingInstance, Refusal, StorageService, StoreRequest};
 use dokuei_store::{Arrival, Committed, Incoming, IndexEntry, Store, StoreError};
 use dokuei_types::{AeTitle, DimseStatus, Uid};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 use tokio::sync::oneshot;
 
 use crate::fetch::{Brought, Moves, Origin, Taken};
@@ -187,22 +188,35 @@ fn index_entry(scanned: Scanned) -> IndexEntry {
         series: dataset.uid(tags::SERIES_INSTANCE_UID),
         // What is wrong is read again from the disk, by the one who says so.
         header_bytes: header_bytes.filter(|_| verdict.is_ok()),
-        attributes: listed(&dataset, verdict.err().as_ref()),
+        attributes: to_raw_value(&Listed::of(&dataset, verdict.err().as_ref())).unwrap_or_default(),
         ..IndexEntry::default()
     }
 }
 
 /// The attributes lists show. Patient attributes stay in the file.
-fn listed(dataset: &Dataset, fault: Option<&ReadError>) -> serde_json::Value {
-    json!({
-        "modality": dataset.text(tags::MODALITY),
-        "body_part": dataset.text(tags::BODY_PART_EXAMINED),
-        "study_description": dataset.text(tags::STUDY_DESCRIPTION),
-        "accession_number": dataset.text(tags::ACCESSION_NUMBER),
-        "rows": dataset.int(tags::ROWS),
-        "columns": dataset.int(tags::COLUMNS),
-        "fault": fault.map(ToString::to_string),
-    })
+#[derive(Serialize)]
+struct Listed {
+    modality: Option<String>,
+    body_part: Option<String>,
+    study_description: Option<String>,
+    accession_number: Option<String>,
+    rows: Option<i64>,
+    columns: Option<i64>,
+    fault: Option<String>,
+}
+
+impl Listed {
+    fn of(dataset: &Dataset, fault: Option<&ReadError>) -> Self {
+        Self {
+            modality: dataset.text(tags::MODALITY),
+            body_part: dataset.text(tags::BODY_PART_EXAMINED),
+            study_description: dataset.text(tags::STUDY_DESCRIPTION),
+            accession_number: dataset.text(tags::ACCESSION_NUMBER),
+            rows: dataset.int(tags::ROWS),
+            columns: dataset.int(tags::COLUMNS),
+            fault: fault.map(ToString::to_string),
+        }
+    }
 }
 
 /// The response to a C-STORE that the store cannot take (PS3.4 § B.2.3, PS3.7 Annex C).

@@ -20,6 +20,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, Verdict};
 use crate::config::PipelineConfig;
@@ -462,8 +463,8 @@ fn tallies(traces: &[RouteTrace]) -> impl Iterator<Item = Tally> {
     said.chain(nowhere)
 }
 
-fn json(traces: &[RouteTrace]) -> serde_json::Value {
-    serde_json::to_value(traces).unwrap_or_default()
+fn json(traces: &[RouteTrace]) -> Box<RawValue> {
+    to_raw_value(traces).unwrap_or_default()
 }
 
 fn log(instance: InstanceId, model: &str, analysis: &Analysis) {

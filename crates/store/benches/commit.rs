@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use dokuei_store::{Arrival, Changes, Comparable, Decision, Durability, IndexEntry, Store, StoreConfig};
 use dokuei_types::{AeTitle, Uid};
+use serde_json::value::to_raw_value;
 
 const RUN: Duration = Duration::from_secs(1);
 /// What arrives at a time, as from a network buffer.
@@ -41,7 +42,7 @@ fn measure(folder: &Path, durability: Durability, bytes: usize, threads: usize) 
         let condition = serde_json::json!({ "when": "modality in ['CR', 'DX']", "matched": false, "values": values });
         let trace = serde_json::json!([{ "route": "chest radiographs", "matched": false, "conditions": [condition] }]);
         let changes = Changes::unleased().comparable(stored.id, Comparable { patient, taken_at: 0 });
-        Some(changes.decide(stored.id, Decision { trace, declined: None }))
+        Some(changes.decide(stored.id, Decision { trace: to_raw_value(&trace).unwrap(), declined: None }))
     });
     let data_set = vec![7; bytes];
     commit(&store, "1.2.0", &data_set);
@@ -90,7 +91,7 @@ fn commit(store: &Store, sop_instance: &str, data_set: &[u8]) {
     let entry = IndexEntry {
         study: Some(uid("1.2.3")),
         series: Some(uid("1.2.3.1")),
-        attributes: serde_json::json!({ "modality": "CT", "rows": 512, "columns": 512 }),
+        attributes: to_raw_value(&serde_json::json!({ "modality": "CT", "rows": 512, "columns": 512 })).unwrap(),
         header_bytes: Some(1 << 10),
         ..IndexEntry::default()
     };

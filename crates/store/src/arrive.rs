@@ -274,7 +274,7 @@ impl Arriving<'_> {
                     path,
                     signed(begins_at),
                     signed(*file_meta_bytes),
-                    entry.attributes.to_string(),
+                    entry.attributes.get(),
                     arrival.calling_ae.as_str(),
                     arrival.called_ae.as_str(),
                     arrival.peer_addr,
@@ -317,7 +317,6 @@ impl Arriving<'_> {
             calling_ae: arrival.calling_ae.to_string(),
             called_ae: arrival.called_ae.to_string(),
             received_at: *received_at,
-            attributes: entry.attributes.clone(),
             removed_at: None,
         }
     }
@@ -499,7 +498,7 @@ mod tests {
         let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
         let decide = |stored: &StoredInstance, _: &[u8]| {
             let declined = DeclineReason::NoPixels("a report".to_owned());
-            let decision = |declined| Decision { trace: serde_json::json!([]), declined };
+            let decision = |declined| Decision { trace: Box::default(), declined };
             let changes = Changes::unleased();
             Some(match stored.id.0 {
                 1 => changes.decide(stored.id, decision(None)),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use dokuei_types::{DeclineReason, End, InstanceId, ModelIdentity, Uid};
 use rusqlite::params;
+use serde_json::value::RawValue;
 
 use crate::again;
 use crate::confirmation::{self, Confirmation, Unconfirmed};
@@ -21,10 +22,10 @@ use crate::unit::{self, NewMember, SettleReason, StoredUnit, millis};
 use crate::writer::{Request, Tx};
 
 /// What the rules said of an instance.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Decision {
     /// Route by route and condition by condition, for people and `dokuei show`.
-    pub trace: serde_json::Value,
+    pub trace: Box<RawValue>,
     /// Why nothing will be done although a route matched.
     pub declined: Option<DeclineReason>,
 }
@@ -369,7 +370,7 @@ fn decide(tx: &mut Tx<'_>, instance: InstanceId, decision: &Decision) -> Result<
              ON CONFLICT (instance) DO UPDATE
              SET at = excluded.at, trace = excluded.trace, declined = excluded.declined",
         )
-        .and_then(|mut insert| insert.execute(params![instance.0, tx.now, decision.trace.to_string(), declined]))
+        .and_then(|mut insert| insert.execute(params![instance.0, tx.now, decision.trace.get(), declined]))
         .map_err(StoreError::index("record a decision"))?;
     tx.touched.insert(instance.0);
     hint::arrived(tx, instance)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dokuei_types::{AeTitle, Uid};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
@@ -59,8 +60,8 @@ pub struct IndexEntry {
     pub study: Option<Uid>,
     /// Series Instance UID, when the data set has one.
     pub series: Option<Uid>,
-    /// Attributes for lists, as the node chooses them.
-    pub attributes: serde_json::Value,
+    /// Attributes for lists, as the node chooses them: an object.
+    pub attributes: Box<RawValue>,
     /// What it was fetched for; `None` for what a sender has sent by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched: Option<Fetched>,

@@ -58,8 +58,6 @@ pub struct StoredInstance {
     pub called_ae: String,
     /// When it was received, milliseconds since 1970.
     pub received_at: i64,
-    /// Attributes for lists, as the node chose them.
-    pub attributes: serde_json::Value,
     /// When its bytes were given up, milliseconds since 1970.
     pub removed_at: Option<i64>,
 }
@@ -107,7 +105,7 @@ impl StoreReader {
             conn.prepare_cached(
                 "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
                         transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, attributes, removed_at
+                        received_at, removed_at
                  FROM instance WHERE id = ?1",
             )?
             .query_row([id.0], |row| instance_row(row, self.data_dir()))
@@ -157,13 +155,13 @@ impl StoreReader {
             conn.prepare_cached(
                 "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
                         transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, attributes, removed_at, trace
+                        received_at, removed_at, trace
                  FROM instance LEFT JOIN decision ON decision.instance = instance.id
                  WHERE id > ?1 AND received_at >= ?2 ORDER BY id LIMIT ?3",
             )?
             .query_map(params![id.0, since, limit], |row| {
                 let trace =
-                    row.get::<_, Option<String>>(17)?.map(|json| serde_json::from_str(&json).unwrap_or_default());
+                    row.get::<_, Option<String>>(16)?.map(|json| serde_json::from_str(&json).unwrap_or_default());
                 Ok(Decided { instance: instance_row(row, self.data_dir())?, trace })
             })?
             .collect()
@@ -180,7 +178,7 @@ impl StoreReader {
             conn.prepare_cached(
                 "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
                         transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, attributes, removed_at
+                        received_at, removed_at
                  FROM instance ORDER BY id DESC LIMIT ?1",
             )?
             .query_map([limit], |row| instance_row(row, self.data_dir()))?
@@ -299,7 +297,6 @@ fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstan
         calling_ae: row.get(12)?,
         called_ae: row.get(13)?,
         received_at: row.get(14)?,
-        attributes: serde_json::from_str(&row.get::<_, String>(15)?).unwrap_or_default(),
-        removed_at: row.get(16)?,
+        removed_at: row.get(15)?,
     })
 }

@@ -1,13 +1,14 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An Application Entity title: 1 to 16 characters of the default repertoire without backslash or
-/// control characters, spaces at either end not significant (PS3.5 § 6.2, VR AE).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AeTitle(String);
+/// control characters, spaces at either end not significant (PS3.5 § 6.2, VR AE). Copies share the text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AeTitle(Arc<str>);
 
 /// Why a text is not an AE title.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ impl AeTitle {
         if title.len() > 16 {
             return Err(AeTitleError::TooLong(title.len()));
         }
-        Ok(Self(title.to_owned()))
+        Ok(Self(title.into()))
     }
 
     /// The title without padding.
@@ -63,9 +64,9 @@ impl TryFrom<String> for AeTitle {
     }
 }
 
-impl From<AeTitle> for String {
-    fn from(title: AeTitle) -> Self {
-        title.0
+impl Serialize for AeTitle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

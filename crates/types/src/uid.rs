@@ -1,15 +1,16 @@
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 /// A unique identifier: 1 to 64 digits and dots (PS3.5 § 9.1).
 ///
 /// Peers send components with leading zeros and empty components; both are kept as sent, since
-/// changing them would make another identifier.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Uid(String);
+/// changing them would make another identifier. Copies share the text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Uid(Arc<str>);
 
 /// Why a text is not a UID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +42,7 @@ impl Uid {
         if uid.len() > 64 {
             return Err(UidError::TooLong(uid.len()));
         }
-        Ok(Self(uid.to_owned()))
+        Ok(Self(uid.into()))
     }
 
     /// The UID without padding.
@@ -53,7 +54,7 @@ impl Uid {
     /// A new random UID in the UUID-derived root 2.25 (PS3.5 § B.2).
     #[must_use]
     pub fn random() -> Self {
-        Self(format!("2.25.{}", Uuid::new_v4().as_u128()))
+        Self(format!("2.25.{}", Uuid::new_v4().as_u128()).into())
     }
 }
 
@@ -71,7 +72,7 @@ pub fn derived_uid(parts: &[&str]) -> Uid {
         name.extend_from_slice(&(part.len() as u64).to_be_bytes());
         name.extend_from_slice(part.as_bytes());
     }
-    Uid(format!("2.25.{}", Uuid::new_v5(&NAMESPACE, &name).as_u128()))
+    Uid(format!("2.25.{}", Uuid::new_v5(&NAMESPACE, &name).as_u128()).into())
 }
 
 impl TryFrom<String> for Uid {
@@ -81,9 +82,9 @@ impl TryFrom<String> for Uid {
     }
 }
 
-impl From<Uid> for String {
-    fn from(uid: Uid) -> Self {
-        uid.0
+impl Serialize for Uid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

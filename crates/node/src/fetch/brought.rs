@@ -147,7 +147,6 @@ mod tests {
             calling_ae: String::new(),
             called_ae: String::new(),
             received_at: 0,
-            attributes: serde_json::Value::Null,
             removed_at: Some(1),
         };
         let brought = |patient| Brought::again(vec![RemovedImage { stored: stored.clone(), patient }]);

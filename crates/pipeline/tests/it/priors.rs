@@ -10,6 +10,7 @@ use dokuei_pipeline::RouteConfig;
 use dokuei_results::report_text;
 use dokuei_store::{Changes, Decision, JobKind, NewObject, REJECTION, Retention};
 use dokuei_types::{End, InstanceId};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::support::{Play, PlayedModel, Site, chest, radiograph, reread, send, wait};
@@ -221,7 +222,7 @@ async fn an_image_that_the_index_does_not_know_is_looked_at_when_a_destination_n
         let instance = send(&site.store, &data).instance;
         // As an earlier program has decided on it.
         let lease = site.store.lease(JobKind::Match, 1, Duration::from_secs(60)).unwrap().remove(0);
-        let decision = Decision { trace: json!([]), declined: None };
+        let decision = Decision { trace: to_raw_value(&json!([])).unwrap(), declined: None };
         site.store.apply(Changes::complete(&lease).decide(instance, decision)).unwrap();
         instance
     });

@@ -8,7 +8,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DeclineReason, DimseStatus, InstanceId, Uid};
 
-use crate::support::{Bench, LEASE, START, model, object, one_lease, send, task};
+use crate::support::{Bench, LEASE, START, model, object, one_lease, raw, send, task};
 
 fn open(bench: &Bench) -> Store {
     Store::open(StoreConfig { journal: true, ..bench.config() }).unwrap()
@@ -26,7 +26,7 @@ fn analysed(store: &Store) -> InstanceId {
     let instance = send(store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(store, JobKind::Match);
     let trace = serde_json::json!([{ "route": "chest", "matched": true }, { "route": "ct", "matched": false }]);
-    let decision = Decision { trace, declined: None };
+    let decision = Decision { trace: raw(&trace), declined: None };
     let changes = Changes::complete(&lease).decide(instance, decision).begin(task(instance), Some(LEASE));
     let begun = store.apply(changes).unwrap();
     let dokuei_store::Subject::Task(number, _) = begun.leases[0].subject else { panic!("{begun:?}") };
@@ -108,7 +108,7 @@ fn reasons_are_told_by_their_kind_alone_and_removals_too() {
     let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
     let lease = one_lease(&store, JobKind::Match);
     let reason = DeclineReason::Criteria("patient_name = 'Test^Patient'".into());
-    let declined = Decision { trace: serde_json::json!([]), declined: Some(reason.clone()) };
+    let declined = Decision { trace: raw(&serde_json::json!([])), declined: Some(reason.clone()) };
     let begun =
         store.apply(Changes::complete(&lease).decide(instance, declined).begin(task(instance), Some(LEASE))).unwrap();
     let dokuei_store::Subject::Task(number, _) = begun.leases[0].subject else { panic!("{begun:?}") };

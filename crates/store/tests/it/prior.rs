@@ -7,13 +7,14 @@ use dokuei_store::{
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use serde_json::json;
 
-use crate::support::{Bench, LEASE, START, commit_with, entry, instance_of, model, object, one_lease, send};
+use crate::support::{Bench, LEASE, START, commit_with, entry, instance_of, model, object, one_lease, raw, send};
 
 const DAY: i64 = 86_400;
 
 /// An instance of a study, of a patient at a time, of which no model gives a result.
 fn seen(store: &Store, sop_instance: &str, study: &str, attributes: serde_json::Value, of: Comparable) -> InstanceId {
-    let entry = IndexEntry { study: Some(Uid::new(study).unwrap()), attributes, ..entry() };
+    let study = Some(Uid::new(study).unwrap());
+    let entry = IndexEntry { study, attributes: raw(&attributes), ..entry() };
     let committed = commit_with(store, sop_instance, sop_instance.as_bytes(), entry).unwrap();
     let instance = store.indexed(committed).unwrap().instance;
     store.apply(Changes::complete(&one_lease(store, JobKind::Match)).comparable(instance, of)).unwrap();

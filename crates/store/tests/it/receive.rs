@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dokuei_store::{ArrivalKind, Durability, JobKind, Store, StoreConfig, StoreError, VersionPolicy};
 use dokuei_types::InstanceId;
 
-use crate::support::{Bench, arrival, data_set, disk_use, entry, files, send};
+use crate::support::{Bench, arrival, data_set, disk_use, files, send};
 
 /// Larger than what a segment takes.
 const LARGE: usize = 3 << 20;
@@ -251,6 +251,6 @@ fn attributes_survive_as_given() {
     let bench = Bench::new();
     let store = bench.open();
     let committed = send(&store, "1.2.3.4", b"bytes").unwrap();
-    let stored = store.reader().instance(committed.instance).unwrap().unwrap();
-    assert_eq!(stored.attributes, entry().attributes);
+    let shown = store.reader().show(committed.instance).unwrap().unwrap();
+    assert_eq!(shown.attributes, serde_json::json!({ "modality": "CR" }));
 }

@@ -22,7 +22,7 @@ fn days(bench: &Bench, count: i64) {
 /// No rule matched it: its work has ended.
 fn end(store: &Store) {
     let lease = one_lease(store, JobKind::Match);
-    let decision = Decision { trace: serde_json::Value::Null, declined: None };
+    let decision = Decision { trace: Box::default(), declined: None };
     store.apply(Changes::complete(&lease).decide(crate::support::instance_of(&lease), decision)).unwrap();
 }
 

@@ -13,6 +13,7 @@ use dokuei_store::{
 };
 use dokuei_testkit::Random;
 use dokuei_types::{AeTitle, ContentQualification, InstanceId, ModelIdentity, Uid};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The time at which every test begins.
 pub(crate) const START: i64 = 1_800_000_000_000;
@@ -151,11 +152,16 @@ pub(crate) fn arrival(sop_instance: &str) -> Arrival {
     }
 }
 
+/// JSON as it is written.
+pub(crate) fn raw(json: &serde_json::Value) -> Box<RawValue> {
+    to_raw_value(json).unwrap()
+}
+
 pub(crate) fn entry() -> IndexEntry {
     IndexEntry {
         study: Some(Uid::new("1.2.3").unwrap()),
         series: Some(Uid::new("1.2.3.1").unwrap()),
-        attributes: serde_json::json!({"modality": "CR"}),
+        attributes: raw(&serde_json::json!({ "modality": "CR" })),
         ..IndexEntry::default()
     }
 }

@@ -32,7 +32,7 @@ fn what_came_about_is_counted_and_what_waits_is_found() {
     assert_eq!(store.unfinished().unwrap().jobs["match"], 4);
     for (number, lease) in store.lease(JobKind::Match, 10, LEASE).unwrap().iter().enumerate() {
         let declined = (number == 3).then(|| DeclineReason::Codec("MPEG".into()));
-        let decision = Decision { trace: serde_json::Value::Null, declined: declined.clone() };
+        let decision = Decision { trace: Box::default(), declined: declined.clone() };
         let changes = Changes::complete(lease).decide(instance_of(lease), decision);
         store
             .apply(match declined {

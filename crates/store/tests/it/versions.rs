@@ -7,7 +7,7 @@ use dokuei_store::{
 use dokuei_types::{DeclineReason, End, Uid};
 
 use crate::support::{Bench, LEASE, START, commit_with, data_set, entry, instance_of, model, one_lease, send, task};
-use crate::work::{end, result, stage, trace};
+use crate::work::{end, result, stage, trace, traced};
 use crate::{delivery, prior};
 
 #[test]
@@ -63,7 +63,7 @@ fn what_is_left_to_do_for_a_replaced_instance_is_not_done() {
     assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "{late:?}");
     let shown = store.reader().show(busy).unwrap().unwrap();
     assert_eq!((shown.deliveries.len(), shown.results.len()), (0, 0));
-    assert_eq!(shown.decision, Some(trace().trace), "what the routes said of it is still known");
+    assert_eq!(shown.decision, Some(traced()), "what the routes said of it is still known");
     assert_eq!(shown.arrivals.last().unwrap().outcome, "replaced");
     assert_eq!(data_set(&store, busy), b"bytes", "its bytes stay");
     // The later one has all its work before it, and an end of its own.

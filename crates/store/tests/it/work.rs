@@ -6,7 +6,7 @@ use dokuei_store::{
 };
 use dokuei_types::{DeclineReason, End, InstanceId, Uid};
 
-use crate::support::{BEFORE_HINTS, Bench, LEASE, START, files, instance_of, model, one_lease, send, task};
+use crate::support::{BEFORE_HINTS, Bench, LEASE, START, files, instance_of, model, one_lease, raw, send, task};
 
 pub(crate) fn end(store: &Store, instance: InstanceId) -> Option<End> {
     store.reader().end(instance).unwrap()
@@ -31,7 +31,11 @@ pub(crate) fn result(instance: InstanceId) -> NewResult {
 }
 
 pub(crate) fn trace() -> Decision {
-    Decision { trace: serde_json::json!([{"route": "chest", "matched": true}]), declined: None }
+    Decision { trace: raw(&traced()), declined: None }
+}
+
+pub(crate) fn traced() -> serde_json::Value {
+    serde_json::json!([{ "route": "chest", "matched": true }])
 }
 
 #[test]
@@ -46,7 +50,7 @@ fn an_instance_without_a_matching_rule_ends() {
     store.apply(Changes::complete(&lease).decide(instance, trace())).unwrap();
     assert_eq!(end(&store, instance), Some(End::NoRuleMatched));
     assert_eq!(store.queue_depth(), 0);
-    assert_eq!(store.reader().show(instance).unwrap().unwrap().decision, Some(trace().trace));
+    assert_eq!(store.reader().show(instance).unwrap().unwrap().decision, Some(traced()));
 }
 
 #[test]

@@ -1,9 +1,14 @@
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Arrivals that may wait for the index before senders wait too: a burst of a fast network. Each holds what the
-/// index is told, about a kilobyte, beside its header (`BEGINNINGS_BYTES`).
+/// index is told, about a kilobyte, beside its header.
 const MAX: usize = 8_192;
+/// Longest header that waits along.
+pub(crate) const BEGINNING_BYTES: usize = 8 << 10;
+/// Bytes of headers at a time.
+const BEGINNINGS_BYTES: usize = 12 << 20;
 
 /// Counts the arrivals that are durable but not in the index yet.
 pub(crate) struct Backlog {
@@ -23,6 +28,8 @@ struct State {
     count: usize,
     closed: bool,
     rate: Rate,
+    /// Bytes of the headers that wait along.
+    beginnings: usize,
 }
 
 /// Arrivals in the current stretch of time and in the one before.
@@ -67,6 +74,27 @@ impl Rate {
 /// One of them.
 pub(crate) struct Seat(Arc<Backlog>);
 
+/// A header that waits along, for the decision on its instance: the index is told when the bytes are gone.
+pub(crate) struct Beginning {
+    bytes: Box<[u8]>,
+    backlog: Arc<Backlog>,
+}
+
+impl Deref for Beginning {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        let mut state = self.backlog.state();
+        state.beginnings = state.beginnings.saturating_sub(self.bytes.len());
+    }
+}
+
 impl Backlog {
     pub(crate) fn enter(self: &Arc<Self>) -> Seat {
         let now = self.began.elapsed().as_millis();
@@ -74,6 +102,18 @@ impl Backlog {
         state.count = state.count.saturating_add(1);
         state.rate.arrival(now);
         Seat(Arc::clone(self))
+    }
+
+    /// A copy of a header, where it is short and there is room for it.
+    pub(crate) fn beginning(self: &Arc<Self>, header: &[u8]) -> Option<Beginning> {
+        let mut state = self.state();
+        let beginnings = state.beginnings.saturating_add(header.len());
+        if header.len() > BEGINNING_BYTES || beginnings > BEGINNINGS_BYTES {
+            return None;
+        }
+        state.beginnings = beginnings;
+        drop(state);
+        Some(Beginning { bytes: header.into(), backlog: Arc::clone(self) })
     }
 
     /// Whether many arrive at the moment: what can wait lets them go first.
@@ -136,6 +176,17 @@ mod tests {
         (0..100).for_each(|number| rate.arrival(1_000 + 10 * number));
         assert!(!rate.is_burst(2_000), "a hundred a second is a day like any other");
         assert!(!rate.is_quiet(2_099) && rate.is_quiet(2_100), "nothing in its own stretch and the one before");
+    }
+
+    #[test]
+    fn headers_wait_along_as_far_as_there_is_room() {
+        let backlog = Arc::new(Backlog::default());
+        let header = [7; BEGINNING_BYTES];
+        assert!(backlog.beginning(&[7; BEGINNING_BYTES + 1]).is_none(), "too long");
+        let mut kept: Vec<_> = std::iter::from_fn(|| backlog.beginning(&header)).collect();
+        assert_eq!(kept.len(), BEGINNINGS_BYTES / BEGINNING_BYTES);
+        assert!(kept.pop().is_some_and(|beginning| *beginning == header));
+        assert!(backlog.beginning(&header).is_some(), "room again");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
 use crate::arrive::{Committed, Description, RecordId};
-use crate::backlog::Backlog;
+use crate::backlog::{BEGINNING_BYTES, Backlog, Beginning};
 use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
 use crate::error::StoreError;
@@ -27,11 +27,6 @@ const DESCRIPTION_ROOM: usize = 4 << 10;
 const WRITE_BACK_BYTES: u64 = 2 << 20;
 /// Bytes between two looks at the watermark.
 const CHECK_BYTES: u64 = 4 << 20;
-
-/// Longest header that is kept for the decision on an instance.
-const BEGINNING_BYTES: usize = 8 << 10;
-/// Bytes of such headers at a time, if all that wait were as long.
-const BEGINNINGS_BYTES: usize = 8 << 20;
 
 /// What is known of an instance before its first byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -238,12 +233,9 @@ impl Incoming {
     }
 }
 
-/// A copy of the header at the start of `data_set`, where it is short and not too many wait: the index is told when the
-/// bytes are gone.
-fn beginning(store: &Inner, data_set: &[u8], header_bytes: Option<u64>) -> Option<Box<[u8]>> {
-    let length = usize::try_from(header_bytes?).ok().filter(|length| *length <= BEGINNING_BYTES)?;
-    let bytes = data_set.get(..length)?;
-    (store.backlog.len().saturating_mul(length) < BEGINNINGS_BYTES).then(|| bytes.into())
+/// The header at the start of `data_set`, where it may wait along.
+fn beginning(store: &Inner, data_set: &[u8], header_bytes: Option<u64>) -> Option<Beginning> {
+    store.backlog.beginning(data_set.get(..usize::try_from(header_bytes?).ok()?)?)
 }
 
 fn first(bytes: &[u8], count: usize) -> &[u8] {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::arrive::{Arriving, Committed, Description, Outcome, RecordId};
-use crate::backlog::{Backlog, Seat};
+use crate::backlog::{Backlog, Beginning, Seat};
 use crate::error::StoreError;
 use crate::folder::Placed;
 use crate::log::{Digest, Place};
@@ -22,7 +22,7 @@ pub(crate) struct Waiting<D> {
 pub(crate) struct Told {
     pub(crate) description: Box<Description>,
     /// The header of the data set, when it is at hand.
-    pub(crate) beginning: Option<Box<[u8]>>,
+    pub(crate) beginning: Option<Beginning>,
     pub(crate) digest: Digest,
     /// Bytes of the record.
     pub(crate) record_bytes: u64,

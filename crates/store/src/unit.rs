@@ -122,8 +122,8 @@ pub struct NewMember {
 pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError> {
     let failed = StoreError::index;
     let (models, send) = (task::json(&member.models)?, task::json(&member.send)?);
-    let (unit, first_at): (i64, i64) = tx
-        .conn
+    let (level, uid) = (member.level.as_str(), member.uid.as_str());
+    tx.conn
         .prepare_cached(
             "INSERT INTO unit (route, level, uid, models, send, priority, first_at, last_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
@@ -131,15 +131,19 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
              SET models = excluded.models, send = excluded.send, priority = excluded.priority, last_at = excluded.last_at,
                  signs = signs + 1,
                  first_at = CASE WHEN EXISTS (SELECT 1 FROM member WHERE unit = unit.id AND pass IS NULL)
-                                 THEN first_at ELSE excluded.first_at END
-             RETURNING id, first_at",
+                                 THEN first_at ELSE excluded.first_at END",
         )
         .and_then(|mut insert| {
-            let (level, priority) = (member.level.as_str(), member.priority.number());
-            let about = params![member.route, level, member.uid.as_str(), models, send, priority, tx.now];
-            insert.query_row(about, |row| Ok((row.get(0)?, row.get(1)?)))
+            let priority = member.priority.number();
+            insert.execute(params![member.route, level, uid, models, send, priority, tx.now])
         })
         .map_err(failed("record a unit"))?;
+    // A statement that returned this would make a table of its own for it.
+    let (unit, first_at): (i64, i64) = tx
+        .conn
+        .prepare_cached("SELECT id, first_at FROM unit WHERE route = ?1 AND level = ?2 AND uid = ?3")
+        .and_then(|mut find| find.query_row(params![member.route, level, uid], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(failed("find a unit"))?;
     tx.conn
         .prepare_cached(
             "INSERT INTO member (unit, instance, joined_at) VALUES (?1, ?2, ?3)
@@ -149,7 +153,7 @@ pub(crate) fn join(tx: &mut Tx<'_>, member: &NewMember) -> Result<(), StoreError
         .map_err(failed("record a member"))?;
     let cap_at = first_at.saturating_add(millis(member.settle_at_most));
     tx.conn
-        .prepare_cached("UPDATE unit SET cap_at = ?2 WHERE id = ?1")
+        .prepare_cached("UPDATE unit SET cap_at = ?2 WHERE id = ?1 AND cap_at <> ?2")
         .and_then(|mut update| update.execute(params![unit, cap_at]))
         .map_err(failed("set the cap of a unit"))?;
     let quiet_at = tx.now.saturating_add(millis(member.settle_after));

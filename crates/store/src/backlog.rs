@@ -157,7 +157,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.count = state.count.saturating_sub(1);
-        if state.count < MAX {
+        // Who waits found it full.
+        if state.count.saturating_add(1) == MAX {
             self.0.fewer.notify_all();
         }
     }
@@ -189,17 +190,27 @@ mod tests {
         assert!(backlog.beginning(&header).is_some(), "room again");
     }
 
-    #[test]
-    fn who_waits_for_room_goes_on_when_it_closes() {
+    fn goes_on_after(change: impl FnOnce(&Backlog, &mut Vec<Seat>)) {
         let backlog = Arc::new(Backlog::default());
-        let _seats: Vec<_> = (0..MAX).map(|_| backlog.enter()).collect();
+        let mut seats: Vec<_> = (0..MAX + 2).map(|_| backlog.enter()).collect();
         let (going, gone) = std::sync::mpsc::channel();
         let waiting = Arc::clone(&backlog);
         std::thread::spawn(move || {
             waiting.wait();
             going.send(()).unwrap();
         });
-        backlog.close();
+        assert!(gone.recv_timeout(std::time::Duration::from_millis(50)).is_err(), "it is full");
+        change(&backlog, &mut seats);
         gone.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_room_goes_on_when_there_is_some() {
+        goes_on_after(|_, seats| seats.truncate(MAX - 1));
+    }
+
+    #[test]
+    fn who_waits_for_room_goes_on_when_it_closes() {
+        goes_on_after(|backlog, _| backlog.close());
     }
 }

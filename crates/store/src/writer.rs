@@ -269,7 +269,8 @@ impl Loop {
             match queue.recv_timeout(IDLE) {
                 Ok(first) => {
                     let mut group = std::mem::take(&mut self.again);
-                    if first.is_in_log() && self.shared.backlog.is_burst() {
+                    let backlog = &self.shared.backlog;
+                    if first.is_in_log() && backlog.is_burst() && backlog.len() < GROUP_MAX {
                         // Nobody waits for it, and more are coming.
                         std::thread::sleep(GATHERED);
                     }
@@ -511,6 +512,8 @@ fn attempt<'a>(mut tx: Tx<'a>, requests: &mut [Box<dyn Request>]) -> Result<Resu
     execute(conn, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
     let outcome = requests.iter_mut().try_for_each(|request| {
         request.run(&mut tx)?;
+        // Its low priority alone lets the kernel leave it on a core for milliseconds while a thread that receives waits.
+        std::thread::yield_now();
         ends::refresh(&mut tx)
     });
     if outcome.is_err() {

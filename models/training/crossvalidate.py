@@ -12,7 +12,7 @@ import data
 import spread
 import train
 from features import Features
-from network import MEMBERS, Head, Spots
+from network import MEMBERS, Spots, Trunk, pool
 
 FOLDS = 3
 SEED = 1
@@ -40,37 +40,40 @@ class Crossed:
         return a * self.spots + b * self.spread, a * self.maps
 
 
-def cross_validate(nih: Features, phantoms: Features, work: Path) -> Crossed:
+def cross_validate(trunk: Trunk, nih: Features, phantoms: Features, work: Path) -> Crossed:
     count = len(nih.cases)
     shapes = (count, count, (count, data.CELLS, data.CELLS), (MEMBERS, count))
     out = Crossed(*(np.zeros(shape, np.float32) for shape in shapes))
     fold = np.array([data.fold(case.patient, FOLDS) for case in nih.cases])
     for left in range(FOLDS):
-        spots, head = fit(nih, phantoms, left, work)
+        spots, (weight, bias) = fit(trunk, nih, phantoms, left, work)
         at = np.flatnonzero(fold == left)
-        plain = nih.values[at, 0].float()
-        out.spots[at], out.spread[at], out.maps[at] = (part.numpy() for part in head.readings(plain))
-        out.members[:, at] = spots(plain)[0][:, :, 0].T.numpy()
+        out.spread[at] = nih.summaries[at, 0] @ weight + bias
+        for some in np.array_split(at, 16):
+            logits, maps = spots(nih.early[some, 0].float())
+            map_ = maps.mean(dim=1)
+            out.members[:, some] = logits[:, :MEMBERS, 0].T
+            out.spots[some], out.maps[some] = pool(map_) + spots.reading()[1], map_
     return out
 
 
-def fit(nih: Features, phantoms: Features, left: int | None, work: Path) -> tuple[Spots, Head]:
-    """Both readings, unweighted, from the training patients but those of fold `left`."""
+def fit(trunk: Trunk, nih: Features, phantoms: Features, left: int | None, work: Path):
+    """The spot reading, weights and bias of the spread reading, from the training patients but those of fold `left`."""
     some = nih.some(lambda case: data.fold(case.patient, FOLDS) != left)
-    spots = trained(some, phantoms, work / f"spots-{'all' if left is None else left}.pt")
-    return spots, Head(spots, spread.fit(some, phantoms, spread.Recipe()), 1.0, 1.0)
+    spots = trained(trunk, some, phantoms, work / f"spots-{'all' if left is None else left}.pt")
+    return spots, spread.fit(some, phantoms, spread.Recipe())
 
 
-def trained(nih: Features, phantoms: Features, file: Path) -> Spots:
+def trained(trunk: Trunk, nih: Features, phantoms: Features, file: Path) -> Spots:
     """Reads `file` when it holds a training by this recipe on these images, else trains and writes it."""
     recipe = train.Recipe()
     of = {"recipe": asdict(recipe), "names": nih.names() + phantoms.names()}
     if file.exists():
         saved = torch.load(file, weights_only=True)
         if saved["of"] == of:
-            spots = Spots(train.BESIDE)
+            spots = Spots(trunk, train.BESIDE)
             spots.load_state_dict(saved["state"])
             return spots.eval().requires_grad_(False)
-    spots = train.train(nih, phantoms, recipe, SEED)
+    spots = train.train(trunk, nih, phantoms, recipe, SEED)
     torch.save({"of": of, "state": spots.state_dict()}, file)
     return spots

@@ -59,7 +59,7 @@ def averages(trunk, pixels) -> np.ndarray:
     """Of images [SIZE, SIZE], 0 to 255, [image, value]."""
     x = torch.from_numpy(np.stack(pixels))[:, None].float() / 255
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        depths = trunk.depths(x.to(memory_format=torch.channels_last), [block for block, *_ in DEPTHS])
+        depths = trunk(x.to(memory_format=torch.channels_last), [block for block, *_ in DEPTHS])
     squares = [functional.avg_pool2d(x.float(), side, step) for x, (_, side, step) in zip(depths, DEPTHS, strict=True)]
     return torch.cat([square.flatten(1) for square in squares], dim=1).numpy()
 

@@ -31,7 +31,7 @@ def curve(nih: Features, phantoms: Features) -> dict:
 
 def scores(nih: Features, phantoms: Features, share: float, draw: int) -> np.ndarray:
     """Of all training patients, by fits on a share of the others."""
-    seen, out = nih.summaries()[:, 0], np.zeros(len(nih.cases))
+    seen, out = nih.summaries[:, 0], np.zeros(len(nih.cases))
     for left in range(FOLDS):
         of = np.array([data.fold(case.patient, FOLDS) == left for case in nih.cases])
         some = nih.some(lambda case, left=left: kept(case, left, share, draw))

@@ -1,13 +1,15 @@
-"""The network: EfficientNet-Lite0 up to stride 16 with its ImageNet weights, and two readings of it.
+"""The network: EfficientNet-Lite0 up to stride 16, and two readings of it.
 
-The spot reading is a layer of new channels and one map, pooled by a soft maximum (log of the mean of
-exponentials, as Pinheiro and Collobert, CVPR 2015): a mean would drown an opacity that covers a fiftieth
-of the image. The spread reading is linear in the means and deviations of the features over the image,
-where an infiltrate without a border shows. Stopping at stride 16 keeps the map fine: one cell is 16 x 16 input pixels.
+The spot reading has later blocks of its own, tuned to radiographs, then a layer of new channels and one map, pooled by
+a soft maximum (log of the mean of exponentials, as Pinheiro and Collobert, CVPR 2015): a mean would drown an opacity
+that covers a fiftieth of the image. The spread reading is linear in the means and deviations over the image of the
+features as ImageNet left them, where an infiltrate without a border shows. Both have the early blocks in common.
+Stopping at stride 16 keeps the map fine: one cell is 16 x 16 input pixels.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -35,7 +37,9 @@ BLOCKS = (
 )
 STEM_CHANNELS = 32
 STRIDE = 16
-CHANNELS = BLOCKS[-1][3]
+EARLY = 4  # the last block that is not tuned
+LAST = len(BLOCKS) - 1
+CHANNELS = BLOCKS[LAST][3]
 SUMMARY = 2 * CHANNELS  # what the spread reading has: means, then deviations
 LAST_STRIDED_BLOCK = max(i for i, spec in enumerate(BLOCKS) if spec[2] == 2)
 BN_EPS = 1e-3
@@ -88,7 +92,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Gray image [N, 1, H, W] in 0..1 to features [N, CHANNELS, H/16, W/16]. Never trained."""
+    """Gray image [N, 1, H, W] in 0..1 to the outputs of its blocks. Never trained."""
 
     def __init__(self):
         super().__init__()
@@ -100,10 +104,7 @@ class Trunk(nn.Module):
             cin = cout
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x):
-        return self.depths(x, [len(self.blocks) - 1])[0]
-
-    def depths(self, x, wanted):
+    def forward(self, x, wanted):
         """Outputs of the blocks of these numbers, in their order."""
         # Each image to mean 0 and standard deviation 1: exposure and window level say nothing.
         x = x - x.mean(dim=(1, 2, 3), keepdim=True)
@@ -118,37 +119,60 @@ class Trunk(nn.Module):
 
 
 class Spots(nn.Module):
-    """Features to logits [N, MEMBERS, 1 + beside] and maps [N, MEMBERS, h, w] of the first column.
+    """Output of the last early block to logits [N, MEMBERS + 1, 1 + beside] and maps [N, MEMBERS, h, w] of the first.
 
-    The members are trained side by side from different starts; their mean map is the reading. The columns
-    beside the first are findings learnt with it, never exported.
+    The members are trained side by side from different starts on the same tuned blocks; their mean map is the reading.
+    What is learnt with it and never exported: findings, the columns beside the first, and as the last of the logits
+    a reading linear in means and deviations, which shapes the blocks.
     """
 
-    def __init__(self, beside: int, drop=0.3):
+    def __init__(self, trunk: Trunk, beside: int, drop=0.3, drop_summary=0.5):
         super().__init__()
         wide, columns = MEMBERS * MEMBER_CHANNELS, 1 + beside
+        self.blocks = copy.deepcopy(trunk.blocks[EARLY + 1 :])
+        for layer in self.modules():
+            # Depthwise layers hold few of the weights and take most of the time to tune.
+            if isinstance(layer, Conv):
+                layer.requires_grad_(layer.groups == 1)
         self.hidden = nn.Linear(CHANNELS, wide)
         nn.init.normal_(self.hidden.weight, std=math.sqrt(2 / CHANNELS))
-        self.drop = drop
+        self.drop, self.drop_summary = drop, drop_summary
         self.weight = nn.Parameter(torch.randn(MEMBERS, MEMBER_CHANNELS, columns) * 0.02)
         self.bias = nn.Parameter(torch.zeros(MEMBERS, columns))
+        self.linear = nn.Linear(SUMMARY, columns)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.register_buffer("centre", torch.zeros(SUMMARY))
+        self.register_buffer("unit", torch.ones(SUMMARY))
 
-    def forward(self, features):
+    def features(self, early):
+        for block in self.blocks:
+            early = block(early)
+        return early
+
+    def forward(self, early):
+        features = self.features(early)
         hidden = functional.hardtanh(self.hidden(cells(features)), 0.0, 6.0)
         # A channel is dropped in the whole image.
-        kept = torch.ones(len(hidden), 1, hidden.shape[2], dtype=hidden.dtype)
+        kept = torch.ones(len(hidden), 1, hidden.shape[2])
         hidden = hidden * functional.dropout(kept, self.drop, self.training)
         maps = [part @ weight for part, weight in zip(hidden.chunk(MEMBERS, 2), self.weight, strict=True)]
-        maps = torch.stack(maps, dim=1).float().transpose(2, 3).unflatten(3, features.shape[2:])
-        return pool(maps) + self.bias, maps[:, :, 0]
+        maps = torch.stack(maps, dim=1).transpose(2, 3).unflatten(3, features.shape[2:])
+        seen = (summary(features) - self.centre) * self.unit
+        linear = self.linear(functional.dropout(seen, self.drop_summary, self.training))
+        return torch.cat([pool(maps) + self.bias, linear[:, None]], dim=1), maps[:, :, 0]
 
     @torch.no_grad()
-    def normalise(self, features):
-        """Scales the new layer so that its channels start with mean 0.5, deviation 1 on real input."""
+    def normalise(self, early):
+        """Scales the new layers so that what they are made of starts with a fixed mean and deviation on real input."""
+        features = self.features(early)
         x = functional.linear(cells(features), self.hidden.weight)
         mean, std = x.mean(dim=(0, 1)), x.std(dim=(0, 1)) + 1e-6
         self.hidden.weight /= std[:, None]
         self.hidden.bias.copy_(0.5 - mean / std)
+        seen = summary(features)
+        self.centre.copy_(seen.mean(dim=0))
+        self.unit.copy_(1 / (seen.std(dim=0) + 1e-3))
 
     def reading(self) -> tuple[torch.Tensor, float]:
         """Weights [MEMBERS * MEMBER_CHANNELS] of the mean map, and the mean bias."""
@@ -166,10 +190,11 @@ def summary(features):
 
 
 class Head(nn.Module):
-    """Features to logits [N] and maps [N, h, w]: both readings by their weights; the map is the spots'."""
+    """Outputs of the last early and of the last block to logits [N] and the spots' map [N, h, w], readings weighted."""
 
     def __init__(self, spots: Spots, spread, spots_weight: float, spread_weight: float):
         super().__init__()
+        self.blocks = spots.blocks
         self.hidden = Conv(CHANNELS, MEMBERS * MEMBER_CHANNELS).requires_grad_(False)
         self.hidden.weight.copy_(spots.hidden.weight[:, :, None, None])
         self.hidden.bias.copy_(spots.hidden.bias)
@@ -177,21 +202,18 @@ class Head(nn.Module):
         self.spread, self.spread_bias = torch.from_numpy(spread[0]).float(), spread[1]
         self.spots_weight, self.spread_weight = spots_weight, spread_weight
 
-    def readings(self, features):
-        """Unweighted logits [N] of the spot and of the spread reading, and the spots' map [N, h, w]."""
-        maps = torch.einsum("nchw,c->nhw", self.hidden(features), self.spots)
-        spread = summary(features) @ self.spread + self.spread_bias
-        return pool(maps) + self.spots_bias, spread, maps
-
-    def forward(self, features):
-        spots, spread, maps = self.readings(features)
-        return self.spots_weight * spots + self.spread_weight * spread, self.spots_weight * maps
+    def forward(self, early, last):
+        for block in self.blocks:
+            early = block(early)
+        maps = self.spots_weight * torch.einsum("nchw,c->nhw", self.hidden(early), self.spots)
+        spots = pool(maps, SHARPNESS / self.spots_weight) + self.spots_weight * self.spots_bias
+        return spots + self.spread_weight * (summary(last) @ self.spread + self.spread_bias), maps
 
 
-def pool(maps):
+def pool(maps, sharpness=SHARPNESS):
     """Soft maximum of maps [..., h, w]: log of the mean of exponentials."""
     maps = maps.flatten(-2)
-    return ((maps * SHARPNESS).logsumexp(dim=-1) - math.log(maps.shape[-1])) / SHARPNESS
+    return ((maps * sharpness).logsumexp(dim=-1) - math.log(maps.shape[-1])) / sharpness
 
 
 def load_trunk() -> Trunk:
@@ -272,15 +294,22 @@ def to_onnx(trunk, head: Head, level: float, familiarity, size: int) -> onnx.Mod
     square = node("Mul", [centred, centred], "square")
     variance = node("ReduceMean", [square], "variance", axes=[1, 2, 3], keepdims=1)
     std = node("Add", [node("Sqrt", [variance], "std"), "std_eps"], "std_safe")
+
+    def block_nodes(block, x, name):
+        y = x
+        for j, layer in enumerate(block.layers):
+            y = conv(layer, y, f"{name}.{j}")
+        return node("Add", [x, y], name) if block.residual else y
+
     blocks = []
     x = conv(trunk.stem, node("Div", [centred, std], "standardised"), "stem")
     for i, block in enumerate(trunk.blocks):
-        y = x
-        for j, layer in enumerate(block.layers):
-            y = conv(layer, y, f"blocks.{i}.{j}")
-        x = node("Add", [x, y], f"blocks.{i}") if block.residual else y
+        x = block_nodes(block, x, f"blocks.{i}")
         blocks.append(x)
-    hidden = conv(head.hidden, x, "hidden")
+    tuned = blocks[EARLY]
+    for i, block in enumerate(head.blocks, EARLY + 1):
+        tuned = block_nodes(block, tuned, f"tuned.{i}")
+    hidden = conv(head.hidden, tuned, "hidden")
     ones = constant("one", np.ones((1, 1, side, side)))
     features = node("Concat", [hidden, ones], "features", axis=1)
     weights = [*(head.spots_weight * head.spots.numpy()), level]

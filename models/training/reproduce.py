@@ -27,11 +27,11 @@ import spread
 import strangers
 import train
 from crossvalidate import cross_validate, fit
-from network import load_trunk
+from network import Head, load_trunk
 
 HERE = Path(__file__).resolve().parent
 PREVALENCE = 0.5  # that probabilities are stated for
-VIEWS = 4  # of each image: the plain one and varied ones
+VIEWS = 5  # of each image: the plain one and varied ones
 PHANTOMS, PHANTOM_SEED = 240, 9000
 
 
@@ -128,14 +128,13 @@ def main():
     phantoms = features.features(trunk, of_split(computed, "train"), VIEWS, 3, work / "phantoms.pt")
 
     # Within the training patients: the weight of each reading, calibration, the scale of the map.
-    crossed = cross_validate(nih, phantoms, work)
+    crossed = cross_validate(trunk, nih, phantoms, work)
     logits, maps = crossed.both()
     positive = np.array([case.positive for case in nih.cases])
     platt = tuple(round(v, 6) for v in metrics.platt(logits, positive, PREVALENCE))
     if platt[0] <= 0:
         raise SystemExit("cross-validation found no relation between logit and truth")
-    _, head = fit(nih, phantoms, None, work)
-    head.spots_weight, head.spread_weight = crossed.weights()
+    head = Head(*fit(trunk, nih, phantoms, None, work), *crossed.weights())
     # A place of the map is positive where an image that looks like it all over would be above 50 %, were
     # the spread reading undecided.
     level = head.spots_weight * head.spots_bias + platt[1] / platt[0]
@@ -161,7 +160,7 @@ def main():
         name = f"member {number} of the spot reading alone, cross-validation"
         glance[name] = evaluate.headline(nih.cases, member)
     summaries = features.plain_summaries(trunk, val)
-    for name, scores in evaluate.floors(nih.cases, val, nih.summaries()[:, 0], summaries).items():
+    for name, scores in evaluate.floors(nih.cases, val, nih.summaries[:, 0], summaries).items():
         glance[f"floor: {name}, validation"] = evaluate.headline(val, scores)
     figures = {
         "recipe": {"spot reading": asdict(train.Recipe()), "spread reading": asdict(spread.Recipe())},

@@ -26,14 +26,14 @@ class Recipe:
 
 def fit(nih, phantoms, recipe: Recipe) -> tuple[np.ndarray, float]:
     """Weights [SUMMARY] and bias from the features of the given training images."""
-    seen = nih.summaries()
+    seen = nih.summaries
     unit = 1 / (seen.reshape(-1, SUMMARY).std(axis=0) + 1e-6)
     weight = case_weights(nih.cases, data.nih_share)
     centre = np.einsum("c,cvf->f", weight, seen) / seen.shape[1]
     system = System(unit, centre)
     system.labels(nih.cases, seen, weight)
     computed = case_weights(phantoms.cases, data.evenly)
-    system.labels(phantoms.cases, phantoms.summaries(), recipe.phantoms * computed)
+    system.labels(phantoms.cases, phantoms.summaries, recipe.phantoms * computed)
     groups = data.members(nih.cases)
     for a, b in data.LEAKS:
         if a in groups and b in groups:

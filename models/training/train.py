@@ -1,4 +1,4 @@
-"""Trains the spot reading on cached features: several members side by side, on the same batches."""
+"""Trains the spot reading with its blocks on cached outputs of the early ones: members side by side, on one batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import data
 from features import Features
-from network import MEMBERS, Spots
+from network import Spots, Trunk
 
 BESIDE = len(data.FINDINGS) + 1  # and any finding
 
@@ -20,28 +20,31 @@ BESIDE = len(data.FINDINGS) + 1  # and any finding
 class Recipe:
     """What a training does. Chosen by cross-validation within the training patients."""
 
-    epochs: int = 20
+    epochs: int = 12
     batch: int = 32  # NIH views of a step
     phantoms: int = 11  # and beside them
-    rate: float = 1.5e-3  # at its peak
+    rate: float = 1.5e-3  # of new layers, at its peak
+    rate_blocks: float = 5e-4  # of those that come from ImageNet
     decay: float = 0.05
-    smoothing: float = 0.05  # of patients' labels: they were mined from text and are often wrong
-    certain: float = 6.0  # weight of a phantom's label: it is known
+    smoothing: float = 0.05  # of labels: patients' were mined from text and are often wrong, phantoms' soon learnt
+    computed: float = 2.0  # weight of a phantom's label
     mixup: float = 0.4
     beside: float = 0.5  # weights of the losses beside the one that counts
     place: float = 0.2
     leak: float = 0.3
 
 
-def train(nih: Features, phantoms: Features, recipe: Recipe, seed: int) -> Spots:
+def train(trunk: Trunk, nih: Features, phantoms: Features, recipe: Recipe, seed: int) -> Spots:
     """The spot reading for the given training images."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    spots = Spots(BESIDE)
-    spots.normalise(nih.values[::9, 1][:256].float())
-    optimizer = torch.optim.AdamW(spots.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    steps = recipe.epochs * (len(nih.cases) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=0.15)
+    spots = Spots(trunk, BESIDE)
+    spots.normalise(nih.early[::9, 1][:128].float())
+    blocks = [weight for weight in spots.blocks.parameters() if weight.requires_grad]
+    new = [weight for name, weight in spots.named_parameters() if not name.startswith("blocks.")]
+    optimizer = torch.optim.AdamW([{"params": blocks}, {"params": new}], weight_decay=recipe.decay)
+    steps, rates = recipe.epochs * (len(nih.cases) // recipe.batch), [recipe.rate_blocks, recipe.rate]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=0.15)
     averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
     averaged = torch.optim.swa_utils.AveragedModel(spots, multi_avg_fn=averaging)
     sets = [
@@ -51,19 +54,17 @@ def train(nih: Features, phantoms: Features, recipe: Recipe, seed: int) -> Spots
     leaks = Leaks()
     for step in range(steps):
         batch = Batch(sets)
+        batch.mirror(random)
         mixed = step % 2 == 1
         if mixed:
             batch.mix(recipe.mixup, random)
-        # Half the precision is twice as fast.
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, maps = spots(batch.features)
+        logits, maps = spots(batch.early.to(memory_format=torch.channels_last))
         loss = loss_of(batch, logits, maps, recipe)
         if not mixed:
             loss = loss + recipe.leak * leaks.loss(logits[: recipe.batch, :, 0], batch.groups)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        # Each member has its own share of the gradient's length.
-        torch.nn.utils.clip_grad_norm_(spots.parameters(), 2.0 * MEMBERS**0.5)
+        torch.nn.utils.clip_grad_norm_(spots.parameters(), 4.0)
         optimizer.step()
         schedule.step()
         averaged.update_parameters(spots)
@@ -77,9 +78,8 @@ def loss_of(batch, logits, maps, recipe):
         truth = truth.unsqueeze(1).expand_as(z)
         return functional.binary_cross_entropy_with_logits(z, truth, reduction="none")
 
-    label, weight = batch.positive.clone(), torch.ones(len(batch.positive), 1)
-    label[: batch.real] = label[: batch.real] * (1 - 2 * recipe.smoothing) + recipe.smoothing
-    weight[batch.real :] = recipe.certain
+    label, weight = batch.positive * (1 - 2 * recipe.smoothing) + recipe.smoothing, torch.ones(len(batch.positive), 1)
+    weight[batch.real :] = recipe.computed
     loss = (weight * entropy(logits[:, :, 0], label)).mean(dim=0).sum()
     beside = entropy(logits[:, :, 1:], batch.findings).mean(dim=2)
     beside = (beside * batch.known[:, None]).sum() / batch.known.sum().clamp(min=1)
@@ -135,7 +135,7 @@ class Drawn:
         """Numbers of cases and of their views."""
         groups = self.random.choice(len(self.members), self.count, p=self.shares)
         cases = [self.members[group][self.random.integers(len(self.members[group]))] for group in groups]
-        return cases, self.random.integers(0, self.of.values.shape[1], self.count)
+        return cases, self.random.integers(0, self.of.early.shape[1], self.count)
 
 
 class Batch:
@@ -143,7 +143,7 @@ class Batch:
 
     def __init__(self, sets):
         draws = [(each, *each.draw()) for each in sets]
-        self.features = torch.cat([each.of.values[at, view] for each, at, view in draws]).float()
+        self.early = torch.cat([each.of.early[at, view] for each, at, view in draws]).float()
         self.place = torch.cat([each.of.place[at, view] for each, at, view in draws])
         self.positive = torch.cat([each.positive[at] for each, at, _ in draws])
         self.findings = torch.cat([each.findings[at] for each, at, _ in draws])
@@ -152,17 +152,23 @@ class Batch:
         self.groups = [first.of.cases[number].group for number in at]
         self.real = len(at)
 
+    def mirror(self, random):
+        """Exchanges left and right in half of the views."""
+        some = torch.from_numpy(random.random(len(self.early)) < 0.5)
+        self.early[some] = self.early[some].flip(3)
+        self.place[some] = self.place[some].flip(2)
+
     def mix(self, strength, random):
         """Mixes features of real images, two and two; no places are taught on them then.
 
         Phantoms stay as they are: their labels are certain.
         """
-        part = torch.ones(len(self.features))
+        part = torch.ones(len(self.early))
         part[: self.real] = torch.from_numpy(random.beta(strength, strength, self.real))
-        other = torch.arange(len(self.features))
+        other = torch.arange(len(self.early))
         other[: self.real] = torch.from_numpy(random.permutation(self.real))
         wide = part[:, None, None, None]
-        self.features = wide * self.features + (1 - wide) * self.features[other]
+        self.early = wide * self.early + (1 - wide) * self.early[other]
         self.positive = part * self.positive + (1 - part) * self.positive[other]
         self.findings = part[:, None] * self.findings + (1 - part)[:, None] * self.findings[other]
         self.known = self.known * self.known[other]

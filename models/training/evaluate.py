@@ -10,6 +10,7 @@ import metrics
 
 BANDS = (0.30, 0.65)
 MARKING = 0.50
+REGION = 0.65  # share of the map's peak from which a place is marked: `threshold` in model.toml.in
 PREVALENCES = (0.05, 0.15, 0.50)
 POOLED = "positives against everything else"
 CLEAN = "one view, without the toned source"
@@ -232,7 +233,7 @@ def pointing(cases, maps, dot) -> dict:
         evidence = np.maximum(gaussian_filter(np.maximum(map_, 0), 0.7), 0)
         hits.append(cells[peak(map_)])
         dots.append(cells[dot])
-        region = evidence >= 0.5 * max(evidence.max(), 1e-9)
+        region = evidence >= REGION * max(evidence.max(), 1e-9)
         overlap.append((region & cells).sum() / (region | cells).sum())
         share.append(evidence[cells].sum() / max(evidence.sum(), 1e-9))
     return {

@@ -107,7 +107,7 @@ def write_selftest(package, scorer, platt, full_scale) -> float:
     for name, array in (
         ("input", pixels),
         ("output", logits),
-        ("maps", np.clip(map_ / full_scale, 0, 1)[None]),
+        ("maps", np.maximum(map_, 0)[None] / max(full_scale, map_.max())),
     ):
         np.save(folder / f"{name}.npy", np.ascontiguousarray(array, np.float32))
     return float(metrics.sigmoid(platt[0] * logits[0, 0] + platt[1]))

@@ -2,7 +2,7 @@
 //!
 //! Every map covers the whole tensor with equal cells and holds values from 0 to 1. The scale is
 //! fixed by the manifest, never by other images: `full_scale` is the raw value that means 1, and
-//! without it a map is divided by its own peak. So the same image gives the same bytes again.
+//! without it, or beyond it, a map is divided by its own peak. So the same image gives the same bytes again.
 
 use ndarray::Array2;
 
@@ -36,11 +36,12 @@ pub(crate) fn given_map(maps: &Tensor, index: usize, sigmoid: bool) -> Array2<f3
     grid(height, width, values)
 }
 
-/// Brings a raw map to 0..1.
+/// Brings a raw map to 0..1: a peak beyond `full_scale` is 1 itself, or its surroundings would be taken for it.
 pub(crate) fn scaled(mut map: Array2<f32>, full_scale: Option<f32>) -> Array2<f32> {
-    let full = full_scale.unwrap_or_else(|| map.iter().copied().fold(0.0, f32::max));
+    let peak = map.iter().copied().fold(0.0, f32::max);
+    let full = full_scale.map_or(peak, |full| full.max(peak));
     if full > 0.0 {
-        map.mapv_inplace(|value| (value / full).clamp(0.0, 1.0));
+        map.mapv_inplace(|value| (value / full).max(0.0));
     } else {
         map.fill(0.0);
     }
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn scales_are_fixed() {
-        assert_eq!(scaled(array![[0.0, 2.0, 8.0]], Some(4.0)), array![[0.0, 0.5, 1.0]]);
+        assert_eq!(scaled(array![[0.0, 2.0, 3.0]], Some(4.0)), array![[0.0, 0.5, 0.75]]);
+        assert_eq!(scaled(array![[0.0, 2.0, 8.0]], Some(4.0)), array![[0.0, 0.25, 1.0]]);
         assert_eq!(scaled(array![[0.0, 2.0, 8.0]], None), array![[0.0, 0.25, 1.0]]);
         assert_eq!(scaled(array![[0.0, 0.0]], None), array![[0.0, 0.0]]);
     }

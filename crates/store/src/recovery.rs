@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::arrive::{Arriving, Description, RecordId};
-use crate::config::StoreConfig;
+use crate::config::{Durability, StoreConfig};
 use crate::disk::Step;
 use crate::number::unsigned;
 
@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::folder::{Folders, remove};
 use crate::log;
 use crate::writer::Tx;
-use crate::{ends, job, outbox};
+use crate::{ends, job, outbox, schema};
 
 /// Brings the index to a state without owner: no lease is held, no work cut short is forgotten.
 pub(crate) fn clear_leases(conn: &mut Connection, now: i64, interruptions_max: u32) -> Result<(), StoreError> {
@@ -90,6 +90,10 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
         // Before the segment counts as settled, since those are not looked at again.
         log::trim(disk, &path, found.unfinished)?;
         tx.commit().map_err(failed("read the log"))?;
+        if config.durability == Durability::Fsync {
+            // Before the file of a segment that turns out to hold nothing goes: its number is not given again.
+            disk.durable(Path::new(schema::FILE), 0..u64::MAX);
+        }
     }
     Ok(told)
 }

@@ -46,9 +46,8 @@ impl CharacterSets {
     #[must_use]
     pub fn decode(&self, bytes: &[u8], vr: VR) -> String {
         // All sets have ISO 646 in them; without an escape sequence nothing else can be meant.
-        let is_plain = bytes.is_ascii() && !bytes.contains(&0x1B);
-        if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_plain) {
-            return text.to_owned();
+        if bytes.is_ascii() && !bytes.contains(&0x1B) {
+            return String::from_utf8_lossy(bytes).into_owned();
         }
         if !takes_character_set(vr) {
             return bytes.iter().map(|&byte| char::from(byte)).collect();

@@ -401,13 +401,11 @@ pub(crate) fn arrived(tx: &mut Tx<'_>, instance: InstanceId) -> Result<(), Store
                 .collect::<rusqlite::Result<Vec<(HintId, String, String)>>>()
         })
         .map_err(failed("look for hints of an image"))?;
-    for (hint, _, sop_instance) in &named {
+    for (hint, series, sop_instance) in named {
         tx.conn
             .prepare_cached("UPDATE hint_image SET here = 1 WHERE hint = ?1 AND sop_instance = ?2")
             .and_then(|mut mark| mark.execute(params![hint.0, sop_instance]))
             .map_err(failed("mark an image as here"))?;
-    }
-    for (hint, series, _) in named {
         let is_last = tx
             .conn
             .prepare_cached(

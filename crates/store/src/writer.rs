@@ -511,9 +511,9 @@ fn attempt<'a>(mut tx: Tx<'a>, requests: &mut [Box<dyn Request>]) -> Result<Resu
     let (conn, failed) = (tx.conn, StoreError::index);
     execute(conn, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
     let outcome = requests.iter_mut().try_for_each(|request| {
-        request.run(&mut tx)?;
         // Its low priority alone lets the kernel leave it on a core for milliseconds while a thread that receives waits.
         std::thread::yield_now();
+        request.run(&mut tx)?;
         ends::refresh(&mut tx)
     });
     if outcome.is_err() {

@@ -2,11 +2,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// An Application Entity title: 1 to 16 characters of the default repertoire without backslash or
 /// control characters, spaces at either end not significant (PS3.5 § 6.2, VR AE). Copies share the text.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AeTitle(Arc<str>);
 
@@ -61,12 +61,6 @@ impl TryFrom<String> for AeTitle {
     type Error = AeTitleError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::new(&text)
-    }
-}
-
-impl Serialize for AeTitle {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 

@@ -1,14 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A unique identifier: 1 to 64 digits and dots (PS3.5 § 9.1).
 ///
 /// Peers send components with leading zeros and empty components; both are kept as sent, since
 /// changing them would make another identifier. Copies share the text.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Uid(Arc<str>);
 
@@ -79,12 +79,6 @@ impl TryFrom<String> for Uid {
     type Error = UidError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::new(&text)
-    }
-}
-
-impl Serialize for Uid {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 

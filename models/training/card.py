@@ -153,6 +153,7 @@ def text(figures) -> str:
         "member_channels": network.MEMBER_CHANNELS,
         "sharpness": network.SHARPNESS,
         "spots_share": crossvalidate.SPOTS_SHARE,
+        "region": evaluate.REGION,
         **{key.replace(" ", "_"): value for key, value in figures["images"].items()},
     }
     return Template((HERE / "MODEL_CARD.md.in").read_text()).substitute(fields)

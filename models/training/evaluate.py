@@ -10,7 +10,7 @@ import metrics
 
 BANDS = (0.30, 0.65)
 MARKING = 0.50
-REGION = 0.7  # share of the map's peak from which a place is marked: `threshold` in model.toml.in
+REGION = 0.6  # share of the map's peak from which a place is marked
 PREVALENCES = (0.05, 0.15, 0.50)
 POOLED = "positives against everything else"
 CLEAN = "one view, without the toned source"

@@ -12,13 +12,14 @@ import onnxruntime
 import torch
 
 import data
+import evaluate
 import metrics
 from network import EARLY, LAST, to_onnx
 
 HERE = Path(__file__).parent
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 # A new one for every released set of weights.
-DEVICE_UID = "2.25.9055963207765681397827871887638382779"
+DEVICE_UID = "2.25.307986875842995457803364782575317994129"
 
 
 class Scorer:
@@ -76,6 +77,7 @@ def write(package: Path, trunk, head, level, familiar, platt, full_scale) -> Sco
         "platt_a": platt[0],
         "platt_b": platt[1],
         "full_scale": full_scale,
+        "region": evaluate.REGION,
         "probability": round(write_selftest(package, scorer, platt, full_scale), 6),
         "unfamiliarity": round(scorer.unfamiliarity(pattern()), 4),
     }

@@ -26,8 +26,8 @@ class Recipe:
     rate: float = 1.5e-3  # of new layers, at its peak
     rate_blocks: float = 5e-4  # of those that come from ImageNet
     decay: float = 0.05
-    smoothing: float = 0.05  # of patients' labels: they were mined from text and are often wrong
-    certain: float = 6.0  # weight of a phantom's label: it is known
+    smoothing: float = 0.05  # of labels: patients' were mined from text and are often wrong, phantoms' soon learnt
+    computed: float = 2.0  # weight of a phantom's label
     mixup: float = 0.4
     beside: float = 0.5  # weights of the losses beside the one that counts
     place: float = 0.2
@@ -78,9 +78,8 @@ def loss_of(batch, logits, maps, recipe):
         truth = truth.unsqueeze(1).expand_as(z)
         return functional.binary_cross_entropy_with_logits(z, truth, reduction="none")
 
-    label, weight = batch.positive.clone(), torch.ones(len(batch.positive), 1)
-    label[: batch.real] = label[: batch.real] * (1 - 2 * recipe.smoothing) + recipe.smoothing
-    weight[batch.real :] = recipe.certain
+    label, weight = batch.positive * (1 - 2 * recipe.smoothing) + recipe.smoothing, torch.ones(len(batch.positive), 1)
+    weight[batch.real :] = recipe.computed
     loss = (weight * entropy(logits[:, :, 0], label)).mean(dim=0).sum()
     beside = entropy(logits[:, :, 1:], batch.findings).mean(dim=2)
     beside = (beside * batch.known[:, None]).sum() / batch.known.sum().clamp(min=1)
@@ -162,7 +161,7 @@ class Batch:
     def mix(self, strength, random):
         """Mixes features of real images, two and two; no places are taught on them then.
 
-        Phantoms stay as they are: their labels are certain.
+        Phantoms stay as they are: their labels are known.
         """
         part = torch.ones(len(self.early))
         part[: self.real] = torch.from_numpy(random.beta(strength, strength, self.real))

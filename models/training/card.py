@@ -148,6 +148,7 @@ def text(figures) -> str:
         "declined": table(["images", "declined"], figures[DECLINED].items()),
         "kept": 100 * familiarity.KEPT,
         "axes": familiarity.AXES,
+        "square": familiarity.SQUARE,
         "early": network.EARLY,
         "members": network.MEMBERS,
         "member_channels": network.MEMBER_CHANNELS,

@@ -17,9 +17,9 @@ import metrics
 from network import EARLY, LAST, to_onnx
 
 HERE = Path(__file__).parent
-VERSION = "0.6.0"
+VERSION = "0.6.1"
 # A new one for every released set of weights.
-DEVICE_UID = "2.25.307986875842995457803364782575317994129"
+DEVICE_UID = "2.25.155302671498900625045614294997555518286"
 
 
 class Scorer:

@@ -1,9 +1,12 @@
-"""How unlike the chest radiographs it was made for an image is: a distance in the trunk's own features.
+"""How unlike the chest radiographs it was made for an image is: the larger of two measures, each in units of its limit.
 
-Two depths of the trunk are averaged over 4 x 4 places each. Of what varies there between radiographs,
-the strongest axes are kept; the distance takes each axis in units of its own deviation and everything
-beside them in units of what is usual (the probabilistic form of principal components). It knows no
-picture of anything else: nobody can list what may be sent under the name of a chest.
+One is a distance in the trunk's own features. Two depths of the trunk are averaged over 4 x 4 places each. Of what
+varies there between radiographs, the strongest axes are kept; the distance takes each axis in units of its own
+deviation and everything beside them in units of what is usual (the probabilistic form of principal components).
+
+The other is how little light and dark lie as in the mean chest, since features tell a picture from its negative hardly.
+
+Neither knows a picture of anything else: nobody can list what may be sent under the name of a chest.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import data
 # Block of the trunk, side and distance of the squares that are averaged: 4 x 4 of them at each depth.
 DEPTHS = ((4, 10, 6), (10, 5, 3))
 AXES = 100
-# Of varied views of patients that a fit never saw, this share of each source keeps the limit: they stand in for
-# other devices and other processing.
+SQUARE = 32  # side of the squares of which the layout is made, in pixels
+NOTHING = 1e-6  # added to their mean square: an image of one gray is as unlike as one without any relation
+# Of varied views of patients that a fit never saw, this share of each source keeps the limit of either measure: they
+# stand in for other devices and other processing.
 KEPT = 0.995
 FOLDS = 3
 # Much of Kermany looks alike: a part of its patients is enough.
@@ -30,10 +35,10 @@ VIEWS = 2  # the plain image and a varied one
 
 @dataclass
 class Seen:
-    """Averages of the depths, [case, view, value]; view 0 is the image as deployment sees it."""
+    """What each measure looks at, [case, view, value] each; view 0 is the image as deployment sees it."""
 
     cases: list
-    values: np.ndarray
+    of: list[np.ndarray]
 
     def of_fold(self, number) -> np.ndarray:
         """Which cases are of patients of that fold."""
@@ -45,27 +50,33 @@ def see(trunk, cases, seed, file) -> Seen:
     names = [str(case.path) for case in cases]
     if file.exists():
         with np.load(file) as saved:
-            if saved["names"].tolist() == names and saved["values"].shape[1] == VIEWS:
-                return Seen(cases, saved["values"])
+            if saved["names"].tolist() == names and "layouts" in saved and saved["depths"].shape[1] == VIEWS:
+                return Seen(cases, [saved["depths"], saved["layouts"]])
     parts, views = [], data.views(cases, VIEWS, seed)
     while batch := [pixels for _, (pixels, _) in zip(range(32), views, strict=False)]:
         parts.append(averages(trunk, batch))
-    values = np.concatenate(parts).reshape(len(cases), VIEWS, -1)
-    np.savez(file, names=names, values=values)
-    return Seen(cases, values)
+    depths, layouts = (np.concatenate(part).reshape(len(cases), VIEWS, -1) for part in zip(*parts, strict=True))
+    np.savez(file, names=names, depths=depths, layouts=layouts)
+    return Seen(cases, [depths, layouts])
 
 
-def averages(trunk, pixels) -> np.ndarray:
-    """Of images [SIZE, SIZE], 0 to 255, [image, value]."""
+def averages(trunk, pixels) -> tuple[np.ndarray, np.ndarray]:
+    """Of images [SIZE, SIZE], 0 to 255, what each measure looks at, [image, value] each."""
     x = torch.from_numpy(np.stack(pixels))[:, None].float() / 255
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         depths = trunk(x.to(memory_format=torch.channels_last), [block for block, *_ in DEPTHS])
     squares = [functional.avg_pool2d(x.float(), side, step) for x, (_, side, step) in zip(depths, DEPTHS, strict=True)]
-    return torch.cat([square.flatten(1) for square in squares], dim=1).numpy()
+    layout = functional.avg_pool2d(x - x.mean(dim=(1, 2, 3), keepdim=True), SQUARE)
+    return torch.cat([square.flatten(1) for square in squares], dim=1).numpy(), layout.flatten(1).numpy()
 
 
-class Familiarity:
-    """The distance, in units of the limit: above 1 is unfamiliar."""
+def mean_square(node, x, name) -> str:
+    """Adds the mean square of the rows of `x` to a graph; its name."""
+    return node("ReduceMean", [node("Mul", [x, x], f"{name}_squared")], f"{name}_square", axes=[1], keepdims=1)
+
+
+class Distance:
+    """In the trunk's features, in units of the limit."""
 
     def __init__(self, values, limit=1.0):
         values = values.astype(np.float64)
@@ -88,12 +99,8 @@ class Familiarity:
         along, beside = self.parts((values - self.centre) * self.unit)
         return np.sqrt(np.square(along / self.deviations).mean(axis=1) + beside / self.usual) / self.limit
 
-    def nodes(self, node, constant, blocks):
-        """Adds the distance to a graph as `unfamiliarity` [1, 1]; `blocks` are the names of the trunk's outputs."""
-
-        def mean_square(x, name):
-            return node("ReduceMean", [node("Mul", [x, x], f"{name}_squared")], f"{name}_square", axes=[1], keepdims=1)
-
+    def nodes(self, node, constant, _image, blocks) -> str:
+        """Adds it to a graph, [1, 1]; its name."""
         flat = []
         for block, side, step in DEPTHS:
             shape = {"kernel_shape": [side] * 2, "strides": [step] * 2}
@@ -106,11 +113,46 @@ class Familiarity:
         scale = 1 / (self.deviations * self.limit)
         scaled = node("Mul", [along, constant("along.unit", scale[None])], "along_scaled")
         share = constant("along.share", [[AXES / len(self.centre)]])
-        inside = node("Mul", [mean_square(along, "along"), share], "inside")
-        beside = node("Relu", [node("Sub", [mean_square(rows, "seen"), inside], "outside")], "beside")
+        inside = node("Mul", [mean_square(node, along, "along"), share], "inside")
+        beside = node("Relu", [node("Sub", [mean_square(node, rows, "seen"), inside], "outside")], "beside")
         beside = node("Mul", [beside, constant("beside.unit", [[1 / (self.usual * self.limit**2)]])], "beside_scaled")
-        both = node("Add", [mean_square(scaled, "distance"), beside], "unfamiliarity_square")
-        node("Sqrt", [both], "unfamiliarity")
+        return node("Sqrt", [node("Add", [mean_square(node, scaled, "distance"), beside], "distance_sum")], "distance")
+
+
+class Layout:
+    """1 less the correlation of an image's squares with those of the mean chest, in units of the limit."""
+
+    def __init__(self, values, limit=1.0):
+        # The mean of all squares is 0 in each image, so in their mean too.
+        mean = values.astype(np.float64).mean(axis=0)
+        self.limit, self.chest = limit, mean / np.sqrt(np.square(mean).mean()) / len(mean)
+
+    def of(self, values) -> np.ndarray:
+        """Of squares [image, value]."""
+        size = np.sqrt(np.square(values).mean(axis=1) + NOTHING)
+        return (1 - values @ self.chest / size) / self.limit
+
+    def nodes(self, node, constant, image, _blocks) -> str:
+        """Adds it to a graph, [1, 1]; its name."""
+        shape = {"kernel_shape": [SQUARE] * 2, "strides": [SQUARE] * 2}
+        squares = node("Flatten", [node("AveragePool", [image], "squares", **shape)], "layout", axis=1)
+        alike = node("MatMul", [squares, constant("layout.chest", self.chest[:, None])], "alike")
+        square = mean_square(node, squares, "layout")
+        some = node("Add", [square, constant("layout.nothing", [[NOTHING]])], "layout_some")
+        correlation = node("Div", [alike, node("Sqrt", [some], "layout_size")], "correlation")
+        unlike = node("Sub", [constant("layout.whole", [[1.0]]), correlation], "unlike")
+        return node("Mul", [unlike, constant("layout.unit", [[1 / self.limit]])], "layout_unlike")
+
+
+class Familiarity:
+    """The larger of the measures: above 1 is unfamiliar."""
+
+    def __init__(self, measures):
+        self.measures = measures
+
+    def nodes(self, node, constant, image, blocks):
+        """Adds it to a graph as `unfamiliarity` [1, 1]; takes names of the centred image and the trunk's outputs."""
+        node("Max", [measure.nodes(node, constant, image, blocks) for measure in self.measures], "unfamiliarity")
 
 
 def pooled(sources) -> np.ndarray:
@@ -119,20 +161,26 @@ def pooled(sources) -> np.ndarray:
 
 
 def fit(sources: dict[str, Seen]) -> tuple[Familiarity, dict]:
-    """The distance with its limit, and how many images of each source are beyond it, by cross-validation."""
-    distances = {name: np.zeros(seen.values.shape[:2]) for name, seen in sources.items()}
-    for number in range(FOLDS):
-        held = {name: seen.of_fold(number) for name, seen in sources.items()}
-        model = Familiarity(pooled(seen.values[~held[name]] for name, seen in sources.items()))
-        for name, seen in sources.items():
-            for view in range(VIEWS):
-                distances[name][held[name], view] = model.of(seen.values[held[name], view])
-    limit = max(np.quantile(distance[:, 1:], KEPT) for distance in distances.values())
+    """The measures with their limits, and how many images of each source are beyond either, by cross-validation."""
+    measures, beyond = [], {name: np.zeros((len(seen.cases), VIEWS), bool) for name, seen in sources.items()}
+    for at, kind in enumerate((Distance, Layout)):
+        values = {name: seen.of[at] for name, seen in sources.items()}
+        found = {name: np.zeros(value.shape[:2]) for name, value in values.items()}
+        for number in range(FOLDS):
+            held = {name: seen.of_fold(number) for name, seen in sources.items()}
+            measure = kind(pooled(value[~held[name]] for name, value in values.items()))
+            for name, value in values.items():
+                for view in range(VIEWS):
+                    found[name][held[name], view] = measure.of(value[held[name], view])
+        limit = max(np.quantile(each[:, 1:], KEPT) for each in found.values())
+        measures.append(kind(pooled(values.values()), limit))
+        for name, each in found.items():
+            beyond[name] |= each > limit
     declined = {}
-    for name, distance in distances.items():
-        declined[f"{name} training patients, cross-validated"] = count(distance[:, 0] > limit)
-        declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(distance[:, 1:].ravel() > limit)
-    return Familiarity(pooled(seen.values for seen in sources.values()), limit), declined
+    for name, each in beyond.items():
+        declined[f"{name} training patients, cross-validated"] = count(each[:, 0])
+        declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(each[:, 1:].ravel())
+    return Familiarity(measures), declined
 
 
 def count(declined) -> str:

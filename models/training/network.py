@@ -328,7 +328,7 @@ def to_onnx(trunk, head: Head, level: float, familiarity, size: int) -> onnx.Mod
     both = node("Reshape", [node("Add", [spots, spread], "both"), "one_by_one"], "both_flat")
     bias = head.spots_weight * head.spots_bias + head.spread_weight * head.spread_bias
     node("Add", [both, constant("bias", np.array([[bias - level]]))], "logits")
-    familiarity.nodes(node, constant, blocks)
+    familiarity.nodes(node, constant, centred, blocks)
 
     def value(name, shape):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

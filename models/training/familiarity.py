@@ -1,10 +1,12 @@
-"""How unlike the chest radiographs it was made for an image is: the larger of two measures, each in units of its limit.
+"""How unlike the chest radiographs it was made for an image is: the larger of two measures, above 1 unfamiliar.
 
 One is a distance in the trunk's own features. Two depths of the trunk are averaged over 4 x 4 places each. Of what
 varies there between radiographs, the strongest axes are kept; the distance takes each axis in units of its own
-deviation and everything beside them in units of what is usual (the probabilistic form of principal components).
+deviation and everything beside them in units of what is usual (the probabilistic form of principal components). Its
+limit is what nearly all chests keep.
 
-The other is how little light and dark lie as in the mean chest, since features tell a picture from its negative hardly.
+The other is how little light and dark lie as in the mean chest, since features hardly tell a picture from its negative:
+above 1 an image is more like the negative of a chest.
 
 Neither knows a picture of anything else: nobody can list what may be sent under the name of a chest.
 """
@@ -24,7 +26,7 @@ DEPTHS = ((4, 10, 6), (10, 5, 3))
 AXES = 100
 SQUARE = 32  # side of the squares of which the layout is made, in pixels
 NOTHING = 1e-6  # added to their mean square: an image of one gray is as unlike as one without any relation
-# Of varied views of patients that a fit never saw, this share of each source keeps the limit of either measure: they
+# Of varied views of patients that a fit never saw, this share of each source keeps the limit of the distance: they
 # stand in for other devices and other processing.
 KEPT = 0.995
 FOLDS = 3
@@ -120,17 +122,16 @@ class Distance:
 
 
 class Layout:
-    """1 less the correlation of an image's squares with those of the mean chest, in units of the limit."""
+    """1 less the correlation of an image's squares with those of the mean chest."""
 
-    def __init__(self, values, limit=1.0):
+    def __init__(self, values):
         # The mean of all squares is 0 in each image, so in their mean too.
         mean = values.astype(np.float64).mean(axis=0)
-        self.limit, self.chest = limit, mean / np.sqrt(np.square(mean).mean()) / len(mean)
+        self.chest = mean / np.sqrt(np.square(mean).mean()) / len(mean)
 
     def of(self, values) -> np.ndarray:
         """Of squares [image, value]."""
-        size = np.sqrt(np.square(values).mean(axis=1) + NOTHING)
-        return (1 - values @ self.chest / size) / self.limit
+        return 1 - values @ self.chest / np.sqrt(np.square(values).mean(axis=1) + NOTHING)
 
     def nodes(self, node, constant, image, _blocks) -> str:
         """Adds it to a graph, [1, 1]; its name."""
@@ -140,8 +141,7 @@ class Layout:
         square = mean_square(node, squares, "layout")
         some = node("Add", [square, constant("layout.nothing", [[NOTHING]])], "layout_some")
         correlation = node("Div", [alike, node("Sqrt", [some], "layout_size")], "correlation")
-        unlike = node("Sub", [constant("layout.whole", [[1.0]]), correlation], "unlike")
-        return node("Mul", [unlike, constant("layout.unit", [[1 / self.limit]])], "layout_unlike")
+        return node("Sub", [constant("layout.whole", [[1.0]]), correlation], "unlike")
 
 
 class Familiarity:
@@ -161,26 +161,28 @@ def pooled(sources) -> np.ndarray:
 
 
 def fit(sources: dict[str, Seen]) -> tuple[Familiarity, dict]:
-    """The measures with their limits, and how many images of each source are beyond either, by cross-validation."""
-    measures, beyond = [], {name: np.zeros((len(seen.cases), VIEWS), bool) for name, seen in sources.items()}
-    for at, kind in enumerate((Distance, Layout)):
-        values = {name: seen.of[at] for name, seen in sources.items()}
-        found = {name: np.zeros(value.shape[:2]) for name, value in values.items()}
-        for number in range(FOLDS):
-            held = {name: seen.of_fold(number) for name, seen in sources.items()}
-            measure = kind(pooled(value[~held[name]] for name, value in values.items()))
-            for name, value in values.items():
-                for view in range(VIEWS):
-                    found[name][held[name], view] = measure.of(value[held[name], view])
-        limit = max(np.quantile(each[:, 1:], KEPT) for each in found.values())
-        measures.append(kind(pooled(values.values()), limit))
-        for name, each in found.items():
-            beyond[name] |= each > limit
+    """The measures, and how many images of each source are beyond either, by cross-validation."""
+    distances, unlike = crossed(sources, 0, Distance), crossed(sources, 1, Layout)
+    limit = max(np.quantile(distance[:, 1:], KEPT) for distance in distances.values())
     declined = {}
-    for name, each in beyond.items():
-        declined[f"{name} training patients, cross-validated"] = count(each[:, 0])
-        declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(each[:, 1:].ravel())
-    return Familiarity(measures), declined
+    for name, distance in distances.items():
+        beyond = (distance > limit) | (unlike[name] > 1)
+        declined[f"{name} training patients, cross-validated"] = count(beyond[:, 0])
+        declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(beyond[:, 1:].ravel())
+    depths, layouts = (pooled(seen.of[at] for seen in sources.values()) for at in (0, 1))
+    return Familiarity([Distance(depths, limit), Layout(layouts)]), declined
+
+
+def crossed(sources, at, kind) -> dict[str, np.ndarray]:
+    """A measure of each view, [case, view], by fits that never saw its patient."""
+    found = {name: np.zeros(seen.of[at].shape[:2]) for name, seen in sources.items()}
+    for number in range(FOLDS):
+        held = {name: seen.of_fold(number) for name, seen in sources.items()}
+        measure = kind(pooled(seen.of[at][~held[name]] for name, seen in sources.items()))
+        for name, seen in sources.items():
+            for view in range(VIEWS):
+                found[name][held[name], view] = measure.of(seen.of[at][held[name], view])
+    return found
 
 
 def count(declined) -> str:

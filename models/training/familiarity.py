@@ -37,14 +37,15 @@ VIEWS = 2  # the plain image and a varied one
 
 @dataclass
 class Seen:
-    """What each measure looks at, [case, view, value] each; view 0 is the image as deployment sees it."""
+    """What the distance and the layout look at, [case, view, value]; view 0 is the image as deployment sees it."""
 
     cases: list
-    of: list[np.ndarray]
+    depths: np.ndarray
+    layouts: np.ndarray
 
-    def of_fold(self, number) -> np.ndarray:
-        """Which cases are of patients of that fold."""
-        return np.array([data.fold(case.patient, FOLDS) == number for case in self.cases])
+    def folds(self) -> np.ndarray:
+        """The fold of each case's patient."""
+        return np.array([data.fold(case.patient, FOLDS) for case in self.cases])
 
 
 def see(trunk, cases, seed, file) -> Seen:
@@ -53,13 +54,13 @@ def see(trunk, cases, seed, file) -> Seen:
     if file.exists():
         with np.load(file) as saved:
             if saved["names"].tolist() == names and "layouts" in saved and saved["depths"].shape[1] == VIEWS:
-                return Seen(cases, [saved["depths"], saved["layouts"]])
+                return Seen(cases, saved["depths"], saved["layouts"])
     parts, views = [], data.views(cases, VIEWS, seed)
     while batch := [pixels for _, (pixels, _) in zip(range(32), views, strict=False)]:
         parts.append(averages(trunk, batch))
     depths, layouts = (np.concatenate(part).reshape(len(cases), VIEWS, -1) for part in zip(*parts, strict=True))
     np.savez(file, names=names, depths=depths, layouts=layouts)
-    return Seen(cases, [depths, layouts])
+    return Seen(cases, depths, layouts)
 
 
 def averages(trunk, pixels) -> tuple[np.ndarray, np.ndarray]:
@@ -162,26 +163,28 @@ def pooled(sources) -> np.ndarray:
 
 def fit(sources: dict[str, Seen]) -> tuple[Familiarity, dict]:
     """The measures, and how many images of each source are beyond either, by cross-validation."""
-    distances, unlike = crossed(sources, 0, Distance), crossed(sources, 1, Layout)
+    folds = {name: seen.folds() for name, seen in sources.items()}
+    depths = {name: seen.depths for name, seen in sources.items()}
+    layouts = {name: seen.layouts for name, seen in sources.items()}
+    distances, unlike = crossed(Distance, depths, folds), crossed(Layout, layouts, folds)
     limit = max(np.quantile(distance[:, 1:], KEPT) for distance in distances.values())
     declined = {}
     for name, distance in distances.items():
         beyond = (distance > limit) | (unlike[name] > 1)
         declined[f"{name} training patients, cross-validated"] = count(beyond[:, 0])
         declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(beyond[:, 1:].ravel())
-    depths, layouts = (pooled(seen.of[at] for seen in sources.values()) for at in (0, 1))
-    return Familiarity([Distance(depths, limit), Layout(layouts)]), declined
+    return Familiarity([Distance(pooled(depths.values()), limit), Layout(pooled(layouts.values()))]), declined
 
 
-def crossed(sources, at, kind) -> dict[str, np.ndarray]:
+def crossed(kind, sources, folds) -> dict[str, np.ndarray]:
     """A measure of each view, [case, view], by fits that never saw its patient."""
-    found = {name: np.zeros(seen.of[at].shape[:2]) for name, seen in sources.items()}
+    found = {name: np.zeros(values.shape[:2]) for name, values in sources.items()}
     for number in range(FOLDS):
-        held = {name: seen.of_fold(number) for name, seen in sources.items()}
-        measure = kind(pooled(seen.of[at][~held[name]] for name, seen in sources.items()))
-        for name, seen in sources.items():
+        measure = kind(pooled(values[folds[name] != number] for name, values in sources.items()))
+        for name, values in sources.items():
+            held = folds[name] == number
             for view in range(VIEWS):
-                found[name][held[name], view] = measure.of(seen.of[at][held[name], view])
+                found[name][held, view] = measure.of(values[held, view])
     return found
 
 

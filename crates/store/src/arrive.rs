@@ -110,8 +110,8 @@ pub(crate) struct Decider {
 
 impl Decider {
     fn decide(&self, arriving: &Arriving<'_>, id: i64, version: u32) -> Option<Changes> {
-        let beginning = arriving.beginning?;
-        (self.decide)(&arriving.stored(id, version, &self.data_dir), beginning)
+        let header = arriving.header?;
+        (self.decide)(&arriving.stored(id, version, &self.data_dir), header)
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct Arriving<'a> {
     pub(crate) digest: Digest,
     pub(crate) description: &'a Description,
     /// The header of the data set, when it is at hand.
-    pub(crate) beginning: Option<&'a [u8]>,
+    pub(crate) header: Option<&'a [u8]>,
 }
 
 /// The versions of an instance. Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew
@@ -467,7 +467,7 @@ mod tests {
 
     fn index(tx: &mut Tx<'_>, number: u64) -> i64 {
         let (description, record) = (description(number), RecordId { segment: 1, offset: number });
-        let arriving = Arriving { record, digest: 0, description: &description, beginning: Some(&[]) };
+        let arriving = Arriving { record, digest: 0, description: &description, header: Some(&[]) };
         match arriving.index(tx).unwrap() {
             Outcome::Stored(Indexed { instance, .. }) => instance.0,
             Outcome::Refused => panic!("{number} is refused"),

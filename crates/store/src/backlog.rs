@@ -1,14 +1,11 @@
-use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Arrivals that may wait for the index before senders wait too: a burst of a fast network. Each holds what the
-/// index is told, about a kilobyte, beside its header.
-const MAX: usize = 8_192;
-/// Longest header that waits along.
-pub(crate) const BEGINNING_BYTES: usize = 8 << 10;
-/// Bytes of headers at a time.
-const BEGINNINGS_BYTES: usize = 12 << 20;
+/// Arrivals that may wait for the index before senders wait too: a burst of a fast network, which the index catches up
+/// with in a few seconds.
+const MAX: usize = 32_768;
+/// Bytes of what waits along with them: the rest is read back from the log.
+const ALONG_BYTES: usize = 8 << 20;
 
 /// Counts the arrivals that are durable but not in the index yet.
 pub(crate) struct Backlog {
@@ -28,8 +25,8 @@ struct State {
     count: usize,
     closed: bool,
     rate: Rate,
-    /// Bytes of the headers that wait along.
-    beginnings: usize,
+    /// Bytes that wait along.
+    along: usize,
 }
 
 /// Arrivals in the current stretch of time and in the one before.
@@ -74,24 +71,16 @@ impl Rate {
 /// One of them.
 pub(crate) struct Seat(Arc<Backlog>);
 
-/// A header that waits along, for the decision on its instance: the index is told when the bytes are gone.
-pub(crate) struct Beginning {
-    bytes: Box<[u8]>,
+/// Room for what waits along with one.
+pub(crate) struct Room {
+    bytes: usize,
     backlog: Arc<Backlog>,
 }
 
-impl Deref for Beginning {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Beginning {
+impl Drop for Room {
     fn drop(&mut self) {
         let mut state = self.backlog.state();
-        state.beginnings = state.beginnings.saturating_sub(self.bytes.len());
+        state.along = state.along.saturating_sub(self.bytes);
     }
 }
 
@@ -104,16 +93,16 @@ impl Backlog {
         Seat(Arc::clone(self))
     }
 
-    /// A copy of a header, where it is short and there is room for it.
-    pub(crate) fn beginning(self: &Arc<Self>, header: &[u8]) -> Option<Beginning> {
+    /// Room for so many bytes to wait along, where there is some.
+    pub(crate) fn room(self: &Arc<Self>, bytes: usize) -> Option<Room> {
         let mut state = self.state();
-        let beginnings = state.beginnings.saturating_add(header.len());
-        if header.len() > BEGINNING_BYTES || beginnings > BEGINNINGS_BYTES {
+        let along = state.along.saturating_add(bytes);
+        if along > ALONG_BYTES {
             return None;
         }
-        state.beginnings = beginnings;
+        state.along = along;
         drop(state);
-        Some(Beginning { bytes: header.into(), backlog: Arc::clone(self) })
+        Some(Room { bytes, backlog: Arc::clone(self) })
     }
 
     /// Whether many arrive at the moment: what can wait lets them go first.
@@ -130,6 +119,11 @@ impl Backlog {
 
     pub(crate) fn is_full(&self) -> bool {
         self.len() >= MAX
+    }
+
+    /// Whether so many wait that the index cannot put them off any longer.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.len() >= MAX / 2
     }
 
     /// Waits until there is room for more, or nothing more is to come.
@@ -180,14 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn headers_wait_along_as_far_as_there_is_room() {
+    fn bytes_wait_along_as_far_as_there_is_room() {
         let backlog = Arc::new(Backlog::default());
-        let header = [7; BEGINNING_BYTES];
-        assert!(backlog.beginning(&[7; BEGINNING_BYTES + 1]).is_none(), "too long");
-        let mut kept: Vec<_> = std::iter::from_fn(|| backlog.beginning(&header)).collect();
-        assert_eq!(kept.len(), BEGINNINGS_BYTES / BEGINNING_BYTES);
-        assert!(kept.pop().is_some_and(|beginning| *beginning == header));
-        assert!(backlog.beginning(&header).is_some(), "room again");
+        let mut rooms: Vec<_> = std::iter::from_fn(|| backlog.room(5_000)).collect();
+        assert_eq!(rooms.len(), ALONG_BYTES / 5_000);
+        rooms.pop();
+        assert!(backlog.room(5_000).is_some_and(|room| room.bytes == 5_000), "room again");
     }
 
     fn goes_on_after(change: impl FnOnce(&Backlog, &mut Vec<Seat>)) {

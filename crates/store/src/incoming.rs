@@ -10,7 +10,7 @@ use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
 use crate::arrive::{Committed, Description, RecordId};
-use crate::backlog::{BEGINNING_BYTES, Backlog, Beginning};
+use crate::backlog::Backlog;
 use crate::config::{Durability, VersionPolicy};
 use crate::disk::Step;
 use crate::error::StoreError;
@@ -21,6 +21,8 @@ use crate::store::Inner;
 use crate::waiting::{Told, Waiting};
 use crate::writer::Writer;
 
+/// Longest header that is at hand for the decision on an instance.
+const HEADER_BYTES: usize = 8 << 10;
 /// Bytes kept free in a buffer for what the index is told.
 const DESCRIPTION_ROOM: usize = 4 << 10;
 /// Bytes after which the disk is told to begin with what a file has got.
@@ -136,7 +138,7 @@ impl Incoming {
                 Durability::Os => {
                     let file_meta_end = HEAD.saturating_add(self.arrival.file_meta.len());
                     let data_set = buffer.bytes().get(file_meta_end..).unwrap_or_default();
-                    let beginning = first(data_set, BEGINNING_BYTES).to_vec();
+                    let beginning = first(data_set, HEADER_BYTES).to_vec();
                     let begun = std::mem::replace(buffer, self.store.pool.small());
                     Body::Growing(Growing::begin(&self.store.log, begun)?, beginning)
                 }
@@ -145,7 +147,7 @@ impl Incoming {
         match &mut self.body {
             Body::File(spilled) => spilled.write(&self.store, bytes),
             Body::Growing(growing, beginning) => {
-                beginning.extend_from_slice(first(bytes, BEGINNING_BYTES.saturating_sub(beginning.len())));
+                beginning.extend_from_slice(first(bytes, HEADER_BYTES.saturating_sub(beginning.len())));
                 growing.write(bytes)
             }
             Body::Memory(_) => Ok(()),
@@ -206,36 +208,37 @@ impl Incoming {
             data_set_bytes: size_bytes,
             file: None,
         };
-        let (rest, beginning, placed) = match body {
+        let (rest, told, placed) = match body {
             Body::Memory(buffer) => {
+                let text = description.text()?;
                 let data_set = buffer.bytes().get(HEAD.saturating_add(file_meta.len())..).unwrap_or_default();
-                let beginning = beginning(&store, data_set, header_bytes);
-                let record = Record::complete(buffer, file_meta.len(), digest, &description.text()?);
-                (Rest::All(record), beginning, None)
+                let told = Told::new(&store, description, &text, header(data_set, header_bytes));
+                (Rest::All(Record::complete(buffer, file_meta.len(), digest, &text)), told, None)
             }
             Body::Growing(growing, data_set) => {
-                let beginning = beginning(&store, &data_set, header_bytes);
                 let text = description.text()?;
+                let told = Told::new(&store, description, &text, header(&data_set, header_bytes));
                 let head = Head::new(digest, &file_meta, size_bytes, &text);
-                (Rest::Ends(growing, head, text), beginning, None)
+                (Rest::Ends(growing, head, text), told, None)
             }
             Body::File(spilled) => {
                 let placed = spilled.finish(&store)?;
                 description.file = Some(placed.relative.clone());
+                let text = description.text()?;
+                let told = Told::new(&store, description, &text, None);
                 let mut buffer = store.pool.small();
                 buffer.push(&[0; HEAD]);
-                (Rest::All(Record::complete(buffer, 0, digest, &description.text()?)), None, Some(placed))
+                (Rest::All(Record::complete(buffer, 0, digest, &text)), told, Some(placed))
             }
         };
-        let record_bytes = rest.head().record_len();
-        let told = Told { description: Box::new(description), beginning, digest, record_bytes };
         Ok(Sealed { store, rest, told, placed })
     }
 }
 
-/// The header at the start of `data_set`, where it may wait along.
-fn beginning(store: &Inner, data_set: &[u8], header_bytes: Option<u64>) -> Option<Beginning> {
-    store.backlog.beginning(data_set.get(..usize::try_from(header_bytes?).ok()?)?)
+/// The header at the start of `data_set`, where it is at hand.
+fn header(data_set: &[u8], header_bytes: Option<u64>) -> Option<&[u8]> {
+    let count = usize::try_from(header_bytes?).ok()?;
+    data_set.get(..count).filter(|header| header.len() <= HEADER_BYTES)
 }
 
 fn first(bytes: &[u8], count: usize) -> &[u8] {
@@ -282,53 +285,56 @@ impl Rest {
 impl Sealed {
     fn submit(self, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
         let Self { store, rest, told, placed } = self;
+        let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
+        // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
         let (writer, backlog) = (Arc::clone(&store.writer), Arc::clone(&store.backlog));
-        let versions = store.config.versions;
+        let written = Written { head: *rest.head(), told, placed, versions: store.config.versions, writer, backlog };
         match (&store.log_writers, rest) {
             (Some(writers), Rest::All(record)) => {
-                let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
-                // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
-                let then = Box::new(move |place| logged(&writer, &backlog, told, placed, place, versions, done));
+                let then = Box::new(move |place| written.end(place, done));
                 writers.submit(Pending { record, folder, then });
             }
             (_, rest) => {
-                backlog.wait();
-                let place = rest.write(&store.log);
-                logged(&writer, &backlog, told, placed, place, versions, done);
+                store.backlog.wait();
+                written.end(rest.write(&store.log), done);
             }
         }
     }
 }
 
-/// The record is durable, or will not be: tells the index and the sender.
-fn logged(
-    writer: &Writer,
-    backlog: &Arc<Backlog>,
+/// An instance whose record is durable, or will not be.
+struct Written {
+    head: Head,
     told: Told,
     placed: Option<Placed>,
-    place: Result<Place, StoreError>,
     versions: VersionPolicy,
-    done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static,
-) {
-    let place = match place {
-        Ok(place) => place,
-        Err(error) => {
-            // The file goes before anyone hears that it went wrong.
-            drop(placed);
-            return done(Err(error));
-        }
-    };
-    match versions {
-        VersionPolicy::Keep | VersionPolicy::Replace => {
-            let sop_instance = told.description.arrival.sop_instance.clone();
-            let committed = Committed { sop_instance, record: RecordId::of(&place) };
-            let unanswered: Option<fn(Result<Committed, StoreError>)> = None;
-            writer.submit(Box::new(Waiting::new(told, place, placed, backlog, unanswered)));
-            done(Ok(committed));
-        }
-        // Whether it is refused only the index knows.
-        VersionPolicy::Refuse => {
-            writer.submit(Box::new(Waiting::new(told, place, placed, backlog, Some(done))));
+    writer: Arc<Writer>,
+    backlog: Arc<Backlog>,
+}
+
+impl Written {
+    /// Tells the index and the sender.
+    fn end(self, place: Result<Place, StoreError>, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
+        let Self { head, told, placed, versions, writer, backlog } = self;
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => {
+                // The file goes before anyone hears that it went wrong.
+                drop(placed);
+                return done(Err(error));
+            }
+        };
+        match versions {
+            VersionPolicy::Keep | VersionPolicy::Replace => {
+                let committed = Committed { sop_instance: told.sop_instance.clone(), record: RecordId::of(&place) };
+                let unanswered: Option<fn(Result<Committed, StoreError>)> = None;
+                writer.submit(Box::new(Waiting::new(head, told, place, placed, &backlog, unanswered)));
+                done(Ok(committed));
+            }
+            // Whether it is refused only the index knows.
+            VersionPolicy::Refuse => {
+                writer.submit(Box::new(Waiting::new(head, told, place, placed, &backlog, Some(done))));
+            }
         }
     }
 }

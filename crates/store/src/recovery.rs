@@ -106,7 +106,7 @@ fn tell(conn: &Connection, config: &StoreConfig, segment: u64, found: &log::Foun
         // Its file went with a refusal or as a duplicate.
         return Ok(false);
     }
-    let arriving = Arriving { record, digest: found.head.digest, description: &description, beginning: None };
+    let arriving = Arriving { record, digest: found.head.digest, description: &description, header: None };
     let mut tx = Tx::new(conn, config.clock.now_ms());
     if arriving.indexed(&tx)? {
         return Ok(false);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -23,8 +23,11 @@ use crate::{ends, job, recovery};
 const GROUP_MAX: usize = 2_048;
 /// Requests after which the log is folded back into the index even under load.
 const CHECKPOINT_AFTER: usize = 16_384;
-/// How long arrivals of a burst are gathered: a transaction costs little more for many.
-const GATHERED: Duration = Duration::from_millis(50);
+/// How long a burst may have the index wait: whoever receives needs the cores more, and a transaction costs little more
+/// for many.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks meanwhile whether someone waits for it.
+const GLANCE: Duration = Duration::from_millis(50);
 /// How often the writer looks for what another process changed, and tidies.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -268,15 +271,12 @@ impl Loop {
         loop {
             match queue.recv_timeout(IDLE) {
                 Ok(first) => {
-                    let mut group = std::mem::take(&mut self.again);
-                    let backlog = &self.shared.backlog;
-                    if first.is_in_log() && backlog.is_burst() && backlog.len() < GROUP_MAX {
-                        // Nobody waits for it, and more are coming.
-                        std::thread::sleep(GATHERED);
+                    let mut waiting = std::mem::take(&mut self.again);
+                    self.gather(&mut waiting, first, queue);
+                    while !waiting.is_empty() {
+                        let group = waiting.drain(..waiting.len().min(GROUP_MAX)).collect();
+                        self.commit(group);
                     }
-                    group.push(first);
-                    group.extend(queue.try_iter().take(GROUP_MAX.saturating_sub(1)));
-                    self.commit(group);
                 }
                 Err(RecvTimeoutError::Timeout) => self.tidy(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -287,6 +287,21 @@ impl Loop {
             request.finish(Err(StoreError::Closed));
         }
         self.checkpoint();
+    }
+
+    /// Takes what waits, and while a burst arrives all of it that comes before someone waits for the index.
+    fn gather(&self, waiting: &mut Vec<Box<dyn Request>>, first: Box<dyn Request>, queue: &Receiver<Box<dyn Request>>) {
+        let (backlog, until) = (&self.shared.backlog, Instant::now() + PATIENCE);
+        let mut more = Some(first);
+        loop {
+            let seen = waiting.len();
+            waiting.extend(more.take().into_iter().chain(queue.try_iter()));
+            let is_hurried = waiting.iter().skip(seen).any(|request| !request.is_in_log() || request.must_last());
+            if is_hurried || !backlog.is_burst() || backlog.is_crowded() || Instant::now() >= until {
+                return;
+            }
+            std::thread::sleep(GLANCE);
+        }
     }
 
     /// One transaction for all of `group`.
@@ -529,7 +544,11 @@ fn execute(conn: &Connection, statement: &str) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
+    use crate::config::ManualClock;
+    use crate::disk::RealDisk;
 
     /// An arrival that adds its number to the index, or fails.
     struct Arrival(Option<i64>);
@@ -545,6 +564,46 @@ mod tests {
         }
 
         fn finish(self: Box<Self>, _outcome: Result<(), StoreError>) {}
+    }
+
+    /// Someone who waits for the index.
+    struct Caller;
+
+    impl Request for Caller {
+        fn run(&mut self, _tx: &mut Tx<'_>) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>, _outcome: Result<(), StoreError>) {}
+    }
+
+    #[test]
+    fn a_burst_does_not_keep_whoever_waits_for_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let log = Log::new(folder.path().to_owned(), 0, 4 << 20, Durability::Os, 1, Arc::clone(&disk)).unwrap();
+        let backlog = Arc::<Backlog>::default();
+        let shared = Shared::new(Arc::new(ManualClock::at(0)), disk, Arc::new(log), Arc::clone(&backlog));
+        let writer = Loop::new(Connection::open_in_memory().unwrap(), Arc::new(shared));
+        let (requests, queue) = mpsc::channel::<Box<dyn Request>>();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let mut seats: Vec<_> = (0..100).map(|_| backlog.enter()).collect();
+        let burst = std::thread::spawn(move || {
+            let until = Instant::now() + PATIENCE * 9 / 10;
+            let mut next: Box<dyn Request> = Box::new(Caller);
+            while Instant::now() < until && requests.send(next).is_ok() {
+                next = Box::new(Arrival(None));
+                seats.extend((0..10).map(|_| backlog.enter()));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            over.store(Instant::now() >= until, Ordering::SeqCst);
+        });
+        let mut waiting = Vec::new();
+        writer.gather(&mut waiting, Box::new(Arrival(None)), &queue);
+        assert!(!is_over.load(Ordering::SeqCst), "the caller has waited for the end of the burst");
+        drop(queue);
+        burst.join().unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
 use super::buffer::BLOCK;
-use super::record::Salt;
+use super::record::{HEAD, Head, Salt};
 use crate::config::Durability;
 use crate::disk::{Disk, Step, read_exact_at};
 use crate::error::StoreError;
@@ -23,6 +23,8 @@ pub(crate) struct Segment {
     number: u64,
     path: PathBuf,
     file: File,
+    /// The same file past the page cache, where it is written so.
+    unbuffered: Option<File>,
     salt: Salt,
     /// Records with a place in it that the index does not hold yet.
     unindexed: AtomicU64,
@@ -50,13 +52,13 @@ impl Segment {
         let made = begin(&file, &first, size, durability).and_then(|()| match durability {
             Durability::Fsync => {
                 File::open(root)?.sync_all()?;
-                Ok(unbuffered(&path)?.unwrap_or(file))
+                unbuffered(&path)
             }
-            Durability::Os => Ok(file),
+            Durability::Os => Ok(None),
         });
-        let file = made.map_err(failed).inspect_err(|_| crate::folder::remove(&path))?;
+        let unbuffered = made.map_err(failed).inspect_err(|_| crate::folder::remove(&path))?;
         let (unindexed, full) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { number, path, file, salt, unindexed, full })
+        Ok(Self { number, path, file, unbuffered, salt, unindexed, full })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -74,7 +76,7 @@ impl Segment {
     /// Writes `pieces` one after the other from `offset` on.
     pub(crate) fn write(&self, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         while !pieces.is_empty() {
-            match rustix::io::pwritev(&self.file, pieces, offset) {
+            match rustix::io::pwritev(self.writer(), pieces, offset) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     offset = offset.saturating_add(count as u64);
@@ -88,7 +90,11 @@ impl Segment {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.writer().sync_data()
+    }
+
+    fn writer(&self) -> &File {
+        self.unbuffered.as_ref().unwrap_or(&self.file)
     }
 
     /// Forgets what lies behind `len`; whether that has succeeded.
@@ -191,6 +197,33 @@ impl Place {
     /// Where the record begins.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// What the record with this head holds: the first `header_len` bytes of its data set, and its description.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: what the disk says, or `InvalidData` where it gives other bytes than were written.
+    pub(crate) fn read_back(
+        &self,
+        disk: &dyn Disk,
+        head: &Head,
+        header_len: usize,
+    ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+        let read = |from: u64, len: u64| {
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+            let at = self.offset.saturating_add(HEAD as u64).saturating_add(from);
+            read_exact_at(disk, &self.segment.file, &mut bytes, at).map(|()| bytes)
+        };
+        let both = || {
+            let mut file_meta = read(0, head.file_meta_len.saturating_add(header_len as u64))?;
+            let header = file_meta.split_off(file_meta.len().saturating_sub(header_len));
+            let description = read(head.file_len(), head.description_len)?;
+            match head.holds(&file_meta, head.digest, &description) {
+                true => Ok((header, description)),
+                false => Err(io::ErrorKind::InvalidData.into()),
+            }
+        };
+        both().map_err(|source| StoreError::file("read back from", &self.segment.path, source))
     }
 
     /// The index holds the record, durably or not: a segment is settled only by a transaction that is. Dropped

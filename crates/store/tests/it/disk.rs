@@ -1,13 +1,16 @@
+use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use dokuei_store::{
-    ArrivalKind, Durability, Fault, IndexEntry, NewObject, Step, Store, StoreConfig, StoreError, VersionPolicy,
+    ArrivalKind, Changes, Durability, Fault, IndexEntry, NewObject, Step, Store, StoreConfig, StoreError, VersionPolicy,
 };
 use dokuei_types::Uid;
 
 use crate::support::{Bench, arrival, commit, commit_with, data_set, entry, files, raw, send};
+use crate::work::trace;
 
 /// Larger than what a segment takes.
 const LARGE: usize = 3 << 20;
@@ -210,6 +213,67 @@ fn where_the_index_decides_it_is_durable_before_the_answer() {
     // Otherwise another arrival that was refused may win when a power cut makes the index hear of both again.
     commit(&store, "1.2.3.4", b"bytes").unwrap();
     assert_eq!(bench.disk.durable.lock().unwrap().last().map(String::as_str), Some("index.sqlite"));
+}
+
+/// More arrivals wait for the index than it keeps in memory, whose headers it is to decide by: how many it does, once
+/// `then` has been called.
+fn decided_after_a_burst(bench: &Bench, durability: Durability, then: impl FnOnce()) -> usize {
+    const HEADER: usize = 8 << 10;
+    let store = Store::open(StoreConfig { durability, ..bench.config() }).unwrap();
+    let objects: HashMap<_, _> =
+        (0..1_200).map(|number| (format!("1.9.{number}"), pattern(number, HEADER + 512))).collect();
+    let objects = Arc::new(objects);
+    let (go, gone) = mpsc::channel();
+    let (gone, decided, expected) = (Mutex::new(Some(gone)), Arc::<AtomicUsize>::default(), Arc::clone(&objects));
+    let count = Arc::clone(&decided);
+    store.decide_with(move |stored, header| {
+        if let Some(gone) = gone.lock().unwrap().take() {
+            gone.recv().unwrap();
+        }
+        assert!(header == &expected[&stored.sop_instance][..HEADER], "the header of another");
+        count.fetch_add(1, Ordering::SeqCst);
+        Some(Changes::unleased().decide(stored.id, trace()))
+    });
+    let entry = |uid: &str| IndexEntry {
+        header_bytes: Some(HEADER as u64),
+        attributes: raw(&serde_json::json!({ "of": uid })),
+        ..entry()
+    };
+    for (uid, bytes) in objects.iter() {
+        commit_with(&store, uid, bytes, entry(uid)).unwrap();
+    }
+    go.send(()).unwrap();
+    then();
+    let known = || store.reader().counts().unwrap().instances.values().sum::<u64>();
+    while known() < objects.len() as u64 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(store.queue_depth(), 0, "nothing is left to a job");
+    for uid in objects.keys() {
+        let found = store.reader().find(uid).unwrap();
+        assert_eq!(store.reader().show(found[0]).unwrap().unwrap().attributes, serde_json::json!({ "of": uid }));
+    }
+    decided.load(Ordering::SeqCst)
+}
+
+#[test]
+fn what_finds_no_room_to_wait_is_read_back() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        assert_eq!(decided_after_a_burst(&Bench::new(), durability, || {}), 1_200, "{durability:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_back_waits_until_it_can() {
+    let bench = Bench::new();
+    bench.disk.reads_fail.store(true, Ordering::SeqCst);
+    let heal = || {
+        // Long enough for the index to have met the trouble.
+        std::thread::sleep(Duration::from_millis(700));
+        bench.disk.reads_fail.store(false, Ordering::SeqCst);
+    };
+    let decided = decided_after_a_burst(&bench, Durability::Fsync, heal);
+    assert!(decided > 1_200, "{decided}: those that were not to blame were tried again");
 }
 
 #[test]

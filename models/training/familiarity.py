@@ -102,7 +102,7 @@ class Distance:
         along, beside = self.parts((values - self.centre) * self.unit)
         return np.sqrt(np.square(along / self.deviations).mean(axis=1) + beside / self.usual) / self.limit
 
-    def nodes(self, node, constant, _image, blocks) -> str:
+    def nodes(self, node, constant, blocks) -> str:
         """Adds it to a graph, [1, 1]; its name."""
         flat = []
         for block, side, step in DEPTHS:
@@ -134,7 +134,7 @@ class Layout:
         """Of squares [image, value]."""
         return 1 - values @ self.chest / np.sqrt(np.square(values).mean(axis=1) + NOTHING)
 
-    def nodes(self, node, constant, image, _blocks) -> str:
+    def nodes(self, node, constant, image) -> str:
         """Adds it to a graph, [1, 1]; its name."""
         shape = {"kernel_shape": [SQUARE] * 2, "strides": [SQUARE] * 2}
         squares = node("Flatten", [node("AveragePool", [image], "squares", **shape)], "layout", axis=1)
@@ -145,15 +145,17 @@ class Layout:
         return node("Sub", [constant("layout.whole", [[1.0]]), correlation], "unlike")
 
 
+@dataclass
 class Familiarity:
     """The larger of the measures: above 1 is unfamiliar."""
 
-    def __init__(self, measures):
-        self.measures = measures
+    distance: Distance
+    layout: Layout
 
     def nodes(self, node, constant, image, blocks):
         """Adds it to a graph as `unfamiliarity` [1, 1]; takes names of the centred image and the trunk's outputs."""
-        node("Max", [measure.nodes(node, constant, image, blocks) for measure in self.measures], "unfamiliarity")
+        both = [self.distance.nodes(node, constant, blocks), self.layout.nodes(node, constant, image)]
+        node("Max", both, "unfamiliarity")
 
 
 def pooled(sources) -> np.ndarray:
@@ -173,7 +175,7 @@ def fit(sources: dict[str, Seen]) -> tuple[Familiarity, dict]:
         beyond = (distance > limit) | (unlike[name] > 1)
         declined[f"{name} training patients, cross-validated"] = count(beyond[:, 0])
         declined[f"the same, varied in tone, sharpness and framing ({name})"] = count(beyond[:, 1:].ravel())
-    return Familiarity([Distance(pooled(depths.values()), limit), Layout(pooled(layouts.values()))]), declined
+    return Familiarity(Distance(pooled(depths.values()), limit), Layout(pooled(layouts.values()))), declined
 
 
 def crossed(kind, sources, folds) -> dict[str, np.ndarray]:

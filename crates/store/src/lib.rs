@@ -32,7 +32,7 @@
 //! | result files written, transaction not durable | files without a row | removed; the job runs again and writes the same |
 //! | bytes given up, their space not given back | rows that say so | the space is given back |
 //!
-//! Three threads write the log, each taking what waits with one flush. Everything that changes the index goes through
+//! Two threads write the log, each taking what waits with one flush. Everything that changes the index goes through
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
 mod again;

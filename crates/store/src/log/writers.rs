@@ -9,11 +9,11 @@ use crate::disk::Step;
 use crate::error::StoreError;
 use crate::folder::Folder;
 
-/// Threads that write: while some wait for the disk, another gathers what arrives meanwhile.
-pub(crate) const THREADS: usize = 3;
+/// Threads that write: while one waits for the disk, the other takes what has arrived meanwhile.
+pub(crate) const THREADS: usize = 2;
 /// Bytes of records that one write takes at most: enough to be worth a flush, little enough to leave work to the other
-/// threads.
-const GROUP_BYTES: u64 = 1 << 20;
+/// thread.
+const GROUP_BYTES: u64 = 2_500_000;
 /// Records that one write takes at most.
 const GROUP_RECORDS: usize = 256;
 

@@ -289,7 +289,7 @@ impl Loop {
         self.checkpoint();
     }
 
-    /// Takes what waits, and while a burst arrives all of it that comes before someone waits for the index.
+    /// Takes what waits; while that is a burst that nobody waits for, also what comes next, for [`PATIENCE`] at most.
     fn gather(&self, waiting: &mut Vec<Box<dyn Request>>, first: Box<dyn Request>, queue: &Receiver<Box<dyn Request>>) {
         let (backlog, until) = (&self.shared.backlog, Instant::now() + PATIENCE);
         let mut more = Some(first);

@@ -326,15 +326,20 @@ impl Loop {
         }
         self.shared.queue.fetch_add(effects.queue, Ordering::Relaxed);
         self.shared.totals.add(effects.totals);
+        let mut trouble = None;
         for (mut request, outcome) in group.into_iter().zip(outcomes) {
             match outcome {
                 Err(error) if request.is_in_log() => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "an instance waits for the index");
                     request.postponed(&error);
                     self.again.push(request);
+                    trouble = Some(error);
                 }
                 outcome => request.finish(outcome),
             }
+        }
+        if let Some(error) = trouble {
+            let (instances, error) = (self.again.len(), &error as &dyn std::error::Error);
+            tracing::warn!(instances, error, "instances wait for the index");
         }
         if effects.ring {
             self.shared.ring();

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use dokuei_store::{
-    ArrivalKind, Changes, Durability, Fault, IndexEntry, NewObject, Step, Store, StoreConfig, StoreError, VersionPolicy,
+    ArrivalKind, Changes, Durability, Fault, IndexEntry, JobKind, NewObject, Step, Store, StoreConfig, StoreError,
+    VersionPolicy,
 };
 use dokuei_types::Uid;
 
-use crate::support::{Bench, arrival, commit, commit_with, data_set, entry, files, raw, send};
+use crate::support::{Bench, LEASE, arrival, commit, commit_with, data_set, entry, files, raw, send};
 use crate::work::trace;
 
 /// Larger than what a segment takes.
@@ -248,7 +249,7 @@ fn decided_after_a_burst(bench: &Bench, durability: Durability, then: impl FnOnc
     while known() < objects.len() as u64 {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(store.queue_depth(), 0, "nothing is left to a job");
+    assert!(store.lease(JobKind::Match, 1, LEASE).unwrap().is_empty(), "nothing is left to a job");
     for uid in objects.keys() {
         let found = store.reader().find(uid).unwrap();
         assert_eq!(store.reader().show(found[0]).unwrap().unwrap().attributes, serde_json::json!({ "of": uid }));
@@ -268,8 +269,9 @@ fn what_cannot_be_read_back_waits_until_it_can() {
     let bench = Bench::new();
     bench.disk.reads_fail.store(true, Ordering::SeqCst);
     let heal = || {
-        // Long enough for the index to have met the trouble.
-        std::thread::sleep(Duration::from_millis(700));
+        while bench.disk.failed_reads.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         bench.disk.reads_fail.store(false, Ordering::SeqCst);
     };
     let decided = decided_after_a_burst(&bench, Durability::Fsync, heal);

@@ -33,6 +33,7 @@ pub(crate) struct FakeDisk {
     /// Names of files that have become durable.
     pub(crate) durable: Mutex<Vec<String>>,
     pub(crate) reads_fail: AtomicBool,
+    pub(crate) failed_reads: AtomicU64,
     random: Mutex<Random>,
 }
 
@@ -45,6 +46,7 @@ impl FakeDisk {
             passes: AtomicU64::new(0),
             durable: Mutex::default(),
             reads_fail: AtomicBool::new(false),
+            failed_reads: AtomicU64::new(0),
             random: Mutex::new(Random::new(0)),
         })
     }
@@ -89,7 +91,10 @@ impl Disk for FakeDisk {
 
     fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self.reads_fail.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::Other.into()),
+            true => {
+                self.failed_reads.fetch_add(1, Ordering::SeqCst);
+                Err(io::ErrorKind::Other.into())
+            }
             false => read_some(&mut self.random.lock().unwrap(), file, buffer, offset),
         }
     }

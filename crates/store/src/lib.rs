@@ -49,6 +49,7 @@ mod error;
 mod failed;
 mod failover;
 mod folder;
+mod group;
 mod hint;
 mod incoming;
 mod integrity;

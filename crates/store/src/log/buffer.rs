@@ -78,7 +78,7 @@ impl Memory {
         Self { bytes, start }
     }
 
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.bytes.len().saturating_sub(BLOCK)
     }
 
@@ -86,7 +86,7 @@ impl Memory {
         self.bytes.get(self.start..self.start.saturating_add(len)).unwrap_or_default()
     }
 
-    fn get_mut(&mut self, from: usize, len: usize) -> &mut [u8] {
+    pub(super) fn get_mut(&mut self, from: usize, len: usize) -> &mut [u8] {
         let from = self.start.saturating_add(from);
         self.bytes.get_mut(from..from.saturating_add(len)).unwrap_or_default()
     }

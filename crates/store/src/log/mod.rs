@@ -11,6 +11,7 @@ mod record;
 mod recover;
 mod segment;
 mod spares;
+mod window;
 mod writers;
 
 use std::io::IoSlice;
@@ -62,7 +63,7 @@ struct Lane {
     /// Bytes of it that hold records.
     used: u64,
     /// Made ahead, so that nobody waits for it.
-    next: Option<Segment>,
+    next: Option<Arc<Segment>>,
 }
 
 impl Log {
@@ -111,6 +112,7 @@ impl Log {
             self.close_lane(&mut lane);
             return Err(error);
         }
+        segment.is_whole_to(lane.used);
         Ok(places)
     }
 
@@ -192,11 +194,10 @@ impl Log {
     }
 
     fn begin(&self, lane: &mut Lane) -> Result<Arc<Segment>, StoreError> {
-        let next = match lane.next.take() {
+        let segment = match lane.next.take() {
             Some(next) => next,
             None => self.make()?,
         };
-        let segment = Arc::new(next);
         if let Some(full) = lane.segment.replace(Arc::clone(&segment)) {
             self.retire(full);
         }
@@ -204,8 +205,8 @@ impl Log {
         Ok(segment)
     }
 
-    fn make(&self) -> Result<Segment, StoreError> {
-        self.spares.take().map_or_else(|| self.create(), Ok)
+    fn make(&self) -> Result<Arc<Segment>, StoreError> {
+        self.spares.take().map_or_else(|| self.create(), Ok).map(Arc::new)
     }
 
     fn create(&self) -> Result<Segment, StoreError> {

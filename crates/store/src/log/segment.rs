@@ -2,13 +2,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
 use super::buffer::BLOCK;
 use super::record::{HEAD, Head, Salt};
+use super::window::Window;
 use crate::config::Durability;
 use crate::disk::{Disk, Step, read_exact_at};
 use crate::error::StoreError;
@@ -17,6 +18,8 @@ use crate::error::StoreError;
 pub(crate) const FOLDER: &str = "segments";
 /// What every segment begins with, in a block of its own: this and its salt.
 const MAGIC: [u8; 8] = *b"DKISEGM1";
+/// Bytes that are read back at once.
+const AHEAD_BYTES: u64 = 256 << 10;
 
 /// A file that records are appended to, until it is full.
 pub(crate) struct Segment {
@@ -30,6 +33,10 @@ pub(crate) struct Segment {
     unindexed: AtomicU64,
     /// Nothing will be appended any more.
     full: AtomicBool,
+    /// Up to where whole records lie side by side; those that grow are not counted.
+    whole: AtomicU64,
+    /// What was read back last.
+    window: Mutex<Window>,
 }
 
 impl Segment {
@@ -57,8 +64,17 @@ impl Segment {
             Durability::Os => Ok(None),
         });
         let unbuffered = made.map_err(failed).inspect_err(|_| crate::folder::remove(&path))?;
-        let (unindexed, full) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { number, path, file, unbuffered, salt, unindexed, full })
+        Ok(Self {
+            number,
+            path,
+            file,
+            unbuffered,
+            salt,
+            unindexed: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            whole: AtomicU64::new(0),
+            window: Mutex::default(),
+        })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -76,7 +92,7 @@ impl Segment {
     /// Writes `pieces` one after the other from `offset` on.
     pub(crate) fn write(&self, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         while !pieces.is_empty() {
-            match rustix::io::pwritev(self.writer(), pieces, offset) {
+            match rustix::io::pwritev(self.handle(), pieces, offset) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     offset = offset.saturating_add(count as u64);
@@ -90,11 +106,30 @@ impl Segment {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.writer().sync_data()
+        self.handle().sync_data()
     }
 
-    fn writer(&self) -> &File {
+    /// All before `end` is written.
+    pub(crate) fn is_whole_to(&self, end: u64) {
+        self.whole.store(end, Ordering::Release);
+    }
+
+    fn handle(&self) -> &File {
         self.unbuffered.as_ref().unwrap_or(&self.file)
+    }
+
+    /// `len` bytes from `from` on, which were written; up to `ahead` are read from the disk at once.
+    fn read(&self, disk: &dyn Disk, from: u64, len: u64, ahead: u64) -> io::Result<Vec<u8>> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.get(from, len).is_none() {
+            let end = from.saturating_add(ahead).min(self.whole.load(Ordering::Acquire)).max(from.saturating_add(len));
+            window.fill(from..end, |bytes, at| match read_exact_at(disk, self.handle(), bytes, at) {
+                // The rest of what was read in part may not begin where a read past the page cache must.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => read_exact_at(disk, &self.file, bytes, at),
+                outcome => outcome,
+            })?;
+        }
+        window.get(from, len).map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Forgets what lies behind `len`; whether that has succeeded.
@@ -166,7 +201,7 @@ fn allocate(_file: &File, _size: u64) -> io::Result<()> {
 fn unbuffered(path: &Path) -> io::Result<Option<File>> {
     use std::os::unix::fs::OpenOptionsExt;
     let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).unwrap_or_default();
-    match OpenOptions::new().write(true).custom_flags(direct).open(path) {
+    match OpenOptions::new().read(true).write(true).custom_flags(direct).open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
         Err(error) => Err(error),
@@ -209,10 +244,11 @@ impl Place {
         head: &Head,
         header_len: usize,
     ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+        // Small records are read with those behind them, which are asked for next.
+        let ahead = if head.record_len() <= AHEAD_BYTES / 4 { AHEAD_BYTES } else { 0 };
         let read = |from: u64, len: u64| {
-            let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
             let at = self.offset.saturating_add(HEAD as u64).saturating_add(from);
-            read_exact_at(disk, &self.segment.file, &mut bytes, at).map(|()| bytes)
+            self.segment.read(disk, at, len, ahead)
         };
         let both = || {
             let mut file_meta = read(0, head.file_meta_len.saturating_add(header_len as u64))?;
@@ -229,7 +265,9 @@ impl Place {
     /// The index holds the record, durably or not: a segment is settled only by a transaction that is. Dropped
     /// without this, the segment stays unsettled and is read again at the next open.
     pub(crate) fn indexed(self) {
-        self.segment.unindexed.fetch_sub(1, Ordering::SeqCst);
+        if self.segment.unindexed.fetch_sub(1, Ordering::SeqCst) == 1 {
+            *self.segment.window.lock().unwrap_or_else(PoisonError::into_inner) = Window::default();
+        }
     }
 }
 

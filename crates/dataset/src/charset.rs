@@ -45,9 +45,8 @@ impl CharacterSets {
     /// backslash where it separates values, and at `^` and `=` in a person's name.
     #[must_use]
     pub fn decode(&self, bytes: &[u8], vr: VR) -> String {
-        // All sets have ISO 646 in them; without an escape sequence nothing else can be meant.
-        if bytes.is_ascii() && !bytes.contains(&0x1B) {
-            return String::from_utf8_lossy(bytes).into_owned();
+        if let Some(text) = plain(bytes) {
+            return text.to_owned();
         }
         if !takes_character_set(vr) {
             return bytes.iter().map(|&byte| char::from(byte)).collect();
@@ -82,6 +81,13 @@ impl CharacterSets {
         }
         out
     }
+}
+
+/// The text of a value field that is the same in every character set: all have ISO 646 in them, and without an escape
+/// sequence nothing else can be meant.
+pub(crate) fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = bytes.iter().all(|byte| byte.is_ascii() && *byte != 0x1B);
+    if is_plain { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 /// The VRs whose values are in the Specific Character Set (PS3.5 § 6.1.2.2).

@@ -1,16 +1,16 @@
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dokuei_types::Uid;
 
-use crate::charset::CharacterSets;
+use crate::charset::{CharacterSets, plain};
 use crate::vr::dictionary_vr;
 
 /// The elements of a data set or of a sequence item, in the order of their tags (PS3.5 § 7.1).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dataset {
-    elements: BTreeMap<Tag, Element>,
+    elements: Vec<Element>,
 }
 
 /// One data element.
@@ -49,18 +49,18 @@ impl Dataset {
     /// The element with this tag.
     #[must_use]
     pub fn get(&self, tag: Tag) -> Option<&Element> {
-        self.elements.get(&tag)
+        self.elements.get(self.place(tag).ok()?)
     }
 
     /// Whether the element is there, empty or not.
     #[must_use]
     pub fn contains(&self, tag: Tag) -> bool {
-        self.elements.contains_key(&tag)
+        self.place(tag).is_ok()
     }
 
     /// The elements in the order of their tags.
     pub fn iter(&self) -> impl Iterator<Item = &Element> {
-        self.elements.values()
+        self.elements.iter()
     }
 
     /// How many elements there are, items not counted.
@@ -97,14 +97,21 @@ impl Dataset {
     /// or empty. Values of a multi-valued text stay joined by a backslash.
     #[must_use]
     pub fn text(&self, tag: Tag) -> Option<String> {
-        self.text_in(tag, &CharacterSets::of(self))
+        self.decoded(tag, || Cow::Owned(CharacterSets::of(self)))
     }
 
     /// As [`text`](Self::text), for an item whose character sets are those of the data set around it.
     #[must_use]
     pub fn text_in(&self, tag: Tag, character_sets: &CharacterSets) -> Option<String> {
-        let vr = self.vr_of(tag)?;
-        let text = character_sets.decode(self.bytes(tag)?, vr);
+        self.decoded(tag, || Cow::Borrowed(character_sets))
+    }
+
+    fn decoded<'a>(&self, tag: Tag, character_sets: impl FnOnce() -> Cow<'a, CharacterSets>) -> Option<String> {
+        let (vr, bytes) = (self.vr_of(tag)?, self.bytes(tag)?);
+        let text = match plain(bytes) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(character_sets().decode(bytes, vr)),
+        };
         let trimmed = match vr {
             // Leading spaces are significant in the text VRs (PS3.5 § 6.2).
             VR::ST | VR::LT | VR::UT => text.trim_end_matches([' ', '\0']),
@@ -198,7 +205,10 @@ impl Dataset {
 
     /// Sets an element.
     pub fn put(&mut self, element: Element) {
-        self.elements.insert(element.tag, element);
+        match self.place(element.tag) {
+            Ok(at) => self.elements[at] = element,
+            Err(at) => self.elements.insert(at, element),
+        }
     }
 
     /// Sets an element to a value field as it stands; the writer pads it to even length.
@@ -243,12 +253,34 @@ impl Dataset {
 
     /// Takes an element out.
     pub fn remove(&mut self, tag: Tag) -> Option<Element> {
-        self.elements.remove(&tag)
+        self.place(tag).ok().map(|at| self.elements.remove(at))
+    }
+
+    /// Where the element with this tag is, or would be.
+    fn place(&self, tag: Tag) -> Result<usize, usize> {
+        self.elements.binary_search_by_key(&tag, |element| element.tag)
     }
 
     /// Whether the pixels of this data set are signed, which decides the VR of some attributes.
     pub(crate) fn has_signed_pixels(&self) -> bool {
         self.int(tags::PIXEL_REPRESENTATION) == Some(1)
+    }
+}
+
+/// Elements in any order; of those with the same tag the last counts.
+impl From<Vec<Element>> for Dataset {
+    fn from(mut elements: Vec<Element>) -> Self {
+        if !elements.is_sorted_by(|before, next| before.tag < next.tag) {
+            elements.sort_by_key(|element| element.tag);
+            elements.dedup_by(|next, before| {
+                let is_same = next.tag == before.tag;
+                if is_same {
+                    std::mem::swap(next, before);
+                }
+                is_same
+            });
+        }
+        Self { elements }
     }
 }
 
@@ -284,6 +316,26 @@ mod tests {
         assert_eq!(data.int(tags::COLUMNS), Some(512));
         data.put_text(tags::NUMBER_OF_FRAMES, VR::IS, "12.5");
         assert_eq!(data.int(tags::NUMBER_OF_FRAMES), None);
+    }
+
+    #[test]
+    fn elements_stand_by_their_tags_however_they_come() {
+        let text = |tag, text: &str| Element { tag, vr: VR::CS, value: Value::Bytes(text.into()) };
+        let come = [
+            text(tags::ROWS, "1"),
+            text(tags::MODALITY, "2"),
+            text(tags::ROWS, "3"),
+            text(tags::IMAGE_TYPE, "4"),
+            text(tags::ROWS, "5"),
+        ];
+        let stand = [text(tags::IMAGE_TYPE, "4"), text(tags::MODALITY, "2"), text(tags::ROWS, "5")];
+        let mut put = Dataset::new();
+        come.iter().for_each(|element| put.put(element.clone()));
+        for mut data in [put, Dataset::from(come.to_vec())] {
+            assert!(data.iter().eq(&stand), "{data:?}");
+            assert_eq!(data.remove(tags::MODALITY).as_ref(), stand.get(1));
+            assert!(data.len() == 2 && data.get(tags::MODALITY).is_none() && data.remove(tags::MODALITY).is_none());
+        }
     }
 
     #[test]

@@ -174,10 +174,10 @@ pub fn read_header(
     };
     let mut reader = Reader::new(source, start, Encoding::of(transfer_syntax), limits);
     let pixels = reader.run()?;
-    let Reader { walk, root: dataset, .. } = reader;
+    let Reader { walk, root, .. } = reader;
     Ok(Header {
         transfer_syntax: transfer_syntax.to_owned(),
-        dataset,
+        dataset: root.into(),
         pixels,
         encoding: walk.root_encoding(),
         inflated,
@@ -205,7 +205,7 @@ fn inflate(file: &dyn ReadAt, offset: u64, limits: &Limits) -> Result<Vec<u8>, R
 /// The contents of an open sequence or item.
 enum Open {
     Sequence(Vec<Dataset>),
-    Item(Dataset),
+    Item(Vec<Element>),
 }
 
 /// Builds what a [`Walk`] meets.
@@ -214,7 +214,7 @@ struct Reader<'a> {
     walk: Walk,
     limits: &'a Limits,
     open: Vec<Open>,
-    root: Dataset,
+    root: Vec<Element>,
     held_bytes: u64,
 }
 
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
             walk: Walk::new(start, Some(source.size()), declared, limits),
             limits,
             open: Vec::new(),
-            root: Dataset::new(),
+            root: Vec::new(),
             held_bytes: 0,
         }
     }
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
             let head = self.window.peek(offset, HEADER_MAX).map_err(|source| ReadError::Read { offset, source })?;
             let Some(step) = self.walk.step(head)? else { return self.walk.finish(head).map(|()| None) };
             match step {
-                Step::Item => self.open.push(Open::Item(Dataset::new())),
+                Step::Item => self.open.push(Open::Item(Vec::new())),
                 Step::Sequence => self.open.push(Open::Sequence(Vec::new())),
                 Step::Fragments => {}
                 Step::Close(level) => self.close(&level),
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         match self.open.pop() {
             Some(Open::Item(elements)) => {
                 if let Some(Open::Sequence(items)) = self.open.last_mut() {
-                    items.push(elements);
+                    items.push(elements.into());
                 }
             }
             Some(Open::Sequence(items)) => {
@@ -281,17 +281,18 @@ impl<'a> Reader<'a> {
             Value::Bytes(bytes)
         };
         self.walk.advance(length);
-        self.put(Element { tag, vr, value });
+        let element = Element { tag, vr, value };
         if tag == tags::PIXEL_REPRESENTATION && self.walk.at_top() {
-            self.walk.signed_pixels = self.root.has_signed_pixels();
+            self.walk.signed_pixels = Dataset::from(vec![element.clone()]).has_signed_pixels();
         }
+        self.put(element);
         Ok(())
     }
 
     fn put(&mut self, element: Element) {
         match self.open.last_mut() {
-            Some(Open::Item(elements)) => elements.put(element),
-            _ => self.root.put(element),
+            Some(Open::Item(elements)) => elements.push(element),
+            _ => self.root.push(element),
         }
     }
 }

@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
 use cel::extractors::This;
-use cel::{Context, Env, ExecutionError, Program, Value};
+use cel::{Context, DeclarationError, Env, ExecutionError, Program, Value};
 use dokuei_dataset::Dataset;
 use regex::Regex;
 
@@ -31,7 +31,41 @@ pub(crate) struct Condition {
     text: String,
     program: Program,
     variables: Vec<(String, Variable)>,
+    functions: BTreeSet<Function>,
     patterns: Arc<Patterns>,
+}
+
+/// A function of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Function {
+    /// An attribute's text.
+    Tag,
+    /// An attribute's number.
+    Number,
+    /// An attribute's values.
+    Values,
+    /// Whether an attribute is there.
+    Present,
+    /// Whether a pattern is found in a text.
+    Matches,
+}
+
+impl Function {
+    const ALL: [Self; 5] = [Self::Tag, Self::Number, Self::Values, Self::Present, Self::Matches];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Number => "number",
+            Self::Values => "values",
+            Self::Present => "present",
+            Self::Matches => "matches",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
 }
 
 /// The patterns that are written out in a condition.
@@ -90,11 +124,11 @@ impl Condition {
             let column = usize::try_from(first.pos.1).ok().filter(|column| first.pos.0 <= 1 && *column > 0);
             ConditionError { message, column, help }
         })?;
-        let (variables, patterns) = (BTreeMap::new(), Patterns::new());
-        let mut names = Names { program: &program, bound: Vec::new(), depth: 0, variables, patterns };
+        let mut names = Names::new(&program);
         names.walk(program.expression())?;
-        let (variables, patterns) = (names.variables.into_iter().collect(), Arc::new(names.patterns));
-        let condition = Self { text: text.to_owned(), program, variables, patterns };
+        let Names { variables, functions, patterns, .. } = names;
+        let (variables, patterns) = (variables.into_iter().collect(), Arc::new(patterns));
+        let condition = Self { text: text.to_owned(), program, variables, functions, patterns };
         condition.probe_all()?;
         Ok(condition)
     }
@@ -122,42 +156,42 @@ impl Condition {
         Checked { matched, values, error }
     }
 
-    /// Binds its names, the functions that reach any attribute, and `matches`.
+    /// Binds its names and those functions of ours that it calls: each costs as much as most conditions do.
     fn context<'a>(&self, values: &[(&str, Value)], dataset: &Arc<Dataset>) -> Context<'a, 'a> {
         let mut context = Context::with_env(Arc::clone(&ENV));
         for (name, value) in values {
             context.add_variable_from_value(*name, value.clone());
         }
-        let text = {
-            let dataset = Arc::clone(dataset);
-            move |name: Arc<String>| attribute(&name).map(|tag| variables::text(&dataset, tag)).unwrap_or_default()
-        };
-        let number = {
-            let dataset = Arc::clone(dataset);
-            move |name: Arc<String>| attribute(&name).and_then(|tag| dataset.float(tag)).unwrap_or_default()
-        };
-        let all = {
-            let dataset = Arc::clone(dataset);
-            move |name: Arc<String>| variables::list(attribute(&name).map(|tag| dataset.texts(tag)).unwrap_or_default())
-        };
-        let present = {
-            let dataset = Arc::clone(dataset);
-            move |name: Arc<String>| attribute(&name).is_some_and(|tag| dataset.contains(tag))
-        };
-        let matches = {
-            let patterns = Arc::clone(&self.patterns);
-            move |This(text): This<Arc<String>>, pattern: Arc<String>| matches(&patterns, &text, &pattern)
-        };
-        let added = context
-            .add_function("tag", text)
-            .and_then(|()| context.add_function("number", number))
-            .and_then(|()| context.add_function("values", all))
-            .and_then(|()| context.add_function("present", present))
-            .and_then(|()| context.add_function("matches", matches));
-        if let Err(error) = added {
-            tracing::error!(%error, "a function of the rules has a name that CEL has taken");
+        for function in &self.functions {
+            if let Err(error) = self.add(*function, &mut context, Arc::clone(dataset)) {
+                tracing::error!(%error, "a function of the rules has a name that CEL has taken");
+            }
         }
         context
+    }
+
+    fn add(&self, function: Function, to: &mut Context<'_, '_>, of: Arc<Dataset>) -> Result<(), DeclarationError> {
+        let name = function.name();
+        match function {
+            Function::Tag => to.add_function(name, move |name: Arc<String>| {
+                attribute(&name).map(|tag| variables::text(&of, tag)).unwrap_or_default()
+            }),
+            Function::Number => to.add_function(name, move |name: Arc<String>| {
+                attribute(&name).and_then(|tag| of.float(tag)).unwrap_or_default()
+            }),
+            Function::Values => to.add_function(name, move |name: Arc<String>| {
+                variables::list(attribute(&name).map(|tag| of.texts(tag)).unwrap_or_default())
+            }),
+            Function::Present => {
+                to.add_function(name, move |name: Arc<String>| attribute(&name).is_some_and(|tag| of.contains(tag)))
+            }
+            Function::Matches => {
+                let patterns = Arc::clone(&self.patterns);
+                to.add_function(name, move |This(text): This<Arc<String>>, pattern: Arc<String>| {
+                    matches(&patterns, &text, &pattern)
+                })
+            }
+        }
     }
 
     /// Runs every part on an instance without attributes: types do not depend on the instance, so what
@@ -277,10 +311,16 @@ struct Names<'p> {
     bound: Vec<&'p str>,
     depth: usize,
     variables: BTreeMap<String, Variable>,
+    functions: BTreeSet<Function>,
     patterns: Patterns,
 }
 
 impl<'p> Names<'p> {
+    fn new(program: &'p Program) -> Self {
+        let (variables, functions, patterns) = (BTreeMap::new(), BTreeSet::new(), Patterns::new());
+        Self { program, bound: Vec::new(), depth: 0, variables, functions, patterns }
+    }
+
     fn walk(&mut self, part: &'p IdedExpr) -> Result<(), ConditionError> {
         self.depth = self.depth.saturating_add(1);
         if self.depth > DEPTH_MAX {
@@ -298,16 +338,12 @@ impl<'p> Names<'p> {
             Expr::Select(select) => self.walk(&select.operand),
             Expr::List(list) => list.elements.iter().try_for_each(|element| self.walk(element)),
             Expr::Call(call) => {
-                if matches!(call.func_name.as_str(), "tag" | "number" | "values" | "present") {
-                    self.attribute(part.id, &call.args)?;
+                match Function::named(&call.func_name) {
+                    Some(Function::Matches) => self.pattern(call.args.last()),
+                    Some(_) => self.attribute(part.id, &call.args)?,
+                    None => {}
                 }
-                if let ("matches", Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. })) =
-                    (call.func_name.as_str(), call.args.last())
-                {
-                    // What is no pattern is found when the part is run.
-                    let compiled = Regex::new(pattern.inner()).ok();
-                    self.patterns.extend(compiled.map(|compiled| (pattern.inner().to_owned(), compiled)));
-                }
+                self.functions.extend(Function::named(&call.func_name));
                 call.target.iter().try_for_each(|target| self.walk(target))?;
                 call.args.iter().try_for_each(|arg| self.walk(arg))
             }
@@ -348,6 +384,14 @@ impl<'p> Names<'p> {
         let help = Some("name it by keyword or as four and four hexadecimal digits: tag('0018,0015')".to_owned());
         let message = format!("`{}` names no attribute", name.inner());
         Err(ConditionError { help, ..self.error(id, message) })
+    }
+
+    /// A pattern that is written out is compiled once; what is none is found when the part is run.
+    fn pattern(&mut self, arg: Option<&IdedExpr>) {
+        if let Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }) = arg {
+            let compiled = Regex::new(pattern.inner()).ok();
+            self.patterns.extend(compiled.map(|compiled| (pattern.inner().to_owned(), compiled)));
+        }
     }
 
     fn error(&self, id: u64, message: String) -> ConditionError {

@@ -61,8 +61,8 @@ fn has_algorithm_observer(header: &Dataset) -> bool {
 
 /// A picture derived by explaining a network (PS3.16 CID 217).
 fn is_explanation_map(header: &Dataset) -> bool {
-    let maps = [codes::CLASS_ACTIVATION, codes::GRADIENT_CLASS_ACTIVATION, codes::SALIENCY];
-    header.items(tags::DERIVATION_CODE_SEQUENCE).iter().any(|code| maps.iter().any(|map| is_code(code, map)))
+    const MAPS: [&Concept; 3] = [&codes::CLASS_ACTIVATION, &codes::GRADIENT_CLASS_ACTIVATION, &codes::SALIENCY];
+    header.items(tags::DERIVATION_CODE_SEQUENCE).iter().any(|code| is_one_of(code, &MAPS))
 }
 
 /// An image made from other images by a piece of processing equipment, as IHE's AI Results profile has it say:
@@ -95,8 +95,13 @@ fn has_purpose(header: &Dataset, sequence: Tag, concept: &Concept) -> bool {
 }
 
 fn is_code(item: &Dataset, concept: &Concept) -> bool {
+    is_one_of(item, &[concept])
+}
+
+fn is_one_of(item: &Dataset, concepts: &[&Concept]) -> bool {
     let text = |tag| item.text(tag).unwrap_or_default();
-    concept.is(&text(tags::CODE_VALUE), &text(tags::CODING_SCHEME_DESIGNATOR))
+    let (value, scheme) = (text(tags::CODE_VALUE), text(tags::CODING_SCHEME_DESIGNATOR));
+    concepts.iter().any(|concept| concept.is(&value, &scheme))
 }
 
 #[cfg(test)]

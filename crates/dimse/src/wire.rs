@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,13 +15,19 @@ use crate::pdu::{Abort, Framer, PDU_HEADER, PduKind, ProtocolError};
 /// Connections the kernel holds for us while we are busy: a ward that sends at once must not wait for
 /// the second its repeated SYN takes.
 const BACKLOG: u32 = 1024;
-/// Buffer of an association that has not sent a data set, in bytes.
-const SMALL_BUFFER: usize = 16 * 1024;
-/// Buffer of one that has, in bytes: reads this large keep up with a disk.
-const LARGE_BUFFER: usize = 256 * 1024;
-/// For so long an idle association keeps its large buffer: longer than a sender takes from one instance
-/// to the next, so that none pays for it twice.
-pub(crate) const BUFFER_KEPT: Duration = Duration::from_secs(1);
+/// Bytes read at a time: enough to keep up with a disk.
+const BUFFER: usize = 256 * 1024;
+/// Bytes that a connection keeps by itself: more than headers that have arrived in part.
+const REST: usize = 16;
+/// Buffers kept for whoever reads next.
+const BUFFERS_KEPT: usize = 32;
+
+/// Buffers for what arrives on any connection, the one that was given back last first: a processor has it at hand still.
+static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+fn buffers() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Binds a listening socket with a backlog of 1024 and address reuse, so that a restart takes the port at once.
 ///
@@ -146,42 +153,43 @@ impl Wire {
         Ok(Opening::Pdu(kind, body))
     }
 
-    /// Makes the buffer of an association, small until [`Wire::expect_data`].
-    pub(crate) fn associated(&mut self) {
-        self.framer.grow(SMALL_BUFFER);
-    }
-
-    /// Makes the buffer large, for data sets.
-    pub(crate) fn expect_data(&mut self) {
-        self.framer.grow(LARGE_BUFFER);
-    }
-
     /// Waits for more bytes, at most `silence`. Cancelling loses nothing.
     pub(crate) async fn fill(&mut self, silence: Duration) -> Result<usize, WireError> {
         self.transport.quick_ack();
-        let space = self.framer.space();
-        let count = timeout(silence, self.transport.read(space))
-            .await
-            .map_err(|_elapsed| WireError::Silent(silence))?
-            .map_err(ended)?;
-        if count == 0 {
-            return Err(WireError::Closed);
-        }
-        self.framer.filled(count);
-        Ok(count)
+        let filled = std::future::poll_fn(|cx| self.poll_fill(cx));
+        timeout(silence, filled).await.map_err(|_elapsed| WireError::Silent(silence))?
     }
 
-    /// As [`Wire::fill`], between messages: who has been silent for as long as `kept` needs no large buffer.
-    pub(crate) async fn fill_idle(&mut self, kept: Duration, silence: Duration) -> Result<usize, WireError> {
-        let kept = kept.min(silence);
-        match self.fill(kept).await {
-            Err(WireError::Silent(_)) if kept < silence => {}
-            other => return other,
+    /// Reads what has arrived into a buffer that is this connection's while something is in it.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, WireError>> {
+        if self.framer.capacity() < BUFFER {
+            let kept = buffers().pop();
+            self.framer.swap(kept.unwrap_or_else(|| vec![0; BUFFER]));
         }
-        self.framer.shrink(SMALL_BUFFER);
-        match self.fill(silence.saturating_sub(kept)).await {
-            Err(WireError::Silent(_)) => Err(WireError::Silent(silence)),
-            other => other,
+        let mut buffer = ReadBuf::new(self.framer.space());
+        match Pin::new(&mut self.transport).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len();
+                self.framer.filled(count);
+                Poll::Ready(if count == 0 { Err(WireError::Closed) } else { Ok(count) })
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(ended(error))),
+            Poll::Pending => {
+                self.rest();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Gives the buffer back, unless much waits in it.
+    pub(crate) fn rest(&mut self) {
+        let waiting = self.framer.buffered();
+        if self.framer.capacity() == BUFFER && waiting <= REST {
+            let buffer = self.framer.swap(vec![0; waiting]);
+            let mut kept = buffers();
+            if kept.len() < BUFFERS_KEPT {
+                kept.push(buffer);
+            }
         }
     }
 
@@ -222,20 +230,10 @@ impl Wire {
             Poll::Ready(sent) => return Poll::Ready(sent.map_err(WireError::Io)),
             Poll::Pending => {}
         }
-        let space = self.framer.space();
-        if space.is_empty() {
+        if self.framer.capacity() == BUFFER && self.framer.space().is_empty() {
             return Poll::Pending;
         }
-        let mut buffer = ReadBuf::new(space);
-        match Pin::new(&mut self.transport).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) => {
-                let count = buffer.filled().len();
-                self.framer.filled(count);
-                Poll::Ready(if count == 0 { Err(WireError::Closed) } else { Ok(Step::Received) })
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(ended(error))),
-            Poll::Pending => Poll::Pending,
-        }
+        self.poll_fill(cx).map_ok(|_count| Step::Received)
     }
 
     /// Sta13: after our last PDU, lets the peer close, since closing first with bytes unread would take
@@ -281,28 +279,31 @@ fn ended(error: io::Error) -> WireError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pdu::Event;
 
     #[tokio::test]
-    async fn an_idle_association_gives_its_large_buffer_back() {
+    async fn a_connection_has_a_buffer_while_something_waits_in_it() {
         let (near, mut far) = tokio::io::duplex(1024);
         let mut wire = Wire::new(Box::new(near), 0);
-        wire.associated();
-        wire.expect_data();
-        assert_eq!(wire.framer.capacity(), LARGE_BUFFER);
-        let (soon, late) = (Duration::from_millis(1), Duration::from_millis(2));
-        assert!(matches!(wire.fill_idle(soon, late).await, Err(WireError::Silent(all)) if all == late));
-        assert_eq!(wire.framer.capacity(), SMALL_BUFFER);
-        far.write_all(b"abc").await.unwrap();
-        assert_eq!(wire.fill_idle(soon, Duration::from_secs(20)).await.unwrap(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_short_pause_costs_no_buffer() {
-        let (near, mut far) = tokio::io::duplex(1024);
-        let mut wire = Wire::new(Box::new(near), 0);
-        wire.expect_data();
-        far.write_all(b"abc").await.unwrap();
-        assert_eq!(wire.fill_idle(BUFFER_KEPT, Duration::from_secs(20)).await.unwrap(), 3);
-        assert_eq!(wire.framer.capacity(), LARGE_BUFFER);
+        let (soon, late) = (Duration::from_millis(1), Duration::from_secs(20));
+        assert!(matches!(wire.fill(soon).await, Err(WireError::Silent(_))));
+        assert_eq!(wire.framer.capacity(), 0);
+        // The beginning of a release, the rest of it, and one more with which something waits.
+        far.write_all(&[5, 0, 0]).await.unwrap();
+        assert_eq!(wire.fill(late).await.unwrap(), 3);
+        assert!(wire.framer.next().unwrap().is_none());
+        assert!(matches!(wire.fill(soon).await, Err(WireError::Silent(_))));
+        assert_eq!((wire.framer.capacity(), wire.framer.buffered()), (3, 3));
+        far.write_all(&[0, 0, 4, 0, 0, 0, 0]).await.unwrap();
+        far.write_all(&[[5, 0, 0, 0, 0, 4, 0, 0, 0, 0]; 2].concat()).await.unwrap();
+        assert_eq!(wire.fill(late).await.unwrap(), 27);
+        wire.rest();
+        assert_eq!(wire.framer.capacity(), BUFFER);
+        for _ in 0..3 {
+            assert!(matches!(wire.framer.next(), Ok(Some(Event::Control { kind: PduKind::ReleaseRequest, .. }))));
+        }
+        wire.rest();
+        assert_eq!(wire.framer.capacity(), 0);
+        assert!(buffers().len() <= BUFFERS_KEPT);
     }
 }

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,26 @@ pub(crate) fn read_exact_at(disk: &dyn Disk, file: &File, mut buffer: &mut [u8],
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes `pieces` one after the other, however little the disk takes in one go.
+///
+/// # Errors
+/// `WriteZero` where it takes nothing, or what the disk says.
+pub(crate) fn write_all_at(file: &File, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        match rustix::io::pwritev(file, pieces, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                offset = offset.saturating_add(count as u64);
+                IoSlice::advance_slices(&mut pieces, count);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

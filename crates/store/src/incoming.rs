@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::arrive::{Committed, Description, RecordId};
 use crate::backlog::Backlog;
 use crate::config::{Durability, VersionPolicy};
-use crate::disk::Step;
+use crate::disk::{Step, write_all_at};
 use crate::error::StoreError;
 use crate::folder::{Placed, remove};
 use crate::log::{Buffer, Growing, HEAD, Head, Log, Pending, Place, Record};
@@ -358,7 +358,7 @@ impl Spilled {
         let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
         let gathered = store.pool.small();
         let mut this = Self { path, file: Some(file), gathered, written_bytes: 0, begun_bytes: 0 };
-        this.write_through(store, begun)?;
+        this.write(store, begun)?;
         Ok(this)
     }
 
@@ -367,27 +367,24 @@ impl Spilled {
             self.gathered.push(bytes);
             return Ok(());
         }
-        self.flush(store)?;
-        self.write_through(store, bytes)
+        let (bytes, next) = self.gathered.divide(self.written_bytes, bytes);
+        self.flush(store, bytes)?;
+        self.gathered.push(next);
+        Ok(())
     }
 
-    fn flush(&mut self, store: &Inner) -> Result<(), StoreError> {
-        if self.gathered.len() == 0 {
-            return Ok(());
-        }
-        let empty = store.pool.small();
-        let gathered = std::mem::replace(&mut self.gathered, empty);
-        self.write_through(store, gathered.bytes())
-    }
-
-    fn write_through(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes what was gathered, and `bytes` behind it.
+    fn flush(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
         let failed = |source| StoreError::file("write", &self.path, source);
         store.config.disk.before(Step::Write, &self.path).map_err(failed)?;
-        let file = self.file.as_mut().ok_or(StoreError::Closed)?;
-        file.write_all(bytes).map_err(failed)?;
-        self.written_bytes = self.written_bytes.saturating_add(bytes.len() as u64);
+        let file = self.file.as_ref().ok_or(StoreError::Closed)?;
+        let pieces = &mut [IoSlice::new(self.gathered.bytes()), IoSlice::new(bytes)];
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        write_all_at(file, pieces, self.written_bytes).map_err(failed)?;
+        self.gathered.clear();
+        self.written_bytes = self.written_bytes.saturating_add(length);
         let fresh = self.written_bytes.saturating_sub(self.begun_bytes);
-        if store.config.durability == Durability::Fsync && fresh >= WRITE_BACK_BYTES {
+        if fresh >= WRITE_BACK_BYTES {
             begin_write_back(file, self.begun_bytes, fresh);
             self.begun_bytes = self.written_bytes;
         }
@@ -396,13 +393,11 @@ impl Spilled {
 
     /// Writes what is left, syncs and renames.
     fn finish(mut self, store: &Inner) -> Result<Placed, StoreError> {
-        self.flush(store)?;
+        self.flush(store, &[])?;
         let file = self.file.take().ok_or(StoreError::Closed)?;
-        if store.config.durability == Durability::Fsync {
-            let failed = |source| StoreError::file("sync", &self.path, source);
-            store.config.disk.before(Step::SyncFile, &self.path).map_err(failed)?;
-            file.sync_data().map_err(failed)?;
-        }
+        let failed = |source| StoreError::file("sync", &self.path, source);
+        store.config.disk.before(Step::SyncFile, &self.path).map_err(failed)?;
+        file.sync_data().map_err(failed)?;
         drop(file);
         let placed = store.objects.place(&self.path)?;
         self.path = PathBuf::new();

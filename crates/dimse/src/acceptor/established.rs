@@ -21,7 +21,7 @@ use crate::pdu::{Abort, RELEASE_RESPONSE, write_fragments};
 use crate::reception::{commit, success};
 use crate::service::{IncomingInstance, StorageService};
 use crate::sop_class::Named;
-use crate::wire::{BUFFER_KEPT, Wire, WireError};
+use crate::wire::{Wire, WireError};
 
 /// How an association ended.
 #[derive(Debug)]
@@ -172,6 +172,7 @@ impl<'a, S: StorageService> Established<'a, S> {
             let (inbound, framer) = (&mut self.inbound, &mut self.wire.framer);
             let taken = unblocked(inbound.may_block(framer.buffered()), || inbound.take(framer));
             if let Some(arrival) = taken.map_err(|error| Ended::Broken(error.into()))? {
+                self.wire.rest();
                 return Ok(arrival);
             }
             let idle = self.inbound.is_idle() && self.wire.framer.is_between_pdus();
@@ -189,24 +190,14 @@ impl<'a, S: StorageService> Established<'a, S> {
     /// Waits for more bytes; 0 when something else is to be done first.
     async fn fill(&mut self, idle: bool) -> Result<usize, WireError> {
         let timeouts = &self.config.timeouts;
-        if self.inbound.expects_data() {
-            self.wire.expect_data();
-        }
         let waits = self.outstanding.waiting() > 0;
-        let (wire, outstanding, reports) = (&mut self.wire, &mut self.outstanding, &mut self.reports);
-        let filled = async {
-            if idle {
-                wire.fill_idle(BUFFER_KEPT, timeouts.between_messages).await
-            } else {
-                wire.fill(timeouts.within_message).await
-            }
-        };
+        let silence = if idle { timeouts.between_messages } else { timeouts.within_message };
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled(), if idle => Ok(0),
-            () = outstanding.some_ready(), if waits => Ok(0),
-            () = reports.due() => Ok(0),
-            filled = filled => filled,
+            () = self.outstanding.some_ready(), if waits => Ok(0),
+            () = self.reports.due() => Ok(0),
+            filled = self.wire.fill(silence) => filled,
         }
     }
 

@@ -86,11 +86,6 @@ impl<S: StorageService> Inbound<S> {
         self.current.is_none() && self.assembler.is_between_messages()
     }
 
-    /// Whether a data set is on its way.
-    pub(crate) fn expects_data(&self) -> bool {
-        self.current.is_some()
-    }
-
     /// Whether taking in `count` bytes may block: when the storage of the instance that arrives says so.
     pub(crate) fn may_block(&self, count: usize) -> bool {
         match &self.current {

@@ -185,7 +185,6 @@ async fn associate<S: StorageService>(
         return None;
     }
     add(&shared.counters.accepted, 1);
-    wire.associated();
     Some((Arc::new(negotiated), admitted))
 }
 

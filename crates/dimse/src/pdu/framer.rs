@@ -82,27 +82,20 @@ impl Framer {
         Self { buffer: vec![0; capacity.max(16)], start: 0, end: 0, at: At::Pdu, pdu_length }
     }
 
-    /// Makes room for `capacity` bytes; see [`Framer::shrink`] for less.
-    pub fn grow(&mut self, capacity: usize) {
-        if capacity > self.buffer.len() {
-            self.buffer.resize(capacity, 0);
-        }
-    }
-
-    /// Gives back memory beyond `capacity` bytes (16 at least), unless more than that wait.
-    pub fn shrink(&mut self, capacity: usize) {
-        let capacity = capacity.max(16);
-        if self.buffered() <= capacity && capacity < self.buffer.len() {
-            self.space();
-            self.buffer.truncate(capacity);
-            self.buffer.shrink_to_fit();
-        }
+    /// Goes on in `buffer` with what waits, and gives back the one before; or `buffer`, where that does not fit in it.
+    pub fn swap(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let Some(space) = buffer.get_mut(..waiting.len()) else { return buffer };
+        space.copy_from_slice(waiting);
+        self.end = waiting.len();
+        self.start = 0;
+        std::mem::replace(&mut self.buffer, buffer)
     }
 
     /// Bytes the buffer holds.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.buffer.capacity()
+        self.buffer.len()
     }
 
     /// Bytes that wait for [`Framer::next`].
@@ -285,15 +278,16 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_shrinks_around_what_it_holds() {
+    fn what_waits_moves_to_another_buffer() {
         let mut framer = Framer::new(u32::MAX, 16);
-        framer.grow(4096);
+        assert_eq!(framer.swap(vec![0; 4096]).len(), 16);
         feed(&mut framer, &[4, 0, 0, 0, 0, 9, 0, 0, 0, 5, 3, 3, b'a', b'b', b'c', 7, 0, 0, 0, 0]);
-        framer.shrink(16);
-        assert_eq!((framer.capacity(), framer.buffered()), (4096, 20), "more waits than would fit");
+        assert_eq!(framer.swap(vec![9; 16]), [9; 16], "more waits than would fit");
         assert!(framer.next().unwrap().is_some());
-        framer.shrink(16);
-        assert_eq!((framer.capacity(), framer.buffered()), (16, 5));
+        assert_eq!(framer.swap(vec![9; 5]).len(), 4096);
+        assert_eq!((framer.capacity(), framer.buffered()), (5, 5));
+        assert_eq!(framer.next(), Ok(None));
+        framer.swap(vec![9; 16]);
         feed(&mut framer, &[4, 0, 0, 2, 0]);
         assert_eq!(framer.next(), Ok(Some(Event::Control { kind: PduKind::Abort, body: [0, 0, 2, 0] })));
     }

@@ -188,7 +188,6 @@ impl Association {
                 return Err(error.into());
             }
         };
-        wire.associated();
         Ok(Self {
             wire,
             timeouts: SendTimeouts {
@@ -417,6 +416,7 @@ impl Association {
                 Piece::Partial => {}
             }
         }
+        self.wire.rest();
         Ok(())
     }
 

@@ -97,7 +97,9 @@ impl<S: StorageService> Retrieval<'_, S> {
         let mut pace = Pace::new(self.receive.bytes_per_second_min, self.receive.within_message);
         loop {
             let patience = self.query.patience()?;
-            match unblocked(self.may_block(), || self.take())? {
+            let taken = unblocked(self.may_block(), || self.take())?;
+            self.query.association.wire.rest();
+            match taken {
                 Some(Taken::Response { command, identifier }) => return self.query.read(&command, identifier),
                 Some(Taken::Store { context, command, outcome }) => self.settle(context, &command, outcome).await?,
                 None => self.fill(patience, &mut pace).await?,
@@ -111,8 +113,6 @@ impl<S: StorageService> Retrieval<'_, S> {
         let limit = if is_idle { patience } else { self.receive.within_message };
         if is_idle {
             pace.restart();
-        } else if matches!(self.receiving, Some((_, _, Receiving::Store(_)))) {
-            self.query.association.wire.expect_data();
         }
         tokio::select! {
             biased;

@@ -6,6 +6,9 @@ pub(crate) const BLOCK: usize = 4096;
 
 /// Pieces at least this long are written as they come, without being gathered.
 const STRAIGHT: usize = 16 << 10;
+/// Where in a file a write ends if there is more to come, in bytes: the page cache takes whole pages, and several as one,
+/// for less than parts of them. What is left over fits in any buffer.
+const EDGE: u64 = 16 << 10;
 /// Bytes a small buffer holds: most instances that are no images.
 const SMALL: usize = 64 << 10;
 /// Bytes a large buffer holds: one slice of a CT or MR with room to spare.
@@ -126,6 +129,15 @@ impl Buffer {
         bytes.len() < STRAIGHT && bytes.len() <= self.room()
     }
 
+    /// Of `bytes`, which are not gathered: what is written behind what was gathered, all of it at `offset` of a file, and
+    /// what is gathered next.
+    pub(crate) fn divide<'a>(&self, offset: u64, bytes: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let end = offset.saturating_add(self.len as u64).saturating_add(bytes.len() as u64);
+        let over = usize::try_from(end % EDGE).unwrap_or_default();
+        let written = bytes.len().checked_sub(over).unwrap_or(bytes.len());
+        bytes.split_at_checked(written).unwrap_or((bytes, &[]))
+    }
+
     /// Appends `bytes`, which fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.memory.get_mut(self.len, bytes.len()).copy_from_slice(bytes);
@@ -196,5 +208,23 @@ mod tests {
         again.push(&vec![1; again.room()]);
         again.pad();
         assert_eq!((again.room(), again.len() % BLOCK), (0, 0));
+    }
+
+    #[test]
+    fn writes_end_at_edges_and_what_is_left_over_waits() {
+        let mut gathered = Arc::new(Pool::default()).small();
+        gathered.push(&[1; 100]);
+        let check = |offset, length, written| {
+            let bytes = vec![2; length];
+            let (now, next) = gathered.divide(offset, &bytes);
+            assert_eq!((now.len(), next.len()), (written, length - written), "{offset} {length}");
+            assert!(next.len() < STRAIGHT, "it is gathered");
+        };
+        check(0, STRAIGHT, STRAIGHT - 100);
+        check(4096, 131_066, 131_072 - 4096 - 100);
+        check(16_284, STRAIGHT, STRAIGHT);
+        // Too little to reach back to an edge.
+        check(0, 200, 200);
+        check(16_284, 0, 0);
     }
 }

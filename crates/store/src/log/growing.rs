@@ -51,12 +51,20 @@ impl Growing {
             self.gathered.push(bytes);
             return Ok(());
         }
-        self.flush(bytes)
+        let (bytes, next) = self.gathered.divide(self.end(), bytes);
+        self.flush(bytes)?;
+        self.gathered.push(next);
+        Ok(())
+    }
+
+    /// Up to where the segment is written.
+    fn end(&self) -> u64 {
+        self.lane.used.saturating_add(self.written)
     }
 
     /// Writes what was gathered, and `bytes` behind it.
     fn flush(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let at = self.lane.used.saturating_add(self.written);
+        let at = self.end();
         let pieces = &mut [IoSlice::new(self.gathered.bytes()), IoSlice::new(bytes)];
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         let outcome = self.log.put(&self.segment, pieces, at);
@@ -161,6 +169,26 @@ mod tests {
         let mut found = bench.found();
         found.sort();
         assert_eq!(found, [vec![5], vec![5_000_000], vec![5_000_000]]);
+    }
+
+    #[test]
+    fn a_segment_that_is_left_has_no_space_but_that_of_its_records() {
+        use std::os::unix::fs::MetadataExt;
+        let bench = Bench::new();
+        let data_set = vec![1; 1_500_000];
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            let mut growing = bench.begin();
+            left.push(growing.segment.path().to_owned());
+            growing.write(&data_set).unwrap();
+            Bench::finish(growing, &data_set);
+        }
+        left.dedup();
+        let metadata = left[0].metadata().unwrap();
+        assert_eq!(left.len(), 2);
+        assert_eq!(metadata.len(), 4096 + 3 * 1_503_232);
+        // Some more for what the file system keeps of it.
+        assert!(metadata.blocks() * 512 <= metadata.len() + (256 << 10), "{} blocks", metadata.blocks());
     }
 
     #[test]

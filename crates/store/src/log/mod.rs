@@ -199,6 +199,9 @@ impl Log {
             None => self.make()?,
         };
         if let Some(full) = lane.segment.replace(Arc::clone(&segment)) {
+            if self.durability == Durability::Os {
+                full.shorten(lane.used);
+            }
             self.retire(full);
         }
         lane.used = BLOCK as u64;

@@ -153,9 +153,15 @@ impl Wire {
         Ok(Opening::Pdu(kind, body))
     }
 
-    /// Waits for more bytes, at most `silence`. Cancelling loses nothing.
+    /// Waits for more bytes, at most `silence`. The peer may need to hear that the last ones have come before it goes on.
+    /// Cancelling loses nothing.
     pub(crate) async fn fill(&mut self, silence: Duration) -> Result<usize, WireError> {
         self.transport.quick_ack();
+        self.fill_idle(silence).await
+    }
+
+    /// As [`Wire::fill`], where nothing is under way: a message that comes in one go is acknowledged with its response.
+    pub(crate) async fn fill_idle(&mut self, silence: Duration) -> Result<usize, WireError> {
         let filled = std::future::poll_fn(|cx| self.poll_fill(cx));
         timeout(silence, filled).await.map_err(|_elapsed| WireError::Silent(silence))?
     }

@@ -192,12 +192,14 @@ impl<'a, S: StorageService> Established<'a, S> {
         let timeouts = &self.config.timeouts;
         let waits = self.outstanding.waiting() > 0;
         let silence = if idle { timeouts.between_messages } else { timeouts.within_message };
+        let wire = &mut self.wire;
+        let filled = async { if idle && !waits { wire.fill_idle(silence).await } else { wire.fill(silence).await } };
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled(), if idle => Ok(0),
             () = self.outstanding.some_ready(), if waits => Ok(0),
             () = self.reports.due() => Ok(0),
-            filled = self.wire.fill(silence) => filled,
+            filled = filled => filled,
         }
     }
 

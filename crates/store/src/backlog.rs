@@ -1,28 +1,35 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Arrivals that may wait for the index before senders wait too: a burst of a fast network, which the index catches up
 /// with in a few seconds.
-const MAX: usize = 32_768;
+const MAX: usize = 131_072;
 /// Bytes of what waits along with them: the rest is read back from the log.
-const ALONG_BYTES: usize = 8 << 20;
+const ALONG_BYTES: usize = 4 << 20;
+
+/// How often the index looks whether a burst is over that it lets pass.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Counts the arrivals that are durable but not in the index yet.
 pub(crate) struct Backlog {
     state: Mutex<State>,
     fewer: Condvar,
+    /// Someone waits for the index.
+    asked: Condvar,
     began: Instant,
 }
 
 impl Default for Backlog {
     fn default() -> Self {
-        Self { state: Mutex::default(), fewer: Condvar::new(), began: Instant::now() }
+        Self { state: Mutex::default(), fewer: Condvar::new(), asked: Condvar::new(), began: Instant::now() }
     }
 }
 
 #[derive(Default)]
 struct State {
     count: usize,
+    /// Requests that someone waits for.
+    awaited: usize,
     closed: bool,
     rate: Rate,
     /// Bytes that wait along.
@@ -121,9 +128,39 @@ impl Backlog {
         self.len() >= MAX
     }
 
-    /// Whether so many wait that the index cannot put them off any longer.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.len() >= MAX / 2
+    /// Counts a request that someone waits for.
+    pub(crate) fn ask(&self) {
+        let mut state = self.state();
+        state.awaited = state.awaited.saturating_add(1);
+        self.asked.notify_all();
+    }
+
+    /// So many of them have their turn.
+    pub(crate) fn answer(&self, count: usize) {
+        if count > 0 {
+            let mut state = self.state();
+            state.awaited = state.awaited.saturating_sub(count);
+        }
+    }
+
+    /// Whether someone waits for the index.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state().awaited > 0
+    }
+
+    /// Waits for the end of a burst, for `patience` at most, unless someone waits for the index or half of the room is
+    /// taken.
+    pub(crate) fn let_pass(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut state = self.state();
+        while state.awaited == 0
+            && !state.closed
+            && state.count < MAX / 2
+            && state.rate.is_burst(self.began.elapsed().as_millis())
+            && Instant::now() < until
+        {
+            (state, _) = self.asked.wait_timeout(state, GLANCE).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until there is room for more, or nothing more is to come.
@@ -136,6 +173,7 @@ impl Backlog {
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.fewer.notify_all();
+        self.asked.notify_all();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -182,27 +220,59 @@ mod tests {
         assert!(backlog.room(5_000).is_some_and(|room| room.bytes == 5_000), "room again");
     }
 
-    fn goes_on_after(change: impl FnOnce(&Backlog, &mut Vec<Seat>)) {
-        let backlog = Arc::new(Backlog::default());
-        let mut seats: Vec<_> = (0..MAX + 2).map(|_| backlog.enter()).collect();
+    /// Whoever waits as `wait` does goes on once `change` is made.
+    fn goes_on_after(backlog: &Arc<Backlog>, wait: impl FnOnce(&Backlog) + Send + 'static, change: impl FnOnce()) {
         let (going, gone) = std::sync::mpsc::channel();
-        let waiting = Arc::clone(&backlog);
+        let waiting = Arc::clone(backlog);
         std::thread::spawn(move || {
-            waiting.wait();
+            wait(&waiting);
             going.send(()).unwrap();
         });
-        assert!(gone.recv_timeout(std::time::Duration::from_millis(50)).is_err(), "it is full");
-        change(&backlog, &mut seats);
-        gone.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        assert!(gone.recv_timeout(Duration::from_millis(100)).is_err(), "it waits");
+        change();
+        gone.recv_timeout(Duration::from_secs(60)).unwrap();
     }
 
     #[test]
     fn who_waits_for_room_goes_on_when_there_is_some() {
-        goes_on_after(|_, seats| seats.truncate(MAX - 1));
+        let backlog = Arc::new(Backlog::default());
+        let mut seats: Vec<_> = (0..MAX + 2).map(|_| backlog.enter()).collect();
+        goes_on_after(&backlog, Backlog::wait, || seats.truncate(MAX - 1));
     }
 
     #[test]
     fn who_waits_for_room_goes_on_when_it_closes() {
-        goes_on_after(|backlog, _| backlog.close());
+        let backlog = Arc::new(Backlog::default());
+        let _seats: Vec<_> = (0..MAX).map(|_| backlog.enter()).collect();
+        goes_on_after(&backlog, Backlog::wait, || backlog.close());
+    }
+
+    /// One in which time stands still, and a burst does not end.
+    fn in_a_burst() -> Arc<Backlog> {
+        let began = Instant::now() + Duration::from_secs(3_600);
+        let backlog = Arc::new(Backlog { began, ..Backlog::default() });
+        drop((0..Rate::BURST).map(|_| backlog.enter()).collect::<Vec<_>>());
+        backlog
+    }
+
+    #[test]
+    fn the_index_lets_a_burst_pass_until_someone_waits_for_it() {
+        let let_pass = |backlog: &Backlog| backlog.let_pass(Duration::from_secs(3_600));
+        let backlog = in_a_burst();
+        goes_on_after(&backlog, let_pass, || backlog.ask());
+        let_pass(&backlog);
+        backlog.answer(1);
+        let mut seats = Vec::new();
+        goes_on_after(&backlog, let_pass, || seats.extend((0..MAX / 2).map(|_| backlog.enter())));
+        seats.clear();
+        goes_on_after(&backlog, let_pass, || backlog.close());
+    }
+
+    #[test]
+    fn the_index_is_not_patient_for_ever_and_not_without_a_burst() {
+        let began = Instant::now();
+        in_a_burst().let_pass(Duration::from_millis(100));
+        assert!(began.elapsed() >= Duration::from_millis(100));
+        Backlog::default().let_pass(Duration::from_secs(3_600));
     }
 }

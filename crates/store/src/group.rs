@@ -4,8 +4,9 @@ use rusqlite::Connection;
 
 use crate::ends;
 use crate::error::StoreError;
+use crate::queue::Queued;
 use crate::totals::{self, Totals};
-use crate::writer::{Request, Tx};
+use crate::writer::Tx;
 
 /// What the requests of a group ask for once they are durable.
 #[derive(Default)]
@@ -29,7 +30,7 @@ impl Effects {
 /// than the change of one, unless one of them fails.
 pub(crate) fn attempt_all<'a>(
     tx: impl Fn() -> Tx<'a>,
-    group: &mut [Box<dyn Request>],
+    group: &mut [Queued],
     effects: &mut Effects,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let mut outcomes = Vec::with_capacity(group.len());
@@ -51,7 +52,7 @@ pub(crate) fn attempt_all<'a>(
 }
 
 /// Runs `requests` under one savepoint: on an error nothing of any of them stays.
-fn attempt<'a>(mut tx: Tx<'a>, requests: &mut [Box<dyn Request>]) -> Result<Result<Tx<'a>, StoreError>, StoreError> {
+fn attempt<'a>(mut tx: Tx<'a>, requests: &mut [Queued]) -> Result<Result<Tx<'a>, StoreError>, StoreError> {
     let (conn, failed) = (tx.conn, StoreError::index);
     execute(conn, "SAVEPOINT request").map_err(failed("set a savepoint"))?;
     let outcome = requests.iter_mut().try_for_each(|request| {
@@ -74,6 +75,7 @@ fn execute(conn: &Connection, statement: &str) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::writer::Request;
 
     /// An arrival that adds its number to the index, or fails.
     struct Arrival(Option<i64>);
@@ -96,8 +98,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE arrived (number INTEGER NOT NULL UNIQUE)").unwrap();
         let mut effects = Effects::default();
-        let mut group: Vec<Box<dyn Request>> =
-            [Some(1), Some(2), None, Some(4)].map(|number| Box::new(Arrival(number)) as Box<dyn Request>).into();
+        let mut group = [Some(1), Some(2), None, Some(4)].map(|number| Queued::from(Arrival(number)));
         let outcomes = attempt_all(|| Tx::new(&conn, 0), &mut group, &mut effects).unwrap();
         assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
         let sum: i64 = conn.query_row("SELECT sum(number) FROM arrived", [], |row| row.get(0)).unwrap();

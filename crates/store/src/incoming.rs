@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
-use crate::arrive::{Committed, Description, RecordId};
+use crate::arrive::{Committed, Description, Outcome, RecordId};
 use crate::backlog::Backlog;
 use crate::config::{Durability, VersionPolicy};
 use crate::disk::{Step, write_all_at};
@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::folder::{Placed, remove};
 use crate::log::{Buffer, Growing, HEAD, Head, Log, Pending, Place, Record};
 use crate::prior::Fetched;
+use crate::queue::Queued;
 use crate::store::Inner;
 use crate::waiting::{Told, Waiting};
 use crate::writer::Writer;
@@ -208,16 +209,17 @@ impl Incoming {
             data_set_bytes: size_bytes,
             file: None,
         };
+        let sop_instance = description.arrival.sop_instance.clone();
         let (rest, told, placed) = match body {
             Body::Memory(buffer) => {
                 let text = description.text()?;
                 let data_set = buffer.bytes().get(HEAD.saturating_add(file_meta.len())..).unwrap_or_default();
-                let told = Told::new(&store, description, &text, header(data_set, header_bytes));
+                let told = Told::new(&store, description, &text, digest, header(data_set, header_bytes));
                 (Rest::All(Record::complete(buffer, file_meta.len(), digest, &text)), told, None)
             }
             Body::Growing(growing, data_set) => {
                 let text = description.text()?;
-                let told = Told::new(&store, description, &text, header(&data_set, header_bytes));
+                let told = Told::new(&store, description, &text, digest, header(&data_set, header_bytes));
                 let head = Head::new(digest, &file_meta, size_bytes, &text);
                 (Rest::Ends(growing, head, text), told, None)
             }
@@ -225,13 +227,13 @@ impl Incoming {
                 let placed = spilled.finish(&store)?;
                 description.file = Some(placed.relative.clone());
                 let text = description.text()?;
-                let told = Told::new(&store, description, &text, None);
+                let told = Told::new(&store, description, &text, digest, None);
                 let mut buffer = store.pool.small();
                 buffer.push(&[0; HEAD]);
                 (Rest::All(Record::complete(buffer, 0, digest, &text)), told, Some(placed))
             }
         };
-        Ok(Sealed { store, rest, told, placed })
+        Ok(Sealed { store, rest, sop_instance, told, placed })
     }
 }
 
@@ -254,6 +256,7 @@ fn fits(buffer: &Buffer, count: usize) -> bool {
 struct Sealed {
     store: Arc<Inner>,
     rest: Rest,
+    sop_instance: Uid,
     told: Told,
     placed: Option<Placed>,
 }
@@ -266,13 +269,6 @@ enum Rest {
 }
 
 impl Rest {
-    fn head(&self) -> &Head {
-        match self {
-            Self::All(record) => record.head(),
-            Self::Ends(_, head, _) => head,
-        }
-    }
-
     /// Writes it on this thread.
     fn write(self, log: &Log) -> Result<Place, StoreError> {
         match self {
@@ -284,11 +280,11 @@ impl Rest {
 
 impl Sealed {
     fn submit(self, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
-        let Self { store, rest, told, placed } = self;
+        let Self { store, rest, sop_instance, told, placed } = self;
         let folder = placed.as_ref().map(|placed| Arc::clone(&placed.folder));
         // Nothing of the store itself: it is closed when its owner drops it, not when a thread gets round to it.
         let (writer, backlog) = (Arc::clone(&store.writer), Arc::clone(&store.backlog));
-        let written = Written { head: *rest.head(), told, placed, versions: store.config.versions, writer, backlog };
+        let written = Written { sop_instance, told, placed, versions: store.config.versions, writer, backlog };
         match (&store.log_writers, rest) {
             (Some(writers), Rest::All(record)) => {
                 let then = Box::new(move |place| written.end(place, done));
@@ -304,7 +300,7 @@ impl Sealed {
 
 /// An instance whose record is durable, or will not be.
 struct Written {
-    head: Head,
+    sop_instance: Uid,
     told: Told,
     placed: Option<Placed>,
     versions: VersionPolicy,
@@ -315,7 +311,7 @@ struct Written {
 impl Written {
     /// Tells the index and the sender.
     fn end(self, place: Result<Place, StoreError>, done: impl FnOnce(Result<Committed, StoreError>) + Send + 'static) {
-        let Self { head, told, placed, versions, writer, backlog } = self;
+        let Self { sop_instance, told, placed, versions, writer, backlog } = self;
         let place = match place {
             Ok(place) => place,
             Err(error) => {
@@ -324,16 +320,23 @@ impl Written {
                 return done(Err(error));
             }
         };
+        let committed = Committed { sop_instance, record: RecordId::of(&place) };
         match versions {
             VersionPolicy::Keep | VersionPolicy::Replace => {
-                let committed = Committed { sop_instance: told.sop_instance.clone(), record: RecordId::of(&place) };
-                let unanswered: Option<fn(Result<Committed, StoreError>)> = None;
-                writer.submit(Box::new(Waiting::new(head, told, place, placed, &backlog, unanswered)));
+                writer.submit(Queued::Arrival(Waiting::new(told, place, placed, &backlog, None)));
                 done(Ok(committed));
             }
             // Whether it is refused only the index knows.
             VersionPolicy::Refuse => {
-                writer.submit(Box::new(Waiting::new(head, told, place, placed, &backlog, Some(done))));
+                let answer = move |outcome: Result<Outcome, StoreError>| {
+                    done(outcome.and_then(|outcome| match outcome {
+                        Outcome::Stored(_) => Ok(committed),
+                        Outcome::Refused => {
+                            Err(StoreError::OtherBytes { sop_instance: committed.sop_instance.to_string() })
+                        }
+                    }));
+                };
+                writer.submit(Queued::Arrival(Waiting::new(told, place, placed, &backlog, Some(Box::new(answer)))));
             }
         }
     }

@@ -62,6 +62,7 @@ mod object;
 mod outbox;
 mod prior;
 mod priority;
+mod queue;
 mod read;
 mod recovery;
 mod replace;

@@ -480,7 +480,7 @@ impl Store {
     /// Makes changes and calls `done` on the writer's thread, where it must be quick, once they are
     /// durable or certain not to be.
     pub fn apply_then(&self, changes: Changes, done: impl FnOnce(Result<Applied, StoreError>) + Send + 'static) {
-        self.inner.writer.submit(Box::new(Applying::new(changes, done)));
+        self.inner.writer.submit(Applying::new(changes, done));
     }
 
     /// Makes sets of changes that share one transaction but succeed or fail each for itself.

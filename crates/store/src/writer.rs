@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::folder::{Folder, remove};
 use crate::group::{Effects, attempt_all};
 use crate::log::Log;
+use crate::queue::Queued;
 use crate::totals::{self, Occurrence, Totals};
 use crate::{job, recovery};
 
@@ -27,8 +28,6 @@ const CHECKPOINT_AFTER: usize = 16_384;
 /// How long a burst may have the index wait: whoever receives needs the cores more, and a transaction costs little more
 /// for many.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often it looks meanwhile whether someone waits for it.
-const GLANCE: Duration = Duration::from_millis(50);
 /// How often the writer looks for what another process changed, and tidies.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -80,6 +79,11 @@ pub(crate) trait Request: Send {
     /// Whether a power cut must not take it once it is answered.
     fn must_last(&self) -> bool {
         !self.is_in_log()
+    }
+
+    /// Whether someone waits for the index to have it.
+    fn is_awaited(&self) -> bool {
+        !self.is_in_log() || self.must_last()
     }
 
     /// Hears that it will be tried again.
@@ -148,22 +152,28 @@ impl Shared {
 
 /// The one thread that writes the index.
 pub(crate) struct Writer {
-    requests: Mutex<Option<Sender<Box<dyn Request>>>>,
+    requests: Mutex<Option<Sender<Queued>>>,
+    backlog: Arc<Backlog>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     pub(crate) fn start(conn: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (requests, queue) = mpsc::channel();
+        let backlog = Arc::clone(&shared.backlog);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || Loop::new(conn, shared).serve(&queue))
             .map_err(|source| StoreError::file("start the writer of", "index".as_ref(), source))?;
-        Ok(Self { requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { requests: Mutex::new(Some(requests)), backlog, thread: Mutex::new(Some(thread)) })
     }
 
     /// Hands a request over; its `finish` is called in any case.
-    pub(crate) fn submit(&self, request: Box<dyn Request>) {
+    pub(crate) fn submit(&self, request: impl Into<Queued>) {
+        let request = request.into();
+        if request.is_awaited() {
+            self.backlog.ask();
+        }
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = match requests {
             Some(requests) => requests.send(request).err().map(|refused| refused.0),
@@ -198,7 +208,7 @@ impl Writer {
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.submit(Box::new(Call { must_last, work: Some(work), value: None, answer }));
+        self.submit(Call { must_last, work: Some(work), value: None, answer });
         answered.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -258,7 +268,7 @@ struct Loop {
     /// Whether transactions are synced at the moment.
     synced: bool,
     /// What is in the log and could not be put into the index yet.
-    again: Vec<Box<dyn Request>>,
+    again: Vec<Queued>,
 }
 
 impl Loop {
@@ -267,18 +277,11 @@ impl Loop {
         Self { conn, shared, since_checkpoint: 0, data_version: 0, synced, again: Vec::new() }
     }
 
-    fn serve(mut self, queue: &Receiver<Box<dyn Request>>) {
+    fn serve(mut self, queue: &Receiver<Queued>) {
         receive_first();
         loop {
             match queue.recv_timeout(IDLE) {
-                Ok(first) => {
-                    let mut waiting = std::mem::take(&mut self.again);
-                    self.gather(&mut waiting, first, queue);
-                    while !waiting.is_empty() {
-                        let group = waiting.drain(..waiting.len().min(GROUP_MAX)).collect();
-                        self.commit(group);
-                    }
-                }
+                Ok(first) => self.work_off(first, queue),
                 Err(RecvTimeoutError::Timeout) => self.tidy(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -290,24 +293,28 @@ impl Loop {
         self.checkpoint();
     }
 
-    /// Takes what waits; while that is a burst that nobody waits for, also what comes next, for [`PATIENCE`] at most.
-    fn gather(&self, waiting: &mut Vec<Box<dyn Request>>, first: Box<dyn Request>, queue: &Receiver<Box<dyn Request>>) {
-        let (backlog, until) = (&self.shared.backlog, Instant::now() + PATIENCE);
-        let mut more = Some(first);
-        loop {
-            let seen = waiting.len();
-            waiting.extend(more.take().into_iter().chain(queue.try_iter()));
-            let is_hurried = waiting.iter().skip(seen).any(|request| !request.is_in_log() || request.must_last());
-            if is_hurried || !backlog.is_burst() || backlog.is_crowded() || Instant::now() >= until {
+    /// Once a burst is over or was let pass for long: commits what is to be tried again, `first` and what is queued by then,
+    /// or all that is while someone waits for it.
+    fn work_off(&mut self, first: Queued, queue: &Receiver<Queued>) {
+        let backlog = Arc::clone(&self.shared.backlog);
+        backlog.let_pass(PATIENCE);
+        let again = std::mem::take(&mut self.again);
+        let mut left = again.len().saturating_add(1).saturating_add(backlog.len());
+        let mut requests = again.into_iter().chain([first]).chain(queue.try_iter());
+        while left > 0 || backlog.is_awaited() {
+            let group: Vec<_> = requests.by_ref().take(GROUP_MAX).collect();
+            if group.is_empty() {
                 return;
             }
-            std::thread::sleep(GLANCE);
+            left = left.saturating_sub(group.len());
+            self.commit(group);
         }
     }
 
     /// One transaction for all of `group`.
-    fn commit(&mut self, group: Vec<Box<dyn Request>>) {
+    fn commit(&mut self, group: Vec<Queued>) {
         let size = group.len();
+        self.shared.backlog.answer(group.iter().filter(|request| request.is_awaited()).count());
         let (mut group, failed) = self.sync_folders(group);
         for (request, error) in failed {
             request.finish(Err(error));
@@ -353,11 +360,7 @@ impl Loop {
     }
 
     /// Syncs each folder once; the requests of a folder that fails come back with its error.
-    #[expect(clippy::type_complexity, reason = "a local pair, named where it is taken apart")]
-    fn sync_folders(
-        &self,
-        group: Vec<Box<dyn Request>>,
-    ) -> (Vec<Box<dyn Request>>, Vec<(Box<dyn Request>, StoreError)>) {
+    fn sync_folders(&self, group: Vec<Queued>) -> (Vec<Queued>, Vec<(Queued, StoreError)>) {
         if !self.shared.is_synced() {
             return (group, Vec::new());
         }
@@ -385,7 +388,7 @@ impl Loop {
 
     fn transaction(
         &mut self,
-        group: &mut [Box<dyn Request>],
+        group: &mut [Queued],
         effects: &mut Effects,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         if group.is_empty() {
@@ -481,71 +484,5 @@ impl Loop {
         if let Err(error) = done {
             tracing::warn!(%error, "cannot fold the log back into the index");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-    use crate::config::ManualClock;
-    use crate::disk::RealDisk;
-
-    struct Arrival;
-
-    impl Request for Arrival {
-        fn is_in_log(&self) -> bool {
-            true
-        }
-
-        fn run(&mut self, _tx: &mut Tx<'_>) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        fn finish(self: Box<Self>, _outcome: Result<(), StoreError>) {}
-    }
-
-    /// Someone who waits for the index.
-    struct Caller;
-
-    impl Request for Caller {
-        fn run(&mut self, _tx: &mut Tx<'_>) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        fn finish(self: Box<Self>, _outcome: Result<(), StoreError>) {}
-    }
-
-    #[test]
-    fn a_burst_does_not_keep_whoever_waits_for_the_index() {
-        let folder = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let log = Log::new(folder.path().to_owned(), 0, 4 << 20, Durability::Os, 1, Arc::clone(&disk)).unwrap();
-        let backlog = Arc::<Backlog>::default();
-        let shared = Shared::new(Arc::new(ManualClock::at(0)), disk, Arc::new(log), Arc::clone(&backlog));
-        let writer = Loop::new(Connection::open_in_memory().unwrap(), Arc::new(shared));
-        let (requests, queue) = mpsc::channel::<Box<dyn Request>>();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        let mut seats: Vec<_> = (0..100).map(|_| backlog.enter()).collect();
-        let burst = std::thread::spawn(move || {
-            // For more than half of the time that the index is patient.
-            let (mut next, pause): (Box<dyn Request>, _) = (Box::new(Caller), PATIENCE / 200);
-            for _ in 0..120 {
-                if requests.send(next).is_err() {
-                    return;
-                }
-                next = Box::new(Arrival);
-                seats.extend((0..10).map(|_| backlog.enter()));
-                std::thread::sleep(pause);
-            }
-            over.store(true, Ordering::SeqCst);
-        });
-        let mut waiting = Vec::new();
-        writer.gather(&mut waiting, Box::new(Arrival), &queue);
-        assert!(!is_over.load(Ordering::SeqCst), "the caller has waited for the end of the burst");
-        drop(queue);
-        burst.join().unwrap();
     }
 }

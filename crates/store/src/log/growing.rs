@@ -83,7 +83,7 @@ impl Growing {
         let outcome =
             self.log.put(&self.segment, &mut [IoSlice::new(&head.to_bytes(self.segment.salt()))], self.lane.used);
         outcome.inspect_err(|_| self.state = State::Unknown)?;
-        let place = Place::new(Arc::clone(&self.segment), self.lane.used);
+        let place = Place::new(Arc::clone(&self.segment), self.lane.used, length);
         self.lane.used = self.lane.used.saturating_add(length);
         self.state = State::Whole;
         Ok(place)

@@ -176,7 +176,7 @@ impl Log {
         let places = records
             .iter()
             .map(|record| {
-                let place = Place::new(Arc::clone(&segment), lane.used);
+                let place = Place::new(Arc::clone(&segment), lane.used, record.len());
                 lane.used = lane.used.saturating_add(record.len());
                 place
             })
@@ -214,7 +214,7 @@ impl Log {
 
     fn create(&self) -> Result<Segment, StoreError> {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        Segment::create(&self.root, number, self.segment_bytes, self.durability, self.disk.as_ref())
+        Segment::create(&self.root, number, self.segment_bytes, self.durability, Arc::clone(&self.disk))
     }
 
     /// Makes the next segment of a lane that nobody writes to and of which half is used.

@@ -144,10 +144,6 @@ impl Record {
         Self { buffer, head }
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
-    }
-
     /// Binds the record to its segment; what is to be written.
     pub(crate) fn seal(&mut self, salt: &Salt) -> &[u8] {
         self.buffer.set_start(&self.head.to_bytes(salt));

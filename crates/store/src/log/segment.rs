@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::buffer::BLOCK;
-use super::record::{HEAD, Head, Salt};
+use super::record::{Digest, HEAD, Head, Salt};
 use super::window::Window;
 use crate::config::Durability;
 use crate::disk::{Disk, Step, read_exact_at, write_all_at};
@@ -24,10 +24,14 @@ const SET_ASIDE: u64 = 8 << 20;
 /// Bytes that are read back at once.
 const AHEAD_BYTES: u64 = 256 << 10;
 
+/// Bytes of a large record that are read back first: its head, and mostly its file meta and header.
+const BEGINNING_BYTES: u64 = 12 << 10;
+
 /// A file that records are appended to, until it is full.
 pub(crate) struct Segment {
     number: u64,
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     file: File,
     /// The same file past the page cache, where it is written so.
     unbuffered: Option<File>,
@@ -51,7 +55,7 @@ impl Segment {
         number: u64,
         size: u64,
         durability: Durability,
-        disk: &dyn Disk,
+        disk: Arc<dyn Disk>,
     ) -> Result<Self, StoreError> {
         let path = root.join(name(number));
         let failed = |source| StoreError::file("make", &path, source);
@@ -72,6 +76,7 @@ impl Segment {
         Ok(Self {
             number,
             path,
+            disk,
             file,
             unbuffered,
             salt,
@@ -128,10 +133,11 @@ impl Segment {
     }
 
     /// `len` bytes from `from` on, which were written; up to `ahead` are read from the disk at once.
-    fn read(&self, disk: &dyn Disk, from: u64, len: u64, ahead: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, from: u64, len: u64, ahead: u64) -> io::Result<Vec<u8>> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.get(from, len).is_none() {
             let end = from.saturating_add(ahead).min(self.whole.load(Ordering::Acquire)).max(from.saturating_add(len));
+            let disk = self.disk.as_ref();
             window.fill(from..end, |bytes, at| match read_exact_at(disk, self.handle(), bytes, at) {
                 // The rest of what was read in part may not begin where a read past the page cache must.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => read_exact_at(disk, &self.file, bytes, at),
@@ -145,13 +151,6 @@ impl Segment {
     pub(crate) fn shorten(&self, len: u64) -> bool {
         self.set_aside.store(len, Ordering::Relaxed);
         self.file.set_len(len).inspect_err(|error| tracing::debug!(%error, "a segment is not shortened")).is_ok()
-    }
-
-    /// Gives the space of a record back whose bytes are not kept.
-    pub(crate) fn free(&self, offset: u64, len: u64) {
-        if let Err(error) = punch(&self.file, offset, len) {
-            tracing::debug!(%error, "the space of a duplicate is not given back");
-        }
     }
 
     /// No record gets a place here any more.
@@ -236,15 +235,26 @@ fn unbuffered(_path: &Path) -> io::Result<Option<File>> {
 pub(crate) struct Place {
     segment: Arc<Segment>,
     offset: u64,
+    len: u64,
+}
+
+/// What the index is told by a record.
+pub(crate) struct ReadBack {
+    /// Of the data set.
+    pub(crate) digest: Digest,
+    /// What the data set begins with.
+    pub(crate) header: Vec<u8>,
+    pub(crate) description: Vec<u8>,
 }
 
 impl Place {
-    pub(crate) fn new(segment: Arc<Segment>, offset: u64) -> Self {
+    /// Of a record of `len` bytes.
+    pub(crate) fn new(segment: Arc<Segment>, offset: u64, len: u64) -> Self {
         segment.unindexed.fetch_add(1, Ordering::SeqCst);
-        Self { segment, offset }
+        Self { segment, offset, len }
     }
 
-    pub(crate) fn segment(&self) -> &Arc<Segment> {
+    pub(crate) fn segment(&self) -> &Segment {
         &self.segment
     }
 
@@ -253,32 +263,33 @@ impl Place {
         self.offset
     }
 
-    /// What the record with this head holds: the first `header_len` bytes of its data set, and its description.
+    /// Gives the space of the record back, whose bytes are not kept.
+    pub(crate) fn free(&self) {
+        if let Err(error) = punch(&self.segment.file, self.offset, self.len) {
+            tracing::debug!(%error, "the space of a duplicate is not given back");
+        }
+    }
+
+    /// What the record holds, with the first `header_len` bytes of its data set.
     ///
     /// # Errors
     /// [`StoreError::File`]: what the disk says, or `InvalidData` where it gives other bytes than were written.
-    pub(crate) fn read_back(
-        &self,
-        disk: &dyn Disk,
-        head: &Head,
-        header_len: usize,
-    ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    pub(crate) fn read_back(&self, header_len: usize) -> Result<ReadBack, StoreError> {
         // Small records are read with those behind them, which are asked for next.
-        let ahead = if head.record_len() <= AHEAD_BYTES / 4 { AHEAD_BYTES } else { 0 };
-        let read = |from: u64, len: u64| {
-            let at = self.offset.saturating_add(HEAD as u64).saturating_add(from);
-            self.segment.read(disk, at, len, ahead)
-        };
-        let both = || {
-            let mut file_meta = read(0, head.file_meta_len.saturating_add(header_len as u64))?;
-            let header = file_meta.split_off(file_meta.len().saturating_sub(header_len));
-            let description = read(head.file_len(), head.description_len)?;
+        let ahead = if self.len <= AHEAD_BYTES / 4 { AHEAD_BYTES } else { BEGINNING_BYTES };
+        let read = |from: u64, len: u64| self.segment.read(self.offset.saturating_add(from), len, ahead);
+        let all = || {
+            let head = Head::read(&read(0, HEAD as u64)?, &self.segment.salt).ok_or(io::ErrorKind::InvalidData)?;
+            let (file_meta_at, header_len) = (HEAD as u64, header_len as u64);
+            let mut file_meta = read(file_meta_at, head.file_meta_len.saturating_add(header_len))?;
+            let header = file_meta.split_off(usize::try_from(head.file_meta_len).unwrap_or(usize::MAX));
+            let description = read(file_meta_at.saturating_add(head.file_len()), head.description_len)?;
             match head.holds(&file_meta, head.digest, &description) {
-                true => Ok((header, description)),
+                true => Ok(ReadBack { digest: head.digest, header, description }),
                 false => Err(io::ErrorKind::InvalidData.into()),
             }
         };
-        both().map_err(|source| StoreError::file("read back from", &self.segment.path, source))
+        all().map_err(|source| StoreError::file("read back from", &self.segment.path, source))
     }
 
     /// The index holds the record, durably or not: a segment is settled only by a transaction that is. Dropped

@@ -18,6 +18,7 @@ use crate::folder::{Placed, remove};
 use crate::log::{Buffer, Growing, HEAD, Head, Log, Pending, Place, Record};
 use crate::prior::Fetched;
 use crate::queue::Queued;
+use crate::set_aside::SetAside;
 use crate::store::Inner;
 use crate::waiting::{Told, Waiting};
 use crate::writer::Writer;
@@ -345,7 +346,8 @@ impl Written {
 /// A temporary file, removed again unless finished.
 struct Spilled {
     path: PathBuf,
-    file: Option<File>,
+    file: File,
+    set_aside: SetAside,
     /// Short pieces, gathered.
     gathered: Buffer,
     written_bytes: u64,
@@ -360,19 +362,16 @@ impl Spilled {
         store.config.disk.before(Step::Create, &path).map_err(failed)?;
         let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
         let gathered = store.pool.small();
-        let mut this = Self { path, file: Some(file), gathered, written_bytes: 0, begun_bytes: 0 };
+        let mut this = Self { path, file, set_aside: SetAside::new(0), gathered, written_bytes: 0, begun_bytes: 0 };
         this.write(store, begun)?;
         Ok(this)
     }
 
     fn write(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.gathered.gathers(bytes) {
-            self.gathered.push(bytes);
-            return Ok(());
+        if let Some((now, next)) = self.gathered.gather(self.written_bytes, bytes) {
+            self.flush(store, now)?;
+            self.gathered.push(next);
         }
-        let (bytes, next) = self.gathered.divide(self.written_bytes, bytes);
-        self.flush(store, bytes)?;
-        self.gathered.push(next);
         Ok(())
     }
 
@@ -380,15 +379,15 @@ impl Spilled {
     fn flush(&mut self, store: &Inner, bytes: &[u8]) -> Result<(), StoreError> {
         let failed = |source| StoreError::file("write", &self.path, source);
         store.config.disk.before(Step::Write, &self.path).map_err(failed)?;
-        let file = self.file.as_ref().ok_or(StoreError::Closed)?;
         let pieces = &mut [IoSlice::new(self.gathered.bytes()), IoSlice::new(bytes)];
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        write_all_at(file, pieces, self.written_bytes).map_err(failed)?;
+        self.set_aside.reach(&self.file, self.written_bytes.saturating_add(length));
+        write_all_at(&self.file, pieces, self.written_bytes).map_err(failed)?;
         self.gathered.clear();
         self.written_bytes = self.written_bytes.saturating_add(length);
         let fresh = self.written_bytes.saturating_sub(self.begun_bytes);
         if fresh >= WRITE_BACK_BYTES {
-            begin_write_back(file, self.begun_bytes, fresh);
+            begin_write_back(&self.file, self.begun_bytes, fresh);
             self.begun_bytes = self.written_bytes;
         }
         Ok(())
@@ -397,11 +396,10 @@ impl Spilled {
     /// Writes what is left, syncs and renames.
     fn finish(mut self, store: &Inner) -> Result<Placed, StoreError> {
         self.flush(store, &[])?;
-        let file = self.file.take().ok_or(StoreError::Closed)?;
         let failed = |source| StoreError::file("sync", &self.path, source);
         store.config.disk.before(Step::SyncFile, &self.path).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
-        drop(file);
+        self.set_aside.cut(&self.file, self.written_bytes).map_err(failed)?;
+        self.file.sync_data().map_err(failed)?;
         let placed = store.objects.place(&self.path)?;
         self.path = PathBuf::new();
         Ok(placed)

@@ -70,6 +70,7 @@ mod replay;
 mod retention;
 mod schema;
 mod secret;
+mod set_aside;
 mod show;
 mod store;
 mod stored_file;

@@ -124,18 +124,17 @@ impl Buffer {
         self.memory.capacity().saturating_sub(self.len)
     }
 
-    /// Whether `bytes` fit, and are too few to be written by themselves.
-    pub(crate) fn gathers(&self, bytes: &[u8]) -> bool {
-        bytes.len() < STRAIGHT && bytes.len() <= self.room()
-    }
-
-    /// Of `bytes`, which are not gathered: what is written behind what was gathered, all of it at `offset` of a file, and
-    /// what is gathered next.
-    pub(crate) fn divide<'a>(&self, offset: u64, bytes: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    /// Gathers `bytes`; unless they are so many or do not fit: then what of them is to be written behind what was gathered,
+    /// which all goes to `offset` of a file, and what to be gathered after that.
+    pub(crate) fn gather<'a>(&mut self, offset: u64, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        if bytes.len() < STRAIGHT && bytes.len() <= self.room() {
+            self.push(bytes);
+            return None;
+        }
         let end = offset.saturating_add(self.len as u64).saturating_add(bytes.len() as u64);
         let over = usize::try_from(end % EDGE).unwrap_or_default();
         let written = bytes.len().checked_sub(over).unwrap_or(bytes.len());
-        bytes.split_at_checked(written).unwrap_or((bytes, &[]))
+        Some(bytes.split_at_checked(written).unwrap_or((bytes, &[])))
     }
 
     /// Appends `bytes`, which fit.
@@ -212,19 +211,25 @@ mod tests {
 
     #[test]
     fn writes_end_at_edges_and_what_is_left_over_waits() {
-        let mut gathered = Arc::new(Pool::default()).small();
-        gathered.push(&[1; 100]);
-        let check = |offset, length, written| {
+        let pool = Arc::new(Pool::default());
+        let check = |gathered: usize, offset, length, written: Option<usize>| {
+            let mut buffer = pool.small();
+            buffer.push(&vec![1; gathered]);
             let bytes = vec![2; length];
-            let (now, next) = gathered.divide(offset, &bytes);
-            assert_eq!((now.len(), next.len()), (written, length - written), "{offset} {length}");
-            assert!(next.len() < STRAIGHT, "it is gathered");
+            let divided = buffer.gather(offset, &bytes);
+            assert_eq!(divided.map(|(now, _)| now.len()), written, "{gathered} {offset} {length}");
+            let next = divided.map_or(0, |(_, next)| next.len());
+            assert!(next < STRAIGHT, "it is gathered");
+            assert_eq!(divided.map_or(length, |(now, _)| now.len() + next), length);
+            assert_eq!(buffer.len(), if divided.is_some() { gathered } else { gathered + length });
         };
-        check(0, STRAIGHT, STRAIGHT - 100);
-        check(4096, 131_066, 131_072 - 4096 - 100);
-        check(16_284, STRAIGHT, STRAIGHT);
+        check(100, 0, STRAIGHT - 1, None);
+        check(100, 0, STRAIGHT, Some(STRAIGHT - 100));
+        check(100, 4096, 131_066, Some(131_072 - 4096 - 100));
+        check(100, 16_284, STRAIGHT, Some(STRAIGHT));
+        check(SMALL - 10, 0, 10, None);
         // Too little to reach back to an edge.
-        check(0, 200, 200);
-        check(16_284, 0, 0);
+        check(SMALL - 10, 16_000, 200, Some(200));
+        check(SMALL - 10, 0, 11, Some(10));
     }
 }

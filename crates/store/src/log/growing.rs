@@ -47,13 +47,10 @@ impl Growing {
 
     /// Appends bytes of the data set.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.gathered.gathers(bytes) {
-            self.gathered.push(bytes);
-            return Ok(());
+        if let Some((now, next)) = self.gathered.gather(self.end(), bytes) {
+            self.flush(now)?;
+            self.gathered.push(next);
         }
-        let (bytes, next) = self.gathered.divide(self.end(), bytes);
-        self.flush(bytes)?;
-        self.gathered.push(next);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +13,12 @@ use super::window::Window;
 use crate::config::Durability;
 use crate::disk::{Disk, Step, read_exact_at, write_all_at};
 use crate::error::StoreError;
+use crate::set_aside::{SetAside, allocate};
 
 /// Name of the folder of the segments inside the data folder.
 pub(crate) const FOLDER: &str = "segments";
 /// What every segment begins with, in a block of its own: this and its salt.
 const MAGIC: [u8; 8] = *b"DKISEGM1";
-/// Bytes set aside at a time where nobody waits for the disk: what is written there then costs the file system less.
-const SET_ASIDE: u64 = 8 << 20;
 /// Bytes that are read back at once.
 const AHEAD_BYTES: u64 = 256 << 10;
 
@@ -36,8 +34,7 @@ pub(crate) struct Segment {
     /// The same file past the page cache, where it is written so.
     unbuffered: Option<File>,
     salt: Salt,
-    /// Up to where space was set aside.
-    set_aside: AtomicU64,
+    set_aside: SetAside,
     /// Records with a place in it that the index does not hold yet.
     unindexed: AtomicU64,
     /// Nothing will be appended any more.
@@ -80,7 +77,7 @@ impl Segment {
             file,
             unbuffered,
             salt,
-            set_aside: AtomicU64::new(if durability == Durability::Fsync { size } else { 0 }),
+            set_aside: SetAside::new(if durability == Durability::Fsync { size } else { 0 }),
             unindexed: AtomicU64::new(0),
             full: AtomicBool::new(false),
             whole: AtomicU64::new(0),
@@ -102,21 +99,9 @@ impl Segment {
 
     /// Writes `pieces` one after the other from `offset` on.
     pub(crate) fn write(&self, pieces: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.set_aside(pieces.iter().map(|piece| piece.len() as u64).fold(offset, u64::saturating_add));
+        let end = pieces.iter().map(|piece| piece.len() as u64).fold(offset, u64::saturating_add);
+        self.set_aside.reach(&self.file, end);
         write_all_at(self.handle(), pieces, offset)
-    }
-
-    /// Sets space aside up to `end` and some more, if there is none yet. The file's length stays what is written.
-    fn set_aside(&self, end: u64) {
-        let begin = self.set_aside.load(Ordering::Relaxed);
-        if end > begin {
-            let end = end.next_multiple_of(SET_ASIDE);
-            // Once only: where there is no room, the write says so.
-            self.set_aside.store(end, Ordering::Relaxed);
-            if let Err(error) = allocate(&self.file, begin..end, Length::Kept) {
-                tracing::debug!(%error, "no space is set aside");
-            }
-        }
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
@@ -149,8 +134,8 @@ impl Segment {
 
     /// Forgets what lies behind `len`, and gives back the space set aside there; whether that has succeeded.
     pub(crate) fn shorten(&self, len: u64) -> bool {
-        self.set_aside.store(len, Ordering::Relaxed);
-        self.file.set_len(len).inspect_err(|error| tracing::debug!(%error, "a segment is not shortened")).is_ok()
+        let cut = self.set_aside.cut(&self.file, len);
+        cut.inspect_err(|error| tracing::debug!(%error, "a segment is not shortened")).is_ok()
     }
 
     /// No record gets a place here any more.
@@ -185,32 +170,10 @@ fn begin(file: &File, first: &[u8], size: u64, durability: Durability) -> io::Re
     file.write_all_at(first, 0)?;
     if durability == Durability::Fsync {
         // With its space set aside and its length final, a write changes little else than data.
-        allocate(file, 0..size, Length::Changed)?;
+        allocate(file, 0..size)?;
+        file.set_len(size)?;
         file.sync_all()?;
     }
-    Ok(())
-}
-
-/// What the length of a file is to be when it has got space.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Length {
-    Kept,
-    Changed,
-}
-
-#[cfg(target_os = "linux")]
-fn allocate(file: &File, bytes: Range<u64>, length: Length) -> io::Result<()> {
-    use rustix::fs::FallocateFlags;
-    let flags = if length == Length::Kept { FallocateFlags::KEEP_SIZE } else { FallocateFlags::empty() };
-    match rustix::fs::fallocate(file, flags, bytes.start, bytes.end.saturating_sub(bytes.start)) {
-        // A file system that cannot is only slower.
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(_file: &File, _bytes: Range<u64>, _length: Length) -> io::Result<()> {
     Ok(())
 }
 

@@ -1,4 +1,5 @@
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,8 +35,13 @@ fn what_is_stored_is_the_part_10_file_as_received() {
             assert!(!stored.file.path.to_string_lossy().contains(&sop_instance), "named by us, never by the peer");
             assert_eq!(stored.study.as_deref(), Some("1.2.3"));
         }
-        let own = usize::from(durability == Durability::Fsync);
-        assert_eq!(files(bench.dir.path()).len(), own, "only the large one has a file of its own, where it is synced");
+        let own = files(bench.dir.path());
+        let expected = usize::from(durability == Durability::Fsync);
+        assert_eq!(own.len(), expected, "only the large one has a file of its own, where it is synced");
+        for file in own {
+            let metadata = std::fs::metadata(file).unwrap();
+            assert!(metadata.blocks() * 512 <= metadata.len() + (256 << 10), "what was set aside is given back");
+        }
     }
 }
 

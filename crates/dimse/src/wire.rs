@@ -168,7 +168,7 @@ impl Wire {
 
     /// Reads what has arrived into a buffer that is this connection's while something is in it.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, WireError>> {
-        if self.framer.capacity() < BUFFER {
+        if !self.has_buffer() {
             let kept = buffers().pop();
             self.framer.swap(kept.unwrap_or_else(|| vec![0; BUFFER]));
         }
@@ -187,10 +187,15 @@ impl Wire {
         }
     }
 
+    /// Whether one of the shared buffers is its own at the moment.
+    fn has_buffer(&self) -> bool {
+        self.framer.capacity() == BUFFER
+    }
+
     /// Gives the buffer back, unless much waits in it.
     pub(crate) fn rest(&mut self) {
         let waiting = self.framer.buffered();
-        if self.framer.capacity() == BUFFER && waiting <= REST {
+        if self.has_buffer() && waiting <= REST {
             let buffer = self.framer.swap(vec![0; waiting]);
             let mut kept = buffers();
             if kept.len() < BUFFERS_KEPT {
@@ -236,7 +241,7 @@ impl Wire {
             Poll::Ready(sent) => return Poll::Ready(sent.map_err(WireError::Io)),
             Poll::Pending => {}
         }
-        if self.framer.capacity() == BUFFER && self.framer.space().is_empty() {
+        if self.has_buffer() && self.framer.space().is_empty() {
             return Poll::Pending;
         }
         self.poll_fill(cx).map_ok(|_count| Step::Received)

@@ -11,7 +11,7 @@
 //!                                     12..    the fragment; then the next item
 //! ```
 //!
-//! Invariants: memory is one buffer of fixed size whatever lengths a peer claims; a fragment is handed
+//! Invariants: memory is the one buffer its owner has given it, whatever lengths a peer claims; a fragment is handed
 //! on as soon as some of it is there; lengths are checked before a byte behind them is believed.
 
 use super::{PduKind, ProtocolError};

@@ -293,21 +293,25 @@ impl Loop {
         self.checkpoint();
     }
 
-    /// Once a burst is over or was let pass for long: commits what is to be tried again, `first` and what is queued by then,
-    /// or all that is while someone waits for it.
+    /// Once a burst is over or was let pass for long: commits `first` and what is queued by then, or all that is while
+    /// someone waits for it; before them, each time, what is to be tried again.
     fn work_off(&mut self, first: Queued, queue: &Receiver<Queued>) {
         let backlog = Arc::clone(&self.shared.backlog);
         backlog.let_pass(PATIENCE);
-        let again = std::mem::take(&mut self.again);
-        let mut left = again.len().saturating_add(1).saturating_add(backlog.len());
-        let mut requests = again.into_iter().chain([first]).chain(queue.try_iter());
-        while left > 0 || backlog.is_awaited() {
-            let group: Vec<_> = requests.by_ref().take(GROUP_MAX).collect();
-            if group.is_empty() {
+        let (mut first, mut left) = (Some(first), backlog.len());
+        loop {
+            let mut group = std::mem::take(&mut self.again);
+            let again = group.len();
+            group.extend(first.take().into_iter().chain(queue.try_iter()).take(GROUP_MAX));
+            if group.len() == again {
+                self.again = group;
                 return;
             }
             left = left.saturating_sub(group.len());
             self.commit(group);
+            if left == 0 && !backlog.is_awaited() {
+                return;
+            }
         }
     }
 

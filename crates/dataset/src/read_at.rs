@@ -13,6 +13,11 @@ pub trait ReadAt: Send + Sync {
         self.size()
     }
 
+    /// The bytes that can be read, where they are in memory.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
@@ -23,6 +28,10 @@ pub trait ReadAt: Send + Sync {
 impl ReadAt for [u8] {
     fn size(&self) -> u64 {
         self.len() as u64
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
@@ -39,6 +48,10 @@ impl ReadAt for &[u8] {
         (**self).size()
     }
 
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
+    }
+
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_exact_at(buf, offset)
     }
@@ -49,6 +62,10 @@ impl ReadAt for Vec<u8> {
         self.as_slice().size()
     }
 
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.as_slice().in_memory()
+    }
+
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.as_slice().read_exact_at(buf, offset)
     }
@@ -57,6 +74,10 @@ impl ReadAt for Vec<u8> {
 impl ReadAt for Arc<[u8]> {
     fn size(&self) -> u64 {
         (**self).size()
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
@@ -126,6 +147,10 @@ impl ReadAt for Beginning<'_> {
         self.bytes.size().min(self.size)
     }
 
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::try_from(self.available()).ok()?)
+    }
+
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.bytes.read_exact_at(buf, offset)
     }
@@ -146,5 +171,12 @@ mod tests {
         for offset in [3, 6, u64::MAX] {
             assert!(section.read_exact_at(&mut bytes, offset).is_err(), "{offset}");
         }
+    }
+
+    #[test]
+    fn a_beginning_has_no_more_than_there_is() {
+        let held = |bytes, size| Beginning::new(bytes, size).in_memory().map(<[u8]>::len);
+        assert_eq!(held(b"data set", 100), Some(8));
+        assert_eq!(held(b"data set, and what lies behind it", 8), Some(8));
     }
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io;
 
 use crate::read_at::ReadAt;
@@ -5,18 +6,19 @@ use crate::read_at::ReadAt;
 /// What is fetched at once.
 const WINDOW_BYTES: u64 = 16 << 10;
 
-/// Reading forwards over [`ReadAt`] through a buffer of a few kilobytes.
+/// Reading forwards over [`ReadAt`], through a buffer of a few kilobytes unless the bytes are in memory.
 pub(crate) struct Window<'a> {
     source: &'a dyn ReadAt,
     /// Bytes that can be read.
     size: u64,
-    buffer: Vec<u8>,
+    buffer: Cow<'a, [u8]>,
     buffer_start: u64,
 }
 
 impl<'a> Window<'a> {
     pub(crate) fn new(source: &'a dyn ReadAt) -> Self {
-        Self { source, size: source.available(), buffer: Vec::new(), buffer_start: 0 }
+        let buffer = Cow::Borrowed(source.in_memory().unwrap_or_default());
+        Self { source, size: source.available(), buffer, buffer_start: 0 }
     }
 
     /// The `count` bytes from `position` on, or what is left of them.
@@ -30,17 +32,20 @@ impl<'a> Window<'a> {
 
     /// Some of the bytes from `position` on; none where there are none.
     pub(crate) fn piece(&mut self, position: u64) -> io::Result<&[u8]> {
-        self.refill(position)?;
+        if self.buffered(position).is_empty() {
+            self.refill(position)?;
+        }
         Ok(self.buffered(position))
     }
 
     /// The `length` bytes from `position` on, which are known to be there.
     pub(crate) fn bytes(&mut self, position: u64, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        match self.buffered(position).get(..bytes.len()) {
-            Some(buffered) => bytes.copy_from_slice(buffered),
-            None => self.source.read_exact_at(&mut bytes, position)?,
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        if let Some(buffered) = self.buffered(position).get(..length) {
+            return Ok(buffered.to_vec());
         }
+        let mut bytes = vec![0; length];
+        self.source.read_exact_at(&mut bytes, position)?;
         Ok(bytes)
     }
 
@@ -51,8 +56,9 @@ impl<'a> Window<'a> {
 
     fn refill(&mut self, position: u64) -> io::Result<()> {
         let length = WINDOW_BYTES.min(self.size.saturating_sub(position));
-        self.buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+        let buffer = self.buffer.to_mut();
+        buffer.resize(usize::try_from(length).unwrap_or(0), 0);
         self.buffer_start = position;
-        self.source.read_exact_at(&mut self.buffer, position)
+        self.source.read_exact_at(buffer, position)
     }
 }

@@ -244,13 +244,16 @@ impl Place {
         let all = || {
             let head = Head::read(&read(0, HEAD as u64)?, &self.segment.salt).ok_or(io::ErrorKind::InvalidData)?;
             let (file_meta_at, header_len) = (HEAD as u64, header_len as u64);
-            let mut file_meta = read(file_meta_at, head.file_meta_len.saturating_add(header_len))?;
-            let header = file_meta.split_off(usize::try_from(head.file_meta_len).unwrap_or(usize::MAX));
+            // File meta, of which nothing more is needed once it is checked, and the header behind it.
+            let mut header = read(file_meta_at, head.file_meta_len.saturating_add(header_len))?;
+            let file_meta_len = usize::try_from(head.file_meta_len).unwrap_or(usize::MAX);
             let description = read(file_meta_at.saturating_add(head.file_len()), head.description_len)?;
-            match head.holds(&file_meta, head.digest, &description) {
-                true => Ok(ReadBack { digest: head.digest, header, description }),
-                false => Err(io::ErrorKind::InvalidData.into()),
+            match header.get(..file_meta_len) {
+                Some(file_meta) if head.holds(file_meta, head.digest, &description) => {}
+                _ => return Err(io::ErrorKind::InvalidData.into()),
             }
+            drop(header.drain(..file_meta_len));
+            Ok(ReadBack { digest: head.digest, header, description })
         };
         all().map_err(|source| StoreError::file("read back from", &self.segment.path, source))
     }

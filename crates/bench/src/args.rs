@@ -54,8 +54,8 @@ pub(crate) struct Receive {
     /// How many associations at a time.
     #[arg(long, value_delimiter = ',', default_value = "4,16")]
     pub(crate) associations: Vec<NonZeroU16>,
-    /// Length of one run.
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    /// Length of one run: longer than the node's index lets a burst pass.
+    #[arg(long, default_value_t = 2.5, value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Most MB of data sets in one run.
     #[arg(long, value_name = "MB", default_value = "1500")]

@@ -21,7 +21,6 @@ pub(crate) const FOLDER: &str = "segments";
 const MAGIC: [u8; 8] = *b"DKISEGM1";
 /// Bytes that are read back at once.
 const AHEAD_BYTES: u64 = 256 << 10;
-
 /// Bytes of a large record that are read back first: its head, and mostly its file meta and header.
 const BEGINNING_BYTES: u64 = 12 << 10;
 

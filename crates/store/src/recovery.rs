@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::arrive::{Arriving, Description, RecordId};
 use crate::config::{Durability, StoreConfig};
 use crate::disk::Step;
-use crate::number::unsigned;
+use crate::number::{signed, unsigned};
 
 use crate::error::StoreError;
 use crate::folder::{Folders, remove};
@@ -72,7 +72,7 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
     let mut told = 0_usize;
     for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
         let path = config.data_dir.join(log::relative(number));
-        let Some(found) = log::read(disk, &path)? else {
+        let Some(found) = log::read(disk, &path, &known_records(conn, number)?)? else {
             if log::trim(disk, &path, None)? {
                 tracing::error!(path = %path.display(), "the first block of a segment is damaged; it is left as it is");
             } else {
@@ -96,6 +96,13 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
         }
     }
     Ok(told)
+}
+
+/// Where those records of a segment begin that the index has instances of.
+fn known_records(conn: &Connection, segment: u64) -> Result<HashSet<u64>, StoreError> {
+    conn.prepare_cached("SELECT record FROM instance WHERE segment = ?1 AND freed = 0")
+        .and_then(|mut list| list.query_map([signed(segment)], |row| row.get(0).map(unsigned))?.collect())
+        .map_err(StoreError::index("list the records of a segment"))
 }
 
 /// Tells the index of one record; `false` when it knew.
@@ -125,7 +132,7 @@ fn is_whole(description: &Description, data_dir: &Path) -> bool {
 
 /// Notes that the index holds all records of a segment.
 pub(crate) fn settle(conn: &Connection, number: u64) -> Result<(), StoreError> {
-    conn.execute("INSERT OR IGNORE INTO segment (number) VALUES (?1)", [i64::try_from(number).unwrap_or(i64::MAX)])
+    conn.execute("INSERT OR IGNORE INTO segment (number) VALUES (?1)", [signed(number)])
         .map(drop)
         .map_err(StoreError::index("settle a segment"))
 }

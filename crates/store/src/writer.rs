@@ -25,6 +25,8 @@ use crate::{job, recovery};
 const GROUP_MAX: usize = 2_048;
 /// Requests after which the log is folded back into the index even under load.
 const CHECKPOINT_AFTER: usize = 16_384;
+/// Segments that are noted together as settled under load: what a start after a crash looks at is some of them at most.
+const SETTLED_TOGETHER: usize = 16;
 /// How long a burst may have the index wait: whoever receives needs the cores more, and a transaction costs little more
 /// for many.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -358,8 +360,10 @@ impl Loop {
         }
         self.since_checkpoint = self.since_checkpoint.saturating_add(size);
         if self.since_checkpoint >= CHECKPOINT_AFTER {
-            self.settle();
+            self.settle(1);
             self.checkpoint();
+        } else {
+            self.settle(SETTLED_TOGETHER);
         }
     }
 
@@ -442,9 +446,10 @@ impl Loop {
         Ok(())
     }
 
-    /// Notes the segments of which the index holds all, so that they are not read again at the next open.
-    fn settle(&mut self) {
-        let numbers = self.shared.log.take_settled();
+    /// Notes the segments of which the index holds all, where that are so many, so that they are not read again at the
+    /// next open.
+    fn settle(&mut self, at_least: usize) {
+        let numbers = self.shared.log.take_settled(at_least);
         if numbers.is_empty() {
             return;
         }
@@ -467,7 +472,7 @@ impl Loop {
             let again = std::mem::take(&mut self.again);
             self.commit(again);
         }
-        self.settle();
+        self.settle(1);
         // Differs when another connection, so another process, has committed since (`dokuei replay`).
         match self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)) {
             Ok(version) if version == self.data_version => {}

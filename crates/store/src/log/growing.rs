@@ -102,6 +102,7 @@ impl Drop for Growing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::path::PathBuf;
 
     use super::*;
@@ -141,7 +142,7 @@ mod tests {
             let mut paths: Vec<_> = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
             paths.sort();
             let lengths = |path: &PathBuf| {
-                let found = read(&RealDisk, path).unwrap().unwrap();
+                let found = read(&RealDisk, path, &HashSet::new()).unwrap().unwrap();
                 found.records.iter().map(|found| found.head.data_set_len).collect()
             };
             paths.iter().map(lengths).collect()

@@ -235,9 +235,12 @@ impl Log {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner).push(segment);
     }
 
-    /// Takes the numbers of the segments of which the index holds all.
-    pub(crate) fn take_settled(&self) -> Vec<u64> {
+    /// Takes the numbers of the segments of which the index holds all, where that are so many.
+    pub(crate) fn take_settled(&self, at_least: usize) -> Vec<u64> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.iter().filter(|segment| segment.is_settled()).count() < at_least {
+            return Vec::new();
+        }
         closed.extract_if(.., |segment| segment.is_settled()).map(|segment| segment.number()).collect()
     }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -22,17 +23,18 @@ pub(crate) struct FoundRecord {
 
 /// What a segment holds.
 pub(crate) struct Found {
-    /// Its whole records, in their order.
+    /// Its whole records that were not known, in their order.
     pub(crate) records: Vec<FoundRecord>,
     /// Where one begins that was never finished, with nothing behind it.
     pub(crate) unfinished: Option<u64>,
 }
 
-/// What a segment holds; `None` when its first block does not say that it is one.
+/// What a segment holds beside the records that begin at `known`, of which no more than the head is read; `None` when its
+/// first block does not say that it is one.
 ///
 /// A record of which anything is missing was never acknowledged and is passed over. Several may be written at once: one
 /// that is not whole may lie before one that is, so every block may begin one.
-pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Found>, StoreError> {
+pub(crate) fn read(disk: &dyn Disk, path: &Path, known: &HashSet<u64>) -> Result<Option<Found>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
@@ -46,18 +48,18 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Found>, StoreE
             found.unfinished = Some(offset);
             break;
         }
-        let whole = match Head::read(&block, &salt) {
-            Some(head) if offset.checked_add(head.record_len()).is_some_and(|end| end <= size) => {
-                whole(disk, &file, offset, &head).map_err(failed)?.map(|description| FoundRecord {
-                    offset,
-                    head,
-                    description,
-                })
+        let head = Head::read(&block, &salt);
+        let head = head.filter(|head| offset.checked_add(head.record_len()).is_some_and(|end| end <= size));
+        let mut len = BLOCK as u64;
+        if let Some(head) = head {
+            if known.contains(&offset) {
+                len = head.record_len();
+            } else if let Some(description) = whole(disk, &file, offset, &head).map_err(failed)? {
+                len = head.record_len();
+                found.records.push(FoundRecord { offset, head, description });
             }
-            _ => None,
-        };
-        offset = offset.saturating_add(whole.as_ref().map_or(BLOCK as u64, |found| found.head.record_len()));
-        found.records.extend(whole);
+        }
+        offset = offset.saturating_add(len);
     }
     Ok(Some(found))
 }

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -291,6 +292,31 @@ fn a_long_description_is_found_again_too() {
     let found = store.reader().newest(10).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(store.reader().show(found[0].id).unwrap().unwrap().attributes, long);
+}
+
+#[test]
+fn of_what_the_index_knows_a_start_reads_no_more_than_the_head() {
+    const BYTES: usize = 500_000;
+    let bench = Bench::new();
+    // One after the other in one segment.
+    let open = || Store::open(StoreConfig { durability: Durability::Os, ..bench.config() }).unwrap();
+    let store = open();
+    send(&store, "1.2.3.4", &pattern(1, BYTES)).unwrap();
+    bench.disk.fail_at(Step::Transaction, ErrorKind::StorageFull);
+    commit(&store, "1.2.3.5", &pattern(2, BYTES)).unwrap();
+    drop(store);
+    bench.disk.heal();
+    bench.disk.read.lock().unwrap().clear();
+    let store = open();
+    let read_within = |records: Range<u64>| {
+        let read = bench.disk.read.lock().unwrap();
+        read.iter().map(|read| read.end.min(records.end).saturating_sub(read.start.max(records.start))).sum::<u64>()
+    };
+    let known = read_within(4_096..BYTES as u64);
+    assert!(known <= 8_192, "{known} bytes of what is known were read");
+    let both = read_within(4_096..2 * BYTES as u64);
+    assert!(both > BYTES as u64 / 2, "{both}: what is not known is read");
+    assert_eq!(data_set(&store, store.reader().find("1.2.3.5").unwrap()[0]), pattern(2, BYTES));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct FakeDisk {
     passes: AtomicU64,
     /// Names of files that have become durable.
     pub(crate) durable: Mutex<Vec<String>>,
+    /// Where bytes of files were read.
+    pub(crate) read: Mutex<Vec<Range<u64>>>,
     pub(crate) reads_fail: AtomicBool,
     pub(crate) failed_reads: AtomicU64,
     random: Mutex<Random>,
@@ -45,6 +47,7 @@ impl FakeDisk {
             fail: Mutex::default(),
             passes: AtomicU64::new(0),
             durable: Mutex::default(),
+            read: Mutex::default(),
             reads_fail: AtomicBool::new(false),
             failed_reads: AtomicU64::new(0),
             random: Mutex::new(Random::new(0)),
@@ -95,7 +98,11 @@ impl Disk for FakeDisk {
                 self.failed_reads.fetch_add(1, Ordering::SeqCst);
                 Err(io::ErrorKind::Other.into())
             }
-            false => read_some(&mut self.random.lock().unwrap(), file, buffer, offset),
+            false => {
+                let count = read_some(&mut self.random.lock().unwrap(), file, buffer, offset)?;
+                self.read.lock().unwrap().push(offset..offset + count as u64);
+                Ok(count)
+            }
         }
     }
 

@@ -34,6 +34,8 @@ struct Header {
     /// The codec undoes a component transform.
     transformed: bool,
     high_throughput: bool,
+    /// The 9-7 wavelet, which is not reversible.
+    lossy: bool,
 }
 
 fn damaged(detail: impl Into<String>) -> CodecError {
@@ -58,7 +60,7 @@ pub(crate) fn decode(spec: &FrameSpec, data: &[u8]) -> Result<(Samples, Photomet
     } else {
         Cell::of_codec_signed_at(spec, header.precision)
     };
-    Ok((pack(spec, cell, &values), photometric(spec, &header)))
+    Ok((pack(spec, cell.coded_with_loss(header.lossy), &values), photometric(spec, &header)))
 }
 
 /// Some writers leave out the end-of-codestream marker, which the decoder insists on.
@@ -169,9 +171,10 @@ fn coding_style(
     spec: &FrameSpec,
 ) -> Result<(), CodecError> {
     let head = body.first_chunk::<10>().ok_or_else(|| damaged("the coding style is cut short"))?;
-    let [style, _, layers_high, layers_low, transform, levels, _, _, block_style, _] = *head;
+    let [style, _, layers_high, layers_low, transform, levels, _, _, block_style, wavelet] = *head;
     header.transformed = transform != 0;
     header.high_throughput = block_style & 0x40 != 0;
+    header.lossy = wavelet == 0;
     let layers = u64::from(u16::from_be_bytes([layers_high, layers_low]));
     if layers == 0 || levels > 32 {
         return Err(damaged(format!("{layers} layers of {levels} decompositions")));
@@ -254,6 +257,6 @@ impl Size {
     fn header(&self) -> Header {
         let depth = self.components[0][0];
         let (precision, signed) = ((depth & 0x7F).saturating_add(1), depth & 0x80 != 0);
-        Header { precision, signed, transformed: false, high_throughput: false }
+        Header { precision, signed, transformed: false, high_throughput: false, lossy: false }
     }
 }

@@ -21,12 +21,12 @@ fn damaged(detail: impl Into<String>) -> CodecError {
 
 /// Decodes one image. Bytes behind its end are ignored.
 pub(crate) fn decode(spec: &FrameSpec, data: &[u8]) -> Result<(Samples, Photometric), CodecError> {
-    let (precision, values) = isolated(CODEC, || values(spec, data))??;
+    let (cell, values) = isolated(CODEC, || values(spec, data))??;
     let photometric = if spec.samples_per_pixel == 3 { Photometric::Rgb } else { spec.photometric };
-    Ok((pack(spec, Cell::of_codec(spec, precision), &values), photometric))
+    Ok((pack(spec, cell, &values), photometric))
 }
 
-fn values(spec: &FrameSpec, data: &[u8]) -> Result<(u8, Vec<u32>), CodecError> {
+fn values(spec: &FrameSpec, data: &[u8]) -> Result<(Cell, Vec<u32>), CodecError> {
     // Modular buffers are 32-bit, rendered ones float, and filters hold a few copies of each.
     let budget = spec.samples().saturating_mul(48).saturating_add(64 << 20);
     let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(budget));
@@ -64,7 +64,9 @@ fn values(spec: &FrameSpec, data: &[u8]) -> Result<(u8, Vec<u32>), CodecError> {
     let top = f64::from((1_u32 << precision) - 1);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 24 bits")]
     let integer = |value: f32| (f64::from(value) * top).round().clamp(0.0, top) as u32;
-    Ok((precision, floats.into_iter().map(integer).collect()))
+    // What is coded in XYB is never lossless.
+    let cell = Cell::of_codec(spec, precision).coded_with_loss(image.image_header().metadata.xyb_encoded);
+    Ok((cell, floats.into_iter().map(integer).collect()))
 }
 
 /// Compares the image header with the attributes and returns the depth in bits.

@@ -97,13 +97,15 @@ pub(crate) struct Cell {
     stored: u32,
     shift: u32,
     signed: bool,
+    /// What lies beyond the largest stored value stands for that.
+    saturates: bool,
 }
 
 impl Cell {
     /// Of a whole pixel cell: Bits Stored below High Bit.
     pub(crate) fn of_cell(spec: &FrameSpec) -> Self {
         let shift = u32::from((spec.high_bit + 1).saturating_sub(spec.bits_stored));
-        Self { stored: spec.bits_stored.into(), shift, signed: spec.is_signed() }
+        Self { stored: spec.bits_stored.into(), shift, signed: spec.is_signed(), saturates: false }
     }
 
     /// Of a codec's sample of `precision` bits. A codec codes either the stored value alone, or the
@@ -120,10 +122,20 @@ impl Cell {
         Self { stored: cell.stored.min(precision.into()), ..cell }
     }
 
+    /// The same of a codec that may be lossy, and then puts bright pixels beyond the range where its precision has room.
+    ///
+    /// Signed values have no such end: of them a codec may code the sign once or all the way up.
+    pub(crate) fn coded_with_loss(self, lossy: bool) -> Self {
+        Self { saturates: lossy && !self.signed && self.shift == 0, ..self }
+    }
+
     /// Cuts the stored value out and extends its sign; the bits of the result are those of an `i64`.
     #[inline]
     fn value(self, raw: u32) -> i64 {
         let raw = i64::from(raw) >> self.shift;
+        if self.saturates {
+            return raw.min((1_i64 << self.stored) - 1);
+        }
         let unused = 64 - self.stored;
         let top = raw << unused;
         if self.signed { top >> unused } else { raw & ((1_i64 << self.stored) - 1) }
@@ -192,6 +204,12 @@ mod tests {
         assert_eq!(pack(&spec, Cell::of_cell(&spec), &[0xF123_u16, 0x0FFF]), Samples::I16(vec![0x123, -1]));
         spec.high_bit = 15;
         assert_eq!(pack(&spec, Cell::of_cell(&spec), &[0x1230_u16, 0xFFF7]), Samples::I16(vec![0x123, -1]));
+        spec.high_bit = 11;
+        spec.representation = Representation::Unsigned;
+        let with_loss = Cell::of_codec(&spec, 16).coded_with_loss(true);
+        assert_eq!(pack(&spec, with_loss, &[0x123_u16, 0x1001]), Samples::U16(vec![0x123, 0xFFF]));
+        spec.high_bit = 15;
+        spec.representation = Representation::Signed;
         // A codec of 12 bits codes the stored value alone, one of 16 bits the cell.
         assert_eq!(pack(&spec, Cell::of_codec(&spec, 12), &[0x123_u16, 0xFFF]), Samples::I16(vec![0x123, -1]));
         assert_eq!(pack(&spec, Cell::of_codec(&spec, 16), &[0x1230_u16, 0xFFF7]), Samples::I16(vec![0x123, -1]));

@@ -87,9 +87,9 @@ pub(crate) fn decode(spec: &FrameSpec, data: &[u8]) -> Result<(Samples, Photomet
     }
     let (frame, planes) = picture.ok_or_else(|| damaged("no frame header"))?;
     let photometric = photometric(spec, &frame, adobe, has_jfif);
-    let precision = frame.precision;
+    let cell = Cell::of_codec(spec, frame.precision).coded_with_loss(frame.process != Process::Lossless);
     let raw = planes.finish(&frame, &tables.quantisation)?;
-    Ok((pack(spec, Cell::of_codec(spec, precision), &raw), photometric))
+    Ok((pack(spec, cell, &raw), photometric))
 }
 
 fn decode_scan(

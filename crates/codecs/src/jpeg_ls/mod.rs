@@ -24,7 +24,7 @@ fn damaged(detail: impl Into<String>) -> CodecError {
 pub(crate) fn decode(spec: &FrameSpec, data: &[u8]) -> Result<(Samples, Photometric), CodecError> {
     let mut header = Header::new(data)?;
     let mut samples = Vec::new();
-    let mut precision = 0;
+    let (mut precision, mut lossy) = (0, false);
     let mut done = 0;
     while done < usize::from(spec.samples_per_pixel) {
         let scan = header.next_scan(spec)?;
@@ -32,10 +32,12 @@ pub(crate) fn decode(spec: &FrameSpec, data: &[u8]) -> Result<(Samples, Photomet
             precision = scan.precision;
             samples = vec![0_u16; spec.samples()];
         }
+        lossy |= scan.parameters.is_lossy();
         let position = scan::decode(spec, &scan, data, &mut samples)?;
         header.seek(position);
         done += scan.components.len();
     }
     let photometric = native::full_resolution(spec.photometric);
-    Ok((pack(spec, Cell::of_codec_signed_at(spec, precision), &samples), photometric))
+    let cell = Cell::of_codec_signed_at(spec, precision).coded_with_loss(lossy);
+    Ok((pack(spec, cell, &samples), photometric))
 }

@@ -68,6 +68,10 @@ impl Parameters {
             limit: 2 * (sample_bits + sample_bits.max(8)),
         })
     }
+
+    pub(super) fn is_lossy(&self) -> bool {
+        self.near > 0
+    }
 }
 
 /// T.87 § C.2.4.1.1.1.

@@ -44,6 +44,12 @@ def smooth(bits, samples=1):
     return (value if samples > 1 else value[..., 0]).astype(np.uint8 if bits <= 8 else np.uint16)
 
 
+def within(bits, decoded):
+    """What a lossy codec of more bits has put beyond the end of the range belongs at its end."""
+    assert decoded.max() >> bits, "nothing lies beyond"
+    return np.minimum(decoded, (1 << bits) - 1)
+
+
 def add(name, syntax, data, decoded, stored, interpretation, becomes=None, tolerance=0):
     decoded = np.ascontiguousarray(decoded)
     samples = decoded.shape[2] if decoded.ndim == 3 else 1
@@ -112,6 +118,8 @@ def jpeg():
     add("jpeg_8_scans", JPEG, data, undo(data, "YCbCr"), 8, "YBR_FULL_422", "YBR_FULL")
     data = ic.jpeg8_encode(smooth(12), level=90, bitspersample=12)
     add("jpeg_12_grey", JPEG_12, data, ic.jpeg8_decode(data), 12, "MONOCHROME2")
+    data = ic.jpeg8_encode(pattern(10), level=90, bitspersample=12)
+    add("jpeg_10_of_12", JPEG_12, data, within(10, ic.jpeg8_decode(data)), 10, "MONOCHROME2")
     for predictor in range(1, 8):
         array = pattern(16)
         data = ic.jpeg8_encode(array, lossless=True, predictor=predictor, bitspersample=16)
@@ -138,6 +146,8 @@ def jpeg_lossless_standard():
         add(f"jls_near_{near}", JLS_NEAR, data, ic.jpegls_decode(bytes(data)), 8, "MONOCHROME2")
     data = jpeg_ls.encode_array(pattern(16), lossy_error=5)
     add("jls_near_16", JLS_NEAR, data, ic.jpegls_decode(bytes(data)), 16, "MONOCHROME2")
+    data = jpeg_ls.encode_buffer(pattern(12).tobytes(), ROWS, COLUMNS, 1, 16, 3, 0)
+    add("jls_near_12_of_16", JLS_NEAR, data, within(12, ic.jpegls_decode(bytes(data))), 12, "MONOCHROME2")
     array = pattern(8, 3)
     # CharLS takes and gives colour by pixel for both interleaved modes.
     orders = [np.ascontiguousarray(array.transpose(2, 0, 1)), array, array]
@@ -174,6 +184,8 @@ def jpeg_2000():
         bits = 12 if array.ndim == 2 else 8
         data = ic.jpeg2k_encode(array, level=35, codecformat="j2k", reversible=False, bitspersample=bits)
         add(f"j2k_lossy_{name}", J2K_LOSSY, data, ic.jpeg2k_decode(data), bits, interpretation, becomes, 1)
+    data = ic.jpeg2k_encode(pattern(12), level=45, codecformat="j2k", reversible=False, bitspersample=16)
+    add("j2k_lossy_12_of_16", J2K_LOSSY, data, within(12, ic.jpeg2k_decode(data)), 12, "MONOCHROME2", None, 1)
     for bits, signed, samples in [(8, False, 1), (16, False, 1), (16, True, 1), (8, False, 3)]:
         array = pattern(bits, samples, signed)
         name = f"htj2k_{bits}{'_signed' if signed else ''}{'_rgb' if samples == 3 else ''}"

@@ -1,10 +1,10 @@
 //! `dokuei export`: what is stored, as plain DICOM files.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use dokuei_store::{ShownInstance, StoreReader, StoredFile};
+use dokuei_store::{Integrity, ShownInstance, StoreReader, StoredFile};
 use dokuei_types::InstanceId;
 use serde_json::json;
 
@@ -14,21 +14,33 @@ use crate::outcome::{self, Failure, line, say};
 
 pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     let reader = attach(&arguments.place)?;
-    let mut written = 0_usize;
-    chosen(&reader, &arguments.ids, |id| {
-        written = written.saturating_add(one(&reader, id, arguments)?);
-        Ok(())
-    })?;
-    say(format!("{written} files written to {}", arguments.out.display()));
-    Ok(())
+    let mut account = Account::default();
+    chosen(&reader, &arguments.ids, |id| one(&reader, id, arguments, &mut account))?;
+    let Account { written, there, trouble } = account;
+    let also = if there > 0 { format!(", {there} were there already") } else { String::new() };
+    say(format!("{written} files written to {}{also}", arguments.out.display()));
+    if trouble == 0 {
+        return Ok(());
+    }
+    Err(Failure::work(format!("{trouble} files are not there as they were stored; see above")))
 }
 
-/// Writes an instance and, where asked for, its results; how many files.
-fn one(reader: &StoreReader, id: InstanceId, arguments: &Export) -> Result<usize, Failure> {
-    let Some(shown) = reader.show(id).map_err(|error| unreadable(&error))? else { return Ok(0) };
+/// What became of the files.
+#[derive(Default)]
+struct Account {
+    written: usize,
+    /// Were there already, the same to the byte.
+    there: usize,
+    /// Could not be written, or are not what was stored.
+    trouble: usize,
+}
+
+/// Writes an instance and, where asked for, its results. What is wrong with a file is said, and the others follow.
+fn one(reader: &StoreReader, id: InstanceId, arguments: &Export, account: &mut Account) -> Result<(), Failure> {
+    let Some(shown) = reader.show(id).map_err(|error| unreadable(&error))? else { return Ok(()) };
     if shown.removed_at.is_some() {
         say(format!("instance {id} is no longer kept"));
-        return Ok(0);
+        return Ok(());
     }
     let folder = arguments.out.join(folder(shown.study.as_deref()));
     std::fs::create_dir_all(&folder).map_err(|error| Failure::because(&folder.display().to_string(), &error))?;
@@ -40,18 +52,57 @@ fn one(reader: &StoreReader, id: InstanceId, arguments: &Export) -> Result<usize
             (&object.file, object.sop_instance.as_str(), folder.join(name))
         }));
     }
-    for (file, sop_instance, path) in &files {
-        copy(file, path).map_err(|error| Failure::because(&path.display().to_string(), &error))?;
-        tell(&shown, sop_instance, path, arguments.place.json);
+    // What cannot be read at all fails where it is copied.
+    let checked = reader.check_bytes(id).unwrap_or_default();
+    for (file, sop_instance, path) in files {
+        let is_damaged = checked.iter().any(|found| found.file == *file && found.integrity == Integrity::Damaged);
+        let copied = copy(file, &path);
+        account.trouble = account.trouble.saturating_add(usize::from(is_damaged || copied.is_err()));
+        match copied {
+            Ok(true) => {
+                account.written = account.written.saturating_add(1);
+                tell(&shown, sop_instance, &path, arguments.place.json);
+            }
+            Ok(false) => account.there = account.there.saturating_add(1),
+            Err(error) => say(format!("instance {id}: {error}")),
+        }
+        if is_damaged {
+            say(format!("instance {id}: what is kept of {sop_instance} is damaged, and so is {}", path.display()));
+        }
     }
-    Ok(files.len())
+    Ok(())
 }
 
-/// Copies to a new file: what is there already is never overwritten.
-fn copy(file: &StoredFile, path: &Path) -> io::Result<()> {
-    let mut source = file.reader()?;
-    let copied = io::copy(&mut source, &mut File::create_new(path)?)?;
-    if copied == file.length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+/// Copies to a new file, which has its name once it is whole; `false` where the same bytes are there already. Others are
+/// never overwritten.
+fn copy(file: &StoredFile, path: &Path) -> Result<bool, String> {
+    let unread = |error: io::Error| format!("read {}: {error}", file.path.display());
+    let unwritten = |error: io::Error| format!("write {}: {error}", path.display());
+    if path.exists() {
+        let same = same(file.reader().map_err(unread)?, File::open(path).map_err(unwritten)?).map_err(unwritten)?;
+        return if same { Ok(false) } else { Err(format!("{} is there with other bytes", path.display())) };
+    }
+    let mut source = file.reader().map_err(unread)?;
+    let part = path.with_extension("part");
+    let copied = io::copy(&mut source, &mut File::create(&part).map_err(unwritten)?).map_err(unwritten)?;
+    if copied != file.length {
+        drop(std::fs::remove_file(&part));
+        return Err(unread(io::ErrorKind::UnexpectedEof.into()));
+    }
+    std::fs::rename(&part, path).map_err(unwritten)?;
+    Ok(true)
+}
+
+/// Whether both give the same bytes.
+fn same(one: impl Read, other: impl Read) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(one).bytes(), BufReader::new(other).bytes());
+    loop {
+        match (one.next().transpose()?, other.next().transpose()?) {
+            (None, None) => return Ok(true),
+            (one, other) if one != other => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 fn tell(shown: &ShownInstance, sop_instance: &str, path: &Path, json: bool) {

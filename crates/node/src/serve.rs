@@ -213,8 +213,10 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
 /// Reads the configuration again, certificates and keys with it; one that cannot be used changes nothing. Gives the one
 /// now in force.
 async fn reload(node: &RunningNode, before: &Site, path: Option<PathBuf>) -> Option<Site> {
+    let started = before.file.config.clone();
     let checked = tokio::task::spawn_blocking(move || {
-        let file = config::load(path.as_deref()).map_err(problems)?;
+        let mut file = config::load(path.as_deref()).map_err(problems)?;
+        changes::keep(&mut file.config, &started);
         Site::check(file).map_err(problems)
     });
     let site = checked.await.unwrap_or_else(|error| Err(words(&error)));

@@ -11,6 +11,7 @@ mod crash;
 mod dcmtk;
 mod doctor;
 mod every_file;
+mod export;
 mod failover;
 mod hints;
 mod hospital_day;

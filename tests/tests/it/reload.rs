@@ -47,6 +47,18 @@ fn a_reload_says_what_changed_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_node_keeps_its_name_until_the_next_start() {
+    let folder = tempdir().unwrap();
+    let node = Node::start(folder.path(), "");
+    let before = std::fs::read_to_string(node.config()).unwrap();
+    std::fs::write(node.config(), before.replace("[node]", "[node]\nae_title = \"OTHER\"")).unwrap();
+    node.reload("configuration reloaded");
+    assert!(messages(&node).iter().any(|line| line == "configuration: node changed: ae_title"), "{}", node.log());
+    let address = format!("127.0.0.1:{}", node.port);
+    assert!(!dokuei(&["echo", &address, "--called", "DOKUEI"]).is_empty());
+}
+
+#[test]
 fn a_backtest_reads_beside_the_running_node() {
     let folder = tempdir().unwrap();
     let mut node = Node::start(&folder.path().join("node"), ROUTES);

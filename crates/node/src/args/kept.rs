@@ -46,7 +46,7 @@ pub(crate) struct Export {
     /// Everything that is stored.
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
-    /// Where the files are written, a folder for each study and series; made when absent.
+    /// Where the files are written, a folder for each study; made when absent.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Their results too.

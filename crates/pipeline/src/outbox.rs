@@ -32,7 +32,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 asking(&core, &setup.name, close).await?;
                 recorded = Some(closed_until);
             }
-            match pause.until.filter(|until| *until > now) {
+            match pause.left(now) {
                 Some(until) => Ok(Some(until)),
                 None => next_at(&core, &setup, closed_until).await,
             }
@@ -208,6 +208,12 @@ impl Pause {
         self.until = Some(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
     }
 
+    /// Until when it lasts, at `now`; one that lasts for longer than it can is over, since the clock was set back.
+    fn left(&self, now: i64) -> Option<i64> {
+        let latest = now.saturating_add(i64::try_from(PAUSE_MAX.as_millis()).unwrap_or(i64::MAX));
+        self.until.filter(|until| (now.saturating_add(1)..=latest).contains(until))
+    }
+
     async fn after(&mut self, reached: bool, core: &Arc<Core>, destination: &str) -> Result<(), StoreError> {
         if !reached {
             let now = core.now();
@@ -239,5 +245,20 @@ async fn sleep(rung: &mut watch::Receiver<u64>, stop: &CancellationToken, time: 
         () = stop.cancelled() => {}
         _ = rung.changed() => {}
         () = tokio::time::sleep(time) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_ends_when_the_clock_is_set_back() {
+        let mut pause = Pause { failures: 20, ..Pause::default() };
+        pause.begin(100_000_000, &RetryPolicy::default());
+        let until = pause.left(100_000_000).unwrap();
+        assert!(until > 100_030_000, "{until}");
+        assert_eq!((pause.left(until - 1), pause.left(until)), (Some(until), None));
+        assert_eq!(pause.left(100_000_000 - 2 * 3_600_000), None);
     }
 }

@@ -36,6 +36,12 @@ pub enum LoadError {
         /// Their names, sorted.
         operators: Vec<String>,
     },
+    /// Operators that the engine computes otherwise than ONNX defines them.
+    #[error("the engine gets other numbers than ONNX defines for {}; export the model without", .operators.join(", "))]
+    WrongOperators {
+        /// What they are, sorted.
+        operators: Vec<String>,
+    },
     /// The graph does not have exactly one input of the manifest's name.
     #[error("the manifest names the input `{expected}`, the graph has {}", list(.actual))]
     Input {

@@ -14,6 +14,8 @@ use crate::npy::Tensor;
 /// Operators that draw random numbers.
 const RANDOM: &[&str] =
     &["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+/// Operators that give their input on, but for its shape.
+const RESHAPING: &[&str] = &["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
 /// Most names listed in an error.
 const NAMES_MAX: usize = 8;
 
@@ -39,7 +41,7 @@ pub(super) fn check(
 /// The operators of a graph and how often each occurs.
 ///
 /// # Errors
-/// Operators that the engine lacks or that draw at random, and tensors in other files.
+/// Operators that the engine lacks or gets wrong or that draw at random, and tensors in other files.
 pub(super) fn operators<'g>(framework: &Onnx, graph: &'g GraphProto) -> Result<BTreeMap<&'g str, usize>, LoadError> {
     let mut operators = BTreeMap::new();
     visit(graph, &mut |node| *operators.entry(node.op_type.as_str()).or_insert(0_usize) += 1, &mut external)?;
@@ -54,7 +56,48 @@ pub(super) fn operators<'g>(framework: &Onnx, graph: &'g GraphProto) -> Result<B
     if !random.is_empty() {
         return Err(LoadError::RandomOperators { operators: random });
     }
+    let wrong = wrong(graph)?;
+    if !wrong.is_empty() {
+        return Err(LoadError::WrongOperators { operators: wrong });
+    }
     Ok(operators)
+}
+
+/// What the engine computes otherwise than ONNX defines it: found by comparison with another engine, operator by operator.
+fn wrong(graph: &GraphProto) -> Result<Vec<String>, LoadError> {
+    let mut nodes = Vec::new();
+    visit(graph, &mut |node| nodes.push(node), &mut |_| Ok(()))?;
+    let made: BTreeMap<&str, &NodeProto> =
+        nodes.iter().flat_map(|node| node.output.iter().map(|name| (name.as_str(), *node))).collect();
+    // The node that a tensor comes from, but for its shape. No chain is longer than the graph.
+    let maker = |name: &String| {
+        let node = made.get(name.as_str()).copied();
+        let mut chain = std::iter::successors(node, |node| {
+            let reshaped = RESHAPING.contains(&node.op_type.as_str()).then(|| node.input.first()).flatten();
+            reshaped.and_then(|name| made.get(name.as_str()).copied())
+        });
+        chain.by_ref().take(nodes.len()).find(|node| !RESHAPING.contains(&node.op_type.as_str()))
+    };
+    let quantised = |node: &&NodeProto| {
+        matches!(node.op_type.as_str(), "Softmax" | "LogSoftmax")
+            && node.input.first().and_then(maker).is_some_and(|maker| maker.op_type == "DequantizeLinear")
+    };
+    let quantises = nodes.iter().filter(|node| node.op_type == "QuantizeLinear");
+    let into_quantised = quantises.filter_map(|node| node.input.first().and_then(maker)).filter(quantised);
+    let mut wrong: BTreeSet<String> =
+        into_quantised.map(|node| format!("{} between quantised tensors", node.op_type)).collect();
+    for node in &nodes {
+        let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
+        match node.op_type.as_str() {
+            "Celu" if attribute("alpha").is_some_and(|alpha| alpha.f != 1.0) => wrong.insert("Celu".to_owned()),
+            "ConvTranspose" if attribute("output_shape").is_some() => {
+                wrong.insert("ConvTranspose with output_shape".to_owned())
+            }
+            "GlobalLpPool" => wrong.insert("GlobalLpPool".to_owned()),
+            _ => false,
+        };
+    }
+    Ok(wrong.into_iter().collect())
 }
 
 fn visit<'g>(

@@ -66,7 +66,7 @@ pub struct Head {
 /// Reads an ONNX file and says what a manifest has to name.
 ///
 /// # Errors
-/// [`LoadError`]: no ONNX file, weights in another file, or operators that the engine lacks or that draw at random.
+/// [`LoadError`]: no ONNX file, weights in another file, or operators that the engine lacks or gets wrong or that draw at random.
 pub fn inspect(onnx: &[u8]) -> Result<Inspection, LoadError> {
     caught(|| inspect_uncaught(onnx)).unwrap_or_else(|fault| Err(LoadError::Prepare(fault)))
 }

@@ -95,6 +95,30 @@ fn operators() {
     );
     let random = |graph: &mut Graph| graph.nodes.push(node("RandomNormalLike", &["flat"], &["noise"], &[]));
     check(&with_graph(random), "RandomNormalLike draw random numbers");
+    let pool = |graph: &mut Graph| graph.nodes.push(node("GlobalLpPool", &["pooled"], &["other"], &[]));
+    check(&with_graph(pool), "other numbers than ONNX defines for GlobalLpPool; export the model without");
+}
+
+#[test]
+fn a_softmax_between_quantised_tensors() {
+    let with = |tail: &[(&str, &str, &str)]| {
+        with_graph(|graph| {
+            graph.initializers.push(tensor("step", &[], &[0.01]));
+            for (operator, from, to) in tail {
+                let inputs: &[&str] = if operator.ends_with("Linear") { &[from, "step"] } else { &[from] };
+                graph.nodes.push(node(operator, inputs, &[to], &[]));
+            }
+        })
+    };
+    let quantised = [
+        ("QuantizeLinear", "flat", "a"),
+        ("DequantizeLinear", "a", "b"),
+        ("Softmax", "b", "c"),
+        ("Identity", "c", "d"),
+        ("QuantizeLinear", "d", "e"),
+    ];
+    check(&with(&quantised), "ONNX defines for Softmax between quantised tensors");
+    with(&quantised[..4]).load().expect("its result is a float");
 }
 
 #[test]

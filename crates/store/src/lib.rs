@@ -76,6 +76,7 @@ mod store;
 mod stored_file;
 mod tally;
 mod task;
+mod timers;
 mod totals;
 mod unfinished;
 mod unit;

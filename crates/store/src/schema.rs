@@ -1,4 +1,6 @@
 use std::cmp::Ordering;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use crate::error::StoreError;
 use crate::hint;
 use crate::prior;
 use crate::tally;
+use crate::timers;
 
 /// Name of the index inside the data folder.
 pub(crate) const FILE: &str = "index.sqlite";
@@ -265,7 +268,11 @@ const UPGRADES: [(i64, &str); 4] = [
 /// Opens the index for the owner, making or upgrading it.
 pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Connection, StoreError> {
     let failed = StoreError::index;
-    let mut conn = Connection::open(data_dir.join(FILE)).map_err(failed("open"))?;
+    let path = data_dir.join(FILE);
+    // SQLite gives its other files the mode of this one.
+    let made = OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
+    made.map_err(|source| StoreError::file("open", &path, source))?;
+    let mut conn = Connection::open(&path).map_err(failed("open"))?;
     prepare(&conn)?;
     conn.pragma_update(None, "journal_mode", "WAL").map_err(failed("set the journal mode"))?;
     let synchronous = match durability {
@@ -285,6 +292,7 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     tx.execute_batch(tally::TABLE).map_err(failed("make the tables"))?;
     tx.execute_batch(prior::TABLE).map_err(failed("make the tables"))?;
     tx.execute_batch(again::TABLE).map_err(failed("make the tables"))?;
+    tx.execute_batch(timers::TABLE).map_err(failed("make the tables"))?;
     for (before, upgrade) in UPGRADES {
         if layout(&tx)? == Some(before) {
             tx.execute_batch(upgrade).map_err(failed("upgrade the tables"))?;

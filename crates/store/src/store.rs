@@ -26,6 +26,7 @@ use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
 use crate::replay::{self, Replayed};
+use crate::timers::Timers;
 use crate::totals::Totals;
 use crate::unfinished::{self, Unfinished};
 use crate::unit::millis;
@@ -79,6 +80,8 @@ impl Store {
         make_dir(&incoming, config.durability)?;
         let mut conn = schema::open_owned(&data_dir, config.durability)?;
         journal::keep(&conn, config.journal).map_err(StoreError::index("keep the journal"))?;
+        let mut timers = Timers::open(&conn)?;
+        timers.note(&mut conn, config.clock.now_ms())?;
         let folders = |name| Folders::open(&data_dir, name, config.durability, Arc::clone(&config.disk));
         let (objects, results) = (folders("objects")?, folders("results")?);
 
@@ -118,7 +121,7 @@ impl Store {
         shared.queue.store(open, Ordering::Relaxed);
         let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
         let reader = StoreReader::open_on(Arc::clone(&config.disk), &data_dir)?;
-        let writer = Arc::new(Writer::start(conn, Arc::clone(&shared))?);
+        let writer = Arc::new(Writer::start(conn, Arc::clone(&shared), timers)?);
         let log_writers = match config.durability {
             Durability::Fsync => {
                 let may_write = may_preallocate(&config, Arc::clone(&backlog));

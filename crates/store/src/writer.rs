@@ -18,6 +18,7 @@ use crate::folder::{Folder, remove};
 use crate::group::{Effects, attempt_all};
 use crate::log::Log;
 use crate::queue::Queued;
+use crate::timers::Timers;
 use crate::totals::{self, Occurrence, Totals};
 use crate::{job, recovery};
 
@@ -160,12 +161,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(conn: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+    pub(crate) fn start(conn: Connection, shared: Arc<Shared>, timers: Timers) -> Result<Self, StoreError> {
         let (requests, queue) = mpsc::channel();
         let backlog = Arc::clone(&shared.backlog);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || Loop::new(conn, shared).serve(&queue))
+            .spawn(move || Loop::new(conn, shared, timers).serve(&queue))
             .map_err(|source| StoreError::file("start the writer of", "index".as_ref(), source))?;
         Ok(Self { requests: Mutex::new(Some(requests)), backlog, thread: Mutex::new(Some(thread)) })
     }
@@ -265,6 +266,7 @@ where
 struct Loop {
     conn: Connection,
     shared: Arc<Shared>,
+    timers: Timers,
     since_checkpoint: usize,
     data_version: i64,
     /// Whether transactions are synced at the moment.
@@ -274,9 +276,9 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(conn: Connection, shared: Arc<Shared>) -> Self {
+    fn new(conn: Connection, shared: Arc<Shared>, timers: Timers) -> Self {
         let synced = shared.is_synced();
-        Self { conn, shared, since_checkpoint: 0, data_version: 0, synced, again: Vec::new() }
+        Self { conn, shared, timers, since_checkpoint: 0, data_version: 0, synced, again: Vec::new() }
     }
 
     fn serve(mut self, queue: &Receiver<Queued>) {
@@ -402,7 +404,7 @@ impl Loop {
         if group.is_empty() {
             return Ok(Vec::new());
         }
-        let now = self.shared.clock.now_ms();
+        let now = self.look_at_clock();
         let failed = StoreError::index;
         let synced = self.shared.is_synced() && group.iter().any(|request| request.must_last());
         self.sync_transactions(synced)?;
@@ -473,6 +475,7 @@ impl Loop {
             self.commit(again);
         }
         self.settle(1);
+        self.look_at_clock();
         // Differs when another connection, so another process, has committed since (`dokuei replay`).
         match self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)) {
             Ok(version) if version == self.data_version => {}
@@ -485,6 +488,17 @@ impl Loop {
         if self.since_checkpoint > 0 {
             self.checkpoint();
         }
+    }
+
+    /// The time, once what waits was moved along with a clock that was set back.
+    fn look_at_clock(&mut self) -> i64 {
+        let now = self.shared.clock.now_ms();
+        match self.timers.note(&mut self.conn, now) {
+            Ok(true) => self.shared.ring(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the time"),
+        }
+        now
     }
 
     fn checkpoint(&mut self) {

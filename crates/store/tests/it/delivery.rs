@@ -36,6 +36,27 @@ fn a_delivered_original_is_forwarded() {
 }
 
 #[test]
+fn what_waits_does_not_wait_for_the_clock_to_catch_up_once_it_was_set_back() {
+    const HOURS: i64 = 2 * 3_600_000;
+    let bench = Bench::new();
+    let store = bench.open();
+    forwarded(&store, "1.2.3.4");
+    let retry = DeliveryEnd::Retry { at: START + 30_000, status: None, reason: "not reached".into() };
+    store.apply(Changes::delivered(&lease(&store).remove(0), retry)).unwrap();
+    bench.clock.advance_ms(-HOURS);
+    // Any change: of itself it is noticed within a second.
+    send(&store, "1.2.3.5", b"another").unwrap();
+    assert_eq!(store.next_delivery_at("pacs", Due::All).unwrap(), Some(START - HOURS + 30_000));
+    assert_eq!(lease(&store), []);
+    drop(store);
+    bench.clock.advance_ms(-HOURS);
+    let store = bench.open();
+    assert_eq!(store.next_delivery_at("pacs", Due::All).unwrap(), Some(START - 2 * HOURS + 30_000));
+    bench.clock.advance_ms(30_000);
+    assert_eq!(lease(&store).len(), 1);
+}
+
+#[test]
 fn a_retry_waits_and_a_dead_letter_fails_the_instance_until_replayed() {
     let bench = Bench::new();
     let store = bench.open();

@@ -366,6 +366,25 @@ fn timers_survive_the_node() {
 }
 
 #[test]
+fn a_timer_runs_as_long_when_the_clock_is_set_back() {
+    const HOUR: i64 = 3_600_000;
+    let bench = Bench::new();
+    let store = bench.open();
+    let instance = send(&store, "1.2.3.4", b"bytes").unwrap().instance;
+    let lease = one_lease(&store, JobKind::Match);
+    store.apply(Changes::complete(&lease).join(member(instance))).unwrap();
+    bench.clock.advance_ms(-HOUR);
+    drop(store);
+    let store = bench.open();
+    assert_eq!(store.next_job_at(JobKind::Settle).unwrap(), Some(START + 10_000 - HOUR));
+    bench.clock.advance_ms(10_000);
+    let Subject::Unit(unit) = one_lease(&store, JobKind::Settle).subject else { panic!("no timer") };
+    let unit = store.reader().unit(unit).unwrap().unwrap();
+    assert_eq!(unit.last_at, START - HOUR);
+    assert!(unit.cap_at > unit.last_at && unit.cap_at < START, "{unit:?}");
+}
+
+#[test]
 fn work_rings_the_bell_also_when_another_process_made_it() {
     let bench = Bench::new();
     let store = bench.open();

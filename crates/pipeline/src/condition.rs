@@ -152,7 +152,8 @@ impl Condition {
             Ok(Err(error)) => (false, Some(one_line(&error.to_string()))),
             Err(_) => (false, Some("the expression engine failed".to_owned())),
         };
-        let values = values.iter().map(|(name, value)| ((*name).to_owned(), shown(value))).collect();
+        let names = self.variables.iter().zip(&values);
+        let values = names.map(|((name, variable), (_, value))| (name.clone(), shown_of(*variable, value))).collect();
         Checked { matched, values, error }
     }
 
@@ -214,6 +215,15 @@ impl Condition {
                 (operators::CONDITIONAL, [when, then, otherwise]) => {
                     return [when, then, otherwise].into_iter().try_for_each(|arg| self.probe(context, arg));
                 }
+                // CEL takes what is of two kinds for different, and says nothing.
+                (operators::EQUALS | operators::NOT_EQUALS, [one, other]) => {
+                    self.comparable(context, part.id, one, other)?;
+                }
+                (operators::IN, [one, list]) => {
+                    if let Expr::List(list) = &list.expr {
+                        list.elements.iter().try_for_each(|other| self.comparable(context, part.id, one, other))?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -226,6 +236,23 @@ impl Condition {
             Err(_) => "cannot be evaluated".to_owned(),
         };
         Err(self.error(part.id, message))
+    }
+
+    /// That two values are of one kind, as far as it can be told without an instance.
+    fn comparable(
+        &self,
+        context: &Context<'_, '_>,
+        at: u64,
+        one: &IdedExpr,
+        other: &IdedExpr,
+    ) -> Result<(), ConditionError> {
+        let known = |part| catch_unwind(AssertUnwindSafe(|| context.resolve(part))).ok().and_then(Result::ok);
+        match (known(one).as_ref().map(kind), known(other).as_ref().map(kind)) {
+            (Some(one), Some(other)) if one != other => {
+                Err(self.error(at, format!("compares {one} with {other}, which are never the same")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn error(&self, id: u64, message: String) -> ConditionError {
@@ -417,11 +444,20 @@ fn shown(value: &Value) -> String {
     if text.chars().count() <= LENGTH_MAX { text } else { text.chars().take(LENGTH_MAX).chain(['…']).collect() }
 }
 
+/// A value as it is kept and shown: whether there is one, of what names a patient.
+fn shown_of(variable: Variable, value: &Value) -> String {
+    match shown(value) {
+        text if text == "''" || text == "[]" || !variable.names_a_patient() => text,
+        _ => "(not shown)".to_owned(),
+    }
+}
+
 /// The kind of a value, for people.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a text",
         Value::Int(_) | Value::UInt(_) | Value::Float(_) => "a number",
+        Value::Bool(_) => "true or false",
         Value::List(_) => "a list",
         _ => "something else",
     }
@@ -497,6 +533,30 @@ mod tests {
         assert_eq!(checked.values["image_type"], "['ORIGINAL', 'PRIMARY', 'POST']");
     }
 
+    #[test]
+    fn who_a_patient_is_is_compared_and_not_kept() {
+        let text = "patient_id == 'X-1' && patient_birth_date != '' && referring_physician_name == '' && rows == 0";
+        let mut data = Dataset::new();
+        data.put_text(tags::PATIENT_ID, VR::LO, "X-1");
+        data.put_text(tags::PATIENT_BIRTH_DATE, VR::DA, "19700101");
+        data.put_text(tags::PATIENT_SEX, VR::CS, "F");
+        let of = Attributes::new(Arc::new(data), "", "", "");
+        let checked = Condition::compile(text).unwrap().check(&of);
+        assert!(checked.matched);
+        assert_eq!(
+            checked.values.into_iter().collect::<Vec<_>>(),
+            [
+                ("patient_birth_date", "(not shown)"),
+                ("patient_id", "(not shown)"),
+                ("referring_physician_name", "''"),
+                ("rows", "0")
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        let checked = Condition::compile("patient_sex == 'F' && patient_age_years == 0").unwrap().check(&of);
+        assert_eq!(checked.values["patient_sex"], "'F'");
+    }
+
     fn refused(text: &str, words: &[&str], column: Option<usize>) {
         let error = Condition::compile(text).expect_err(text);
         let said = format!("{} {}", error.message, error.help.clone().unwrap_or_default());
@@ -529,5 +589,10 @@ mod tests {
         refused(&"true ? true : ".repeat(290), &["nested"], None);
         refused(&format!("{}true", "true ? true : ".repeat(280)), &["nested"], None);
         refused("{'a': 1}['a'] == 1", &["maps"], None);
+        refused("modality == 5", &["compares a text with a number"], None);
+        refused("true || rows != '1000'", &["compares a number with a text"], None);
+        refused("image_type == 'PRIMARY'", &["compares a list with a text"], None);
+        refused("patient_age_known == 'yes'", &["compares true or false with a text"], None);
+        refused("modality in ['CR', 5]", &["compares a text with a number"], None);
     }
 }

@@ -166,6 +166,17 @@ impl Variable {
         })
     }
 
+    /// Whether its value tells who a patient is, or names a person: what the Patient modules (PS3.3 § C.7.1.1, § C.2.2,
+    /// § C.2.3) hold but sex, age and measures, and names.
+    pub(crate) fn names_a_patient(self) -> bool {
+        const MEASURES: [Tag; 4] = [tags::PATIENT_SEX, tags::PATIENT_AGE, tags::PATIENT_SIZE, tags::PATIENT_WEIGHT];
+        let (Self::Text(tag) | Self::Texts(tag) | Self::Int(tag) | Self::Float(tag) | Self::Floats(tag)) = self else {
+            return false;
+        };
+        let is_name = || StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().relaxed() == VR::PN);
+        (tag.group() == tags::PATIENT_ID.group() && !MEASURES.contains(&tag)) || is_name()
+    }
+
     /// Its value for one instance; what is absent is empty: `''`, `0` or `[]`.
     pub(crate) fn value(self, of: &Attributes) -> Value {
         let data = &of.dataset;

@@ -184,7 +184,11 @@ async fn in_implicit_vr(
     pace: Option<&Arc<Pace>>,
 ) -> Option<Result<StoreOutcome, SendError>> {
     let file = object.file.clone();
-    let data_set = tokio::task::spawn_blocking(move || implicit(&file.read().ok()?)).await.ok()??;
+    let read = tokio::task::spawn_blocking(move || file.read().map(|file| implicit(&file))).await.ok()?;
+    let data_set = match read {
+        Ok(data_set) => data_set?,
+        Err(error) => return Some(Err(SendError::Source(error))),
+    };
     let (sop_class, sop_instance) = (Uid::new(&object.sop_class).ok()?, Uid::new(&object.sop_instance).ok()?);
     let length = data_set.len() as u64;
     let item = StoreItem {
@@ -215,7 +219,7 @@ mod tests {
     use std::path::Path;
 
     use dokuei_phantom::{DicomIdentity, PhantomSpec, to_dicom};
-    use dokuei_store::{DeliveryId, StoredFile};
+    use dokuei_store::{Arrival, DeliveryId, IndexEntry, Store, StoreConfig, StoredFile};
     use dokuei_types::{InstanceId, Interval};
 
     use super::*;
@@ -228,7 +232,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let files::Sendable { sop_class, sop_instance, transfer_syntax, .. } = files::sendable_at(&path).unwrap();
         let object = StoredObject {
-            file: StoredFile { path, offset: 0, length: bytes.len() as u64 },
+            file: StoredFile::whole(path).unwrap(),
             role: ORIGINAL.to_owned(),
             sop_class: sop_class.to_string(),
             sop_instance: sop_instance.to_string(),
@@ -238,6 +242,62 @@ mod tests {
         };
         let (delivery, instance) = (DeliveryId(1), InstanceId(1));
         Parcel { delivery, instance, study: None, role: ORIGINAL.to_owned(), alternatives: vec![object] }
+    }
+
+    /// Keeps what a parcel holds as if it had been received.
+    fn received(store: &Store, parcel: &mut Parcel) {
+        let object = &mut parcel.alternatives[0];
+        let (bytes, offset) =
+            (object.file.read().unwrap(), files::sendable_at(&object.file.path).unwrap().data_set_offset);
+        let (file_meta, data_set) = bytes.split_at(usize::try_from(offset).unwrap());
+        let mut incoming = store
+            .receive(Arrival {
+                calling_ae: AeTitle::new("CR1").unwrap(),
+                called_ae: AeTitle::new("DOKUEI").unwrap(),
+                peer_addr: "127.0.0.1".into(),
+                sop_class: Uid::new(&object.sop_class).unwrap(),
+                sop_instance: Uid::new(&object.sop_instance).unwrap(),
+                transfer_syntax: Uid::new(&object.transfer_syntax).unwrap(),
+                file_meta: file_meta.to_vec(),
+            })
+            .unwrap();
+        incoming.write(data_set).unwrap();
+        let (done, committed) = std::sync::mpsc::channel();
+        incoming.commit(IndexEntry::default(), move |outcome| done.send(outcome.map(drop)).unwrap());
+        committed.recv().unwrap().unwrap();
+        // Behind it the index knows of all arrivals.
+        store.lease(dokuei_store::JobKind::Settle, 1, Duration::ZERO).unwrap();
+        object.file = store.reader().newest(1).unwrap().remove(0).file;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_damaged_on_the_disk_is_not_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        let pacs = Pacs::start(&folder.path().join("pacs")).await.unwrap();
+        let store = StoreConfig { disk_free_min: 0, ..StoreConfig::new(&folder.path().join("data")) };
+        let store = Store::open(store).unwrap();
+        let mut parcels: Vec<Parcel> = (0..2).map(|seed| parcel(folder.path(), seed)).collect();
+        parcels.iter_mut().for_each(|parcel| received(&store, parcel));
+        let StoredFile { path, offset, length, .. } = &parcels[0].alternatives[0].file;
+        let mut segment = std::fs::read(path).unwrap();
+        segment[usize::try_from(offset + length / 2).unwrap()] ^= 1;
+        std::fs::write(path, segment).unwrap();
+
+        let address = pacs.address().to_string().parse().unwrap();
+        let title = |text| AeTitle::new(text).unwrap();
+        let config = requestor::with(&address, title("PACS"), title("DOKUEI"), Interval(ASSOCIATION_TIME));
+        let destination = destination(config);
+        let [damaged, intact] = [0, 1].map(|index: usize| parcels[index].alternatives[0].sop_instance.clone());
+        let outcomes = destination.deliver(parcels.clone()).await;
+        let [DeliveryOutcome::Unreadable(why), DeliveryOutcome::Unsent(_)] = outcomes.as_slice() else {
+            panic!("{outcomes:?}")
+        };
+        assert!(why.contains("not those that were stored"), "{why}");
+        let outcomes = destination.deliver(vec![parcels.remove(1)]).await;
+        assert!(matches!(outcomes.as_slice(), [DeliveryOutcome::Stored { .. }]), "{outcomes:?}");
+        let there = [&damaged, &intact].map(|sop_instance| pacs.about(&Uid::new(sop_instance).unwrap()).len());
+        assert_eq!(there, [0, 1]);
+        pacs.stop().await;
     }
 
     /// The destination that is called like this, and no key of its configuration says more.

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{FileMeta, FileSection, Header, Limits, MetaFields, file_meta, read_file, read_file_meta};
+use dokuei_dataset::{FileMeta, FileSection, Header, Limits, MetaFields, ReadAt, file_meta, read_file, read_file_meta};
 use dokuei_dimse::StoreRequest;
-use dokuei_store::StoredFile;
+use dokuei_store::{StoredFile, Unsealing};
 use dokuei_types::{AeTitle, Uid};
 
 use crate::outcome::Failure;
@@ -77,6 +77,8 @@ pub(crate) struct Sendable {
     pub(crate) sop_instance: Uid,
     pub(crate) transfer_syntax: Uid,
     pub(crate) data_set_offset: u64,
+    /// Tells of the data set's bytes whether they are those that were stored, where that is known.
+    pub(crate) unsealing: Option<Unsealing>,
 }
 
 /// As [`sendable`], for a whole file on the disk.
@@ -94,12 +96,19 @@ pub(crate) fn sendable(file: StoredFile) -> Option<Sendable> {
         meta = read_file(&section, &limits).ok()?.0;
     }
     let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE)?;
+    let mut unsealing = file.unsealing();
+    if let Some(unsealing) = &mut unsealing {
+        let mut beginning = vec![0; usize::try_from(meta.data_set_offset).ok()?];
+        section.read_exact_at(&mut beginning, 0).ok()?;
+        unsealing.take(&beginning).ok()?;
+    }
     Some(Sendable {
         file,
         sop_class,
         sop_instance: meta.sop_instance?,
         transfer_syntax: Uid::new(&meta.transfer_syntax).ok()?,
         data_set_offset: meta.data_set_offset,
+        unsealing,
     })
 }
 

@@ -163,7 +163,7 @@ fn show_one(shown: &ShownInstance) {
     line(format!("instance {}  {}", shown.id, shown.sop_instance));
     let end = shown.end.as_ref().map_or_else(|| "in work".to_owned(), words);
     line(format!("  end        {end}"));
-    let StoredFile { path, offset, length } = &shown.file;
+    let StoredFile { path, offset, length, .. } = &shown.file;
     match (shown.removed_at, &shown.removed_why) {
         (Some(at), why) => {
             line(format!("  file       removed at {}: {}", time(at), why.as_deref().unwrap_or_default()))

@@ -43,6 +43,7 @@ mod route_match;
 mod send;
 mod serve;
 mod site;
+mod unsealed;
 mod users;
 mod verify;
 mod withdraw;

@@ -18,6 +18,7 @@ use crate::files::{self, Sendable};
 use crate::outcome::{self, Failure, say};
 use crate::pace::{Pace, Paced};
 use crate::requestor;
+use crate::unsealed::Unsealed;
 
 pub(crate) async fn run(arguments: &Send) -> Result<(), Failure> {
     let (instances, skipped) = instances(arguments)?;
@@ -175,7 +176,7 @@ pub(crate) async fn store(
     instance: &Sendable,
     pace: Option<&Arc<Pace>>,
 ) -> Result<StoreOutcome, SendError> {
-    let Sendable { file: stored, data_set_offset, .. } = instance;
+    let Sendable { file: stored, data_set_offset, unsealing, .. } = instance;
     let mut file = File::open(&stored.path).await.map_err(SendError::Source)?;
     let begin = stored.offset.saturating_add(*data_set_offset);
     file.seek(io::SeekFrom::Start(begin)).await.map_err(SendError::Source)?;
@@ -183,7 +184,7 @@ pub(crate) async fn store(
         sop_class: &instance.sop_class,
         sop_instance: &instance.sop_instance,
         transfer_syntax: &instance.transfer_syntax,
-        data_set: Paced::new(file, pace),
+        data_set: Paced::new(Unsealed::new(file, unsealing.clone()), pace),
         length: stored.length.saturating_sub(*data_set_offset),
     };
     association.store(item).await

@@ -15,8 +15,8 @@ use dicom_dictionary_std::tags;
 use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, read_header};
 use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
-    Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredInstance, StoredObject,
-    StoredTask, Subject, Tally, TaskEnd, TaskId, UnitLevel,
+    Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredFile, StoredInstance,
+    StoredObject, StoredTask, Subject, Tally, TaskEnd, TaskId, UnitLevel,
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
@@ -244,6 +244,7 @@ impl Stages<'_> {
             return Err(FlowError::Again("an earlier version of this instance is being looked at".to_owned()));
         }
         let stored = self.stored(instance)?;
+        intact(&stored)?;
         let read = match self.header(&stored)? {
             Ok(read) => read,
             Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
@@ -345,6 +346,17 @@ impl Stages<'_> {
             std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", path.display())),
             _ => FlowError::Again(format!("open {}: {error}", path.display())),
         })
+    }
+}
+
+/// That the image is what was received; where it cannot be read, that is for the one who reads it to say.
+fn intact(stored: &StoredInstance) -> Result<(), FlowError> {
+    match stored.file.check() {
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            let StoredFile { path, offset, .. } = &stored.file;
+            Err(FlowError::Hopeless(format!("{error}: at {offset} of {}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::number::signed;
 use crate::prior;
 use crate::read::StoredInstance;
 use crate::replace;
+use crate::seal::Seal;
 use crate::stored_file::StoredFile;
 use crate::totals::Occurrence;
 use crate::writer::Tx;
@@ -303,6 +304,7 @@ impl Arriving<'_> {
         let Description { arrival, entry, received_at, file_meta_bytes, data_set_bytes, .. } = self.description;
         let (path, offset) = self.file();
         let length = file_meta_bytes.saturating_add(*data_set_bytes);
+        let seal = Seal { from: *file_meta_bytes, digest: self.digest };
         StoredInstance {
             id: InstanceId(id),
             version,
@@ -311,7 +313,7 @@ impl Arriving<'_> {
             transfer_syntax: arrival.transfer_syntax.to_string(),
             study: entry.study.as_ref().map(Uid::to_string),
             series: entry.series.as_ref().map(Uid::to_string),
-            file: StoredFile { path: Folders::resolve(data_dir, &path), offset, length },
+            file: StoredFile { path: Folders::resolve(data_dir, &path), offset, length, seal: Some(seal) },
             data_set_offset: *file_meta_bytes,
             size_bytes: *data_set_bytes,
             calling_ae: arrival.calling_ae.to_string(),

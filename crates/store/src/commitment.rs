@@ -193,13 +193,13 @@ pub(crate) fn places(
     referenced: &[(Uid, Uid)],
 ) -> rusqlite::Result<HashMap<Uid, Places>> {
     let mut find = conn.prepare_cached(
-        "SELECT path, begins_at, data_set_offset + size_bytes, sop_class FROM instance
+        "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest, sop_class FROM instance
          WHERE sop_instance = ?1 AND removed_at IS NULL",
     )?;
     let mut places = HashMap::new();
     for (_, sop_instance) in referenced {
         let found =
-            find.query_map([sop_instance.as_str()], |row| Ok((row.get(3)?, StoredFile::of_row(row, data_dir)?)))?;
+            find.query_map([sop_instance.as_str()], |row| Ok((row.get(5)?, StoredFile::of_row(row, data_dir)?)))?;
         places.insert(sop_instance.clone(), found.collect::<rusqlite::Result<Places>>()?);
     }
     Ok(places)

@@ -69,6 +69,7 @@ mod replace;
 mod replay;
 mod retention;
 mod schema;
+mod seal;
 mod secret;
 mod set_aside;
 mod show;
@@ -108,6 +109,7 @@ pub use priority::Priority;
 pub use read::{Decided, StoreReader, StoredInstance};
 pub use replay::{Replay, ReplayItem, ReplayRefused, Replayed};
 pub use retention::{FreeSpace, Removed, Retention};
+pub use seal::{Seal, Unsealing};
 pub use secret::secret;
 pub use show::{
     CommitmentCounts, Counts, DestinationCounts, ShownArrival, ShownDelivery, ShownInstance, ShownObject, ShownResult,

@@ -241,22 +241,22 @@ pub(crate) fn objects(
     role: Option<&str>,
 ) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
-        "SELECT path, 0, size_bytes, role, sop_class, sop_instance, transfer_syntax, series, removed_at FROM object
+        "SELECT path, 0, size_bytes, 0, digest, role, sop_class, sop_instance, transfer_syntax, series, removed_at FROM object
          WHERE result = ?1 AND role = coalesce(?2, role) ORDER BY alternative",
     )?
     .query_map(params![result, role], |row| object_row(row, data_dir))?
     .collect()
 }
 
-/// A row of path, first byte, bytes, role, SOP class, SOP instance, transfer syntax, series and time of removal.
+/// A row of what [`StoredFile::of_row`] takes, role, SOP class, SOP instance, transfer syntax, series and time of removal.
 pub(crate) fn object_row(row: &rusqlite::Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredObject> {
     Ok(StoredObject {
         file: StoredFile::of_row(row, data_dir)?,
-        role: row.get(3)?,
-        sop_class: row.get(4)?,
-        sop_instance: row.get(5)?,
-        transfer_syntax: row.get(6)?,
-        series: row.get(7)?,
-        removed_at: row.get(8)?,
+        role: row.get(5)?,
+        sop_class: row.get(6)?,
+        sop_instance: row.get(7)?,
+        transfer_syntax: row.get(8)?,
+        series: row.get(9)?,
+        removed_at: row.get(10)?,
     })
 }

@@ -295,8 +295,8 @@ fn leased_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Leased> {
 /// The original of an instance, as the only alternative.
 pub(crate) fn original(conn: &Connection, data_dir: &Path, instance: i64) -> rusqlite::Result<Vec<StoredObject>> {
     conn.prepare_cached(
-        "SELECT path, begins_at, data_set_offset + size_bytes, 'original', sop_class, sop_instance, transfer_syntax,
-                series, removed_at
+        "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest, 'original', sop_class,
+                sop_instance, transfer_syntax, series, removed_at
          FROM instance WHERE id = ?1",
     )?
     .query_map([instance], |row| object_row(row, data_dir))?

@@ -103,9 +103,9 @@ impl StoreReader {
     pub fn instance(&self, id: InstanceId) -> Result<Option<StoredInstance>, StoreError> {
         self.with("read an instance", |conn| {
             conn.prepare_cached(
-                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
-                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, removed_at
+                "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest,
+                        id, version, sop_class, sop_instance, transfer_syntax, study, series, data_set_offset,
+                        size_bytes, calling_ae, called_ae, received_at, removed_at
                  FROM instance WHERE id = ?1",
             )?
             .query_row([id.0], |row| instance_row(row, self.data_dir()))
@@ -153,15 +153,15 @@ impl StoreReader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with("list decisions", |conn| {
             conn.prepare_cached(
-                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
-                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, removed_at, trace
+                "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest,
+                        id, version, sop_class, sop_instance, transfer_syntax, study, series, data_set_offset,
+                        size_bytes, calling_ae, called_ae, received_at, removed_at, trace
                  FROM instance LEFT JOIN decision ON decision.instance = instance.id
                  WHERE id > ?1 AND received_at >= ?2 ORDER BY id LIMIT ?3",
             )?
             .query_map(params![id.0, since, limit], |row| {
                 let trace =
-                    row.get::<_, Option<String>>(16)?.map(|json| serde_json::from_str(&json).unwrap_or_default());
+                    row.get::<_, Option<String>>(18)?.map(|json| serde_json::from_str(&json).unwrap_or_default());
                 Ok(Decided { instance: instance_row(row, self.data_dir())?, trace })
             })?
             .collect()
@@ -176,9 +176,9 @@ impl StoreReader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with("list instances", |conn| {
             conn.prepare_cached(
-                "SELECT path, begins_at, data_set_offset + size_bytes, id, version, sop_class, sop_instance,
-                        transfer_syntax, study, series, data_set_offset, size_bytes, calling_ae, called_ae,
-                        received_at, removed_at
+                "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest,
+                        id, version, sop_class, sop_instance, transfer_syntax, study, series, data_set_offset,
+                        size_bytes, calling_ae, called_ae, received_at, removed_at
                  FROM instance ORDER BY id DESC LIMIT ?1",
             )?
             .query_map([limit], |row| instance_row(row, self.data_dir()))?
@@ -285,18 +285,18 @@ fn instance_row(row: &Row<'_>, data_dir: &Path) -> rusqlite::Result<StoredInstan
     let bytes = |index| row.get(index).map(unsigned);
     Ok(StoredInstance {
         file: StoredFile::of_row(row, data_dir)?,
-        id: InstanceId(row.get(3)?),
-        version: row.get(4)?,
-        sop_class: row.get(5)?,
-        sop_instance: row.get(6)?,
-        transfer_syntax: row.get(7)?,
-        study: row.get(8)?,
-        series: row.get(9)?,
-        data_set_offset: bytes(10)?,
-        size_bytes: bytes(11)?,
-        calling_ae: row.get(12)?,
-        called_ae: row.get(13)?,
-        received_at: row.get(14)?,
-        removed_at: row.get(15)?,
+        id: InstanceId(row.get(5)?),
+        version: row.get(6)?,
+        sop_class: row.get(7)?,
+        sop_instance: row.get(8)?,
+        transfer_syntax: row.get(9)?,
+        study: row.get(10)?,
+        series: row.get(11)?,
+        data_set_offset: bytes(12)?,
+        size_bytes: bytes(13)?,
+        calling_ae: row.get(14)?,
+        called_ae: row.get(15)?,
+        received_at: row.get(16)?,
+        removed_at: row.get(17)?,
     })
 }

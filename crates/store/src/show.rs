@@ -356,8 +356,8 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
 fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<Option<ShownInstance>> {
     let shown = conn
         .prepare_cached(
-            "SELECT path, begins_at, data_set_offset + size_bytes, sop_instance, version, sop_class, transfer_syntax,
-                    study, series, size_bytes, lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at,
+            "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest, sop_instance, version,
+                    sop_class, transfer_syntax, study, series, size_bytes, lower(hex(digest)), attributes, end_json, ended_at, calling_ae, called_ae, peer, received_at,
                     removed_at, removed_why
              FROM instance WHERE id = ?1",
         )?
@@ -418,30 +418,30 @@ fn show(conn: &Connection, data_dir: &Path, id: InstanceId) -> rusqlite::Result<
 }
 
 fn instance_row(row: &Row<'_>, data_dir: &Path, id: InstanceId) -> rusqlite::Result<ShownInstance> {
-    let end = row.get::<_, Option<String>>(12)?.and_then(|json| serde_json::from_str(&json).ok());
+    let end = row.get::<_, Option<String>>(14)?.and_then(|json| serde_json::from_str(&json).ok());
     let first = ShownArrival {
         outcome: "new".into(),
-        calling_ae: row.get(14)?,
-        called_ae: row.get(15)?,
-        peer: row.get(16)?,
-        at: row.get(17)?,
+        calling_ae: row.get(16)?,
+        called_ae: row.get(17)?,
+        peer: row.get(18)?,
+        at: row.get(19)?,
     };
     Ok(ShownInstance {
         id,
         file: StoredFile::of_row(row, data_dir)?,
-        sop_instance: row.get(3)?,
-        version: row.get(4)?,
-        sop_class: row.get(5)?,
-        transfer_syntax: row.get(6)?,
-        study: row.get(7)?,
-        series: row.get(8)?,
-        size_bytes: unsigned(row.get(9)?),
-        xxh3: row.get(10)?,
-        attributes: json(row, 11)?,
+        sop_instance: row.get(5)?,
+        version: row.get(6)?,
+        sop_class: row.get(7)?,
+        transfer_syntax: row.get(8)?,
+        study: row.get(9)?,
+        series: row.get(10)?,
+        size_bytes: unsigned(row.get(11)?),
+        xxh3: row.get(12)?,
+        attributes: json(row, 13)?,
         end,
-        ended_at: row.get(13)?,
-        removed_at: row.get(18)?,
-        removed_why: row.get(19)?,
+        ended_at: row.get(15)?,
+        removed_at: row.get(20)?,
+        removed_why: row.get(21)?,
         fetched_for: None,
         stands_in: false,
         arrivals: vec![first],

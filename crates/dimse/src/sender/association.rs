@@ -305,12 +305,17 @@ impl Association {
                 abort(&mut self.wire, protocol.abort(), LAST_WORDS).await;
                 SendError::Protocol(protocol)
             }
-            SendError::NoResponse(_) | SendError::TooSlow { .. } | SendError::NotAccepted { .. } | SendError::Ended => {
+            // Of a PDU for which the bytes did not come nothing was sent.
+            SendError::NoResponse(_)
+            | SendError::TooSlow { .. }
+            | SendError::NotAccepted { .. }
+            | SendError::Ended
+            | SendError::Source(_) => {
                 abort(&mut self.wire, Abort::USER, LAST_WORDS).await;
                 error
             }
             // Inside a PDU an A-ABORT would be taken for data.
-            SendError::Stalled(_) | SendError::Source(_) | SendError::Aborted(_) => error,
+            SendError::Stalled(_) | SendError::Aborted(_) => error,
         };
         self.wire.close();
         Err(error)

@@ -141,7 +141,7 @@ mod tests {
             transfer_syntax: String::new(),
             study: Some("1.2".into()),
             series: Some("1.3".into()),
-            file: StoredFile { path: folder.path().into(), offset: 0, length: 0 },
+            file: StoredFile { path: folder.path().into(), offset: 0, length: 0, seal: None },
             data_set_offset: 0,
             size_bytes: 0,
             calling_ae: String::new(),

@@ -63,6 +63,22 @@ async fn a_radiograph_comes_back_as_a_report_and_a_heat_map() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_damaged_on_the_disk_is_not_looked_at() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    let file = site.store.reader().instance(instance).unwrap().unwrap().file;
+    let mut bytes = std::fs::read(&file.path).unwrap();
+    bytes[usize::try_from(file.offset + file.length - 1).unwrap()] ^= 1;
+    std::fs::write(&file.path, bytes).unwrap();
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("not those that were stored"), "{reason}");
+    assert_eq!(model.runs(), 0);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_destination_gets_the_objects_it_wants() {
     let site = Site::new();
     let model = PlayedModel::new("lungs", Play::Says(0.8));

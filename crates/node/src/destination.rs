@@ -274,7 +274,7 @@ mod tests {
     async fn what_is_damaged_on_the_disk_is_not_delivered() {
         let folder = tempfile::tempdir().unwrap();
         let pacs = Pacs::start(&folder.path().join("pacs")).await.unwrap();
-        let store = StoreConfig { disk_free_min: 0, ..StoreConfig::new(&folder.path().join("data")) };
+        let store = StoreConfig { disk_free_min: 0, ..StoreConfig::new(folder.path().join("data")) };
         let store = Store::open(store).unwrap();
         let mut parcels: Vec<Parcel> = (0..2).map(|seed| parcel(folder.path(), seed)).collect();
         parcels.iter_mut().for_each(|parcel| received(&store, parcel));

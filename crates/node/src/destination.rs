@@ -1,6 +1,6 @@
 //! A destination reached by C-STORE.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -157,7 +157,12 @@ async fn one(association: &mut Association, parcel: &Parcel, pace: Option<&Arc<P
                 DeliveryOutcome::Stored { status, alternative, comment: Some(comment).filter(|text| !text.is_empty()) }
             }
             Some(Ok(StoreOutcome { status, comment })) => DeliveryOutcome::Refused { status, comment },
-            Some(Err(SendError::Source(error))) => DeliveryOutcome::Unreadable(words(&error)),
+            Some(Err(SendError::Source(error))) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    DeliveryOutcome::Unreadable(words(&error))
+                }
+                _ => DeliveryOutcome::Unread(words(&error)),
+            },
             Some(Err(error)) => DeliveryOutcome::Unreachable(words(&error)),
             None => DeliveryOutcome::Unreadable(format!("{} is no DICOM file", object.file.path.display())),
         };
@@ -172,7 +177,10 @@ async fn as_it_is(
     pace: Option<&Arc<Pace>>,
 ) -> Option<Result<StoreOutcome, SendError>> {
     let file = object.file.clone();
-    let sendable = tokio::task::spawn_blocking(move || files::sendable(file)).await.ok()??;
+    let sendable = match tokio::task::spawn_blocking(move || files::sendable(file)).await.ok()? {
+        Ok(sendable) => sendable?,
+        Err(error) => return Some(Err(SendError::Source(error))),
+    };
     Some(send::store(association, &sendable, pace).await)
 }
 

@@ -1,10 +1,13 @@
 //! DICOM files named on the command line.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{FileMeta, FileSection, Header, Limits, MetaFields, ReadAt, file_meta, read_file, read_file_meta};
+use dokuei_dataset::{
+    FileMeta, FileSection, Header, Limits, MetaFields, ReadAt, ReadError, file_meta, read_file, read_file_meta,
+};
 use dokuei_dimse::StoreRequest;
 use dokuei_store::{StoredFile, Unsealing};
 use dokuei_types::{AeTitle, Uid};
@@ -83,33 +86,47 @@ pub(crate) struct Sendable {
 
 /// As [`sendable`], for a whole file on the disk.
 pub(crate) fn sendable_at(path: &Path) -> Option<Sendable> {
-    sendable(StoredFile::whole(path.to_owned()).ok()?)
+    sendable(StoredFile::whole(path.to_owned()).ok()?).ok().flatten()
 }
 
 /// What is needed to send a Part 10 file; `None` when it is no instance (other files, a DICOMDIR).
-pub(crate) fn sendable(file: StoredFile) -> Option<Sendable> {
-    let section = FileSection::new(file.open().ok()?, file.offset, file.length);
+///
+/// # Errors
+/// The operating system's, and those of [`StoredFile::read`].
+pub(crate) fn sendable(file: StoredFile) -> io::Result<Option<Sendable>> {
+    let section = FileSection::new(file.open()?, file.offset, file.length);
     // What is wrong with a data set is the receiver's to judge; it is read only where the meta information is silent.
     let limits = Limits::default();
-    let mut meta = read_file_meta(&section, &limits).ok()?;
-    if meta.sop_class.is_none() || meta.sop_instance.is_none() {
-        meta = read_file(&section, &limits).ok()?.0;
-    }
-    let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE)?;
+    let read = read_file_meta(&section, &limits).and_then(|meta| match (&meta.sop_class, &meta.sop_instance) {
+        (Some(_), Some(_)) => Ok(meta),
+        _ => read_file(&section, &limits).map(|(meta, _)| meta),
+    });
+    let meta = match read {
+        Ok(meta) => meta,
+        Err(ReadError::Read { source, .. }) if source.kind() != io::ErrorKind::UnexpectedEof => return Err(source),
+        Err(_) => return Ok(None),
+    };
+    let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE);
+    let (Some(sop_class), Some(sop_instance), Ok(transfer_syntax)) =
+        (sop_class, meta.sop_instance, Uid::new(&meta.transfer_syntax))
+    else {
+        return Ok(None);
+    };
     let mut unsealing = file.unsealing();
     if let Some(unsealing) = &mut unsealing {
-        let mut beginning = vec![0; usize::try_from(meta.data_set_offset).ok()?];
-        section.read_exact_at(&mut beginning, 0).ok()?;
-        unsealing.take(&beginning).ok()?;
+        // Meta information is as short as its limit.
+        let mut beginning = vec![0; usize::try_from(meta.data_set_offset).unwrap_or_default()];
+        section.read_exact_at(&mut beginning, 0)?;
+        unsealing.take(&beginning)?;
     }
-    Some(Sendable {
+    Ok(Some(Sendable {
         file,
         sop_class,
-        sop_instance: meta.sop_instance?,
-        transfer_syntax: Uid::new(&meta.transfer_syntax).ok()?,
+        sop_instance,
+        transfer_syntax,
         data_set_offset: meta.data_set_offset,
         unsealing,
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -98,7 +98,9 @@ pub enum DeliveryOutcome {
     Unreachable(String),
     /// The association ended before its turn came.
     Unsent(String),
-    /// Our own file cannot be read or sent.
+    /// Our own file could not be read this time.
+    Unread(String),
+    /// Our own file is gone, damaged, or nothing that can be sent.
     Unreadable(String),
 }
 
@@ -225,7 +227,7 @@ pub(crate) fn judge(
         DeliveryOutcome::NotAccepted(reason) | DeliveryOutcome::Unreadable(reason) => {
             DeliveryEnd::Dead { status: None, reason }
         }
-        DeliveryOutcome::Unreachable(reason) => again(None, reason),
+        DeliveryOutcome::Unreachable(reason) | DeliveryOutcome::Unread(reason) => again(None, reason),
         DeliveryOutcome::Unsent(_) => DeliveryEnd::Released,
     }
 }
@@ -285,6 +287,7 @@ mod tests {
             (DeliveryOutcome::NotAccepted(String::new()), "dead"),
             (DeliveryOutcome::Unreadable(String::new()), "dead"),
             (DeliveryOutcome::Unreachable(String::new()), "retry"),
+            (DeliveryOutcome::Unread(String::new()), "retry"),
             (DeliveryOutcome::Unsent(String::new()), "released"),
         ] {
             let end = match judge(&lease(0), outcome.clone(), &terms) {

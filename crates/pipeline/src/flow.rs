@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, read_header};
+use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, ReadError, read_header};
 use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredFile, StoredInstance,
@@ -344,7 +344,7 @@ impl Stages<'_> {
         let path = &stored.file.path;
         read_stored(stored, &self.config.limits.dataset).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => FlowError::Hopeless(format!("the file {} is gone", path.display())),
-            _ => FlowError::Again(format!("open {}: {error}", path.display())),
+            _ => FlowError::Again(format!("read {}: {error}", path.display())),
         })
     }
 }
@@ -371,6 +371,9 @@ pub(crate) fn read_stored(
     }));
     Ok(match read {
         Ok(Ok(header)) => Ok((header, file)),
+        Ok(Err(ReadError::Read { source, .. })) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+            return Err(source);
+        }
         Ok(Err(error)) => Err(DeclineReason::Malformed(error.to_string())),
         Err(_) => Err(DeclineReason::Malformed("the reader panicked".to_owned())),
     })

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dokuei_store::{Changes, DeliveryLease, Due, Failover, StoreError};
+use dokuei_store::{Changes, DeliveryEnd, DeliveryLease, Due, Failover, StoreError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use crate::worker::{chain, sleep_until};
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest pause of a destination that cannot be reached, so that its return is noticed soon.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long the index is left alone when it could not record what came of a batch.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Delivers what waits for one destination, batch by batch, until told to stop. Destinations do not wait
 /// for each other.
@@ -50,7 +52,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 continue;
             }
         }
-        let turned = match turn(&core, &setup, closed_until.is_some(), pause.since).await {
+        let turned = match turn(&core, &setup, closed_until.is_some(), pause.since, &stop).await {
             Ok(reached) => pause.after(reached, &core, &setup.name).await,
             Err(error) => Err(error),
         };
@@ -88,8 +90,9 @@ async fn turn(
     setup: &DestinationSetup,
     is_closed: bool,
     unreached_since: Option<i64>,
+    stop: &CancellationToken,
 ) -> Result<bool, StoreError> {
-    match (batch(core, setup, is_closed, unreached_since).await?, setup.confirm_within) {
+    match (batch(core, setup, is_closed, unreached_since, stop).await?, setup.confirm_within) {
         (Some(reached), _) => Ok(reached),
         (None, Some(patience)) => confirmation::ask(core, setup, patience).await,
         (None, None) => asking(core, &setup.name, |core, name| core.store.waive_confirmation(name)).await.map(|_| true),
@@ -103,6 +106,7 @@ async fn batch(
     setup: &DestinationSetup,
     is_closed: bool,
     unreached_since: Option<i64>,
+    stop: &CancellationToken,
 ) -> Result<Option<bool>, StoreError> {
     let size = core.config.batch;
     let lease =
@@ -127,25 +131,69 @@ async fn batch(
     let confirm_after = i64::try_from(core.config.confirm_after.as_millis()).unwrap_or(i64::MAX);
     let confirm_at = setup.confirm_within.map(|_| now.saturating_add(confirm_after));
     let [before, urgent_before] = failing_before(setup, now, policy.give_up_after);
-    let changes: Vec<Changes> = leases
-        .iter()
+    let ends = leases
+        .into_iter()
         .zip(outcomes)
         .map(|(lease, outcome)| {
-            log(lease, &outcome);
-            let fails_over = setup.failover.as_ref().is_some_and(|failover| failover.takes(lease));
+            log(&lease, &outcome);
+            let fails_over = setup.failover.as_ref().is_some_and(|failover| failover.takes(&lease));
             let give_up_before = Some(if lease.is_urgent { urgent_before } else { before }).filter(|_| !fails_over);
             let terms = Terms { policy: &policy, now, confirm_at, give_up_before };
-            Changes::delivered(lease, judge(lease, outcome, &terms))
+            let end = judge(&lease, outcome, &terms);
+            (lease, end)
         })
         .collect();
-    let store = core.store.clone();
-    let recorded = spawn_blocking(move || store.apply_all(changes)).await.map_err(|_| StoreError::Closed)?;
-    recorded.into_iter().try_for_each(|outcome| outcome.map(|_| ()))?;
+    record(core, setup, ends, stop).await?;
     if let Some(reason) = passing {
         let unreached_since = (!reached).then_some(unreached_since.unwrap_or(now));
         fail_over(core, setup, unreached_since, reason).await?;
     }
     Ok(Some(reached))
+}
+
+/// Records what came of a batch, until it is: what is not recorded would be under way for a day and sent once more. The end
+/// of the node ends it too, since a start gives back what is under way.
+async fn record(
+    core: &Arc<Core>,
+    setup: &DestinationSetup,
+    mut ends: Vec<(DeliveryLease, DeliveryEnd)>,
+    stop: &CancellationToken,
+) -> Result<(), StoreError> {
+    loop {
+        let changes = ends.iter().map(|(lease, end)| Changes::delivered(lease, end.clone())).collect();
+        let store = core.store.clone();
+        let recorded = spawn_blocking(move || store.apply_all(changes)).await.map_err(|_| StoreError::Closed)?;
+        let mut left = Vec::new();
+        let mut trouble = None;
+        for (ended, outcome) in ends.into_iter().zip(recorded) {
+            match outcome {
+                Ok(_) => {}
+                Err(error @ (StoreError::LeaseLost { .. } | StoreError::Closed)) => {
+                    tracing::warn!(destination = setup.name, error = chain(&error), "what came of a delivery is lost");
+                }
+                Err(error) => {
+                    trouble = Some(error);
+                    left.push(ended);
+                }
+            }
+        }
+        let Some(error) = trouble else { return Ok(()) };
+        if stop.is_cancelled() {
+            return Err(error);
+        }
+        let deliveries = left.len();
+        tracing::error!(
+            destination = setup.name,
+            deliveries,
+            error = chain(&error),
+            "cannot record what was delivered yet"
+        );
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(RECORD_AGAIN) => {}
+        }
+        ends = left;
+    }
 }
 
 /// When what has failed for `long` by now had failed first, and the same of what is urgent: for the rest the clock stands

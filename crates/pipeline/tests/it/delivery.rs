@@ -1,11 +1,14 @@
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dokuei_pipeline::{
     BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, FailoverSetup, Opening, Pipeline,
     RetryPolicy, RouteConfig, record_answer,
 };
-use dokuei_store::{Inquiry, ManualClock};
+use dokuei_store::{Disk, Inquiry, ManualClock, RealDisk, Step, Store, StoreConfig};
 use dokuei_types::{DimseStatus, End};
 
 use crate::support::{Play, PlayedModel, PlayedPacs, Site, chest, radiograph, route, send, setup, wait};
@@ -41,6 +44,41 @@ async fn a_destination_that_is_down_gets_everything_later() {
         assert_eq!(site.end(instance), End::Forwarded);
     }
     assert_eq!(site.pacs.taken("original").len(), 5);
+    pipeline.shutdown().await;
+}
+
+/// A disk that fails the first transaction after the PACS has an original.
+struct FailsOnce {
+    pacs: Arc<PlayedPacs>,
+    failed: AtomicBool,
+}
+
+impl Disk for FailsOnce {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+
+    fn before(&self, step: Step, _path: &Path) -> io::Result<()> {
+        let is_due = step == Step::Transaction && !self.pacs.taken("original").is_empty();
+        match is_due && !self.failed.swap(true, Ordering::SeqCst) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_is_recorded_once_the_index_can() {
+    let pacs = PlayedPacs::new();
+    let disk = Arc::new(FailsOnce { pacs: Arc::clone(&pacs), failed: AtomicBool::new(false) });
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { disk_free_min: 0, disk: Arc::clone(&disk) as _, ..StoreConfig::new(dir.path()) };
+    let site = Site { store: Store::open(config).unwrap(), dir, pacs };
+    let pipeline = site.start(&[forwarding()], &[]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Forwarded);
+    assert!(disk.failed.load(Ordering::SeqCst));
+    assert_eq!(site.pacs.taken("original").len(), 1, "it is not sent again");
     pipeline.shutdown().await;
 }
 

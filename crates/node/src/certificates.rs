@@ -44,8 +44,9 @@ impl Security {
     /// Reads every file; what cannot be used becomes a problem at its line.
     pub(crate) fn load(file: &ConfigFile, problems: &mut Vec<Problem>) -> Self {
         let mut security = Self::default();
-        let problem =
-            |span, fault: FileFault| file.problem(file.find(span, &fault.path.to_string_lossy()), fault.to_string());
+        let problem = |span, fault: FileFault| {
+            file.problem(file.find_text(span, &fault.path.to_string_lossy()), fault.to_string())
+        };
         if let Some(section) = &file.config.tls {
             match server(section.as_ref(), file, &mut security.certificates) {
                 Ok(server) => security.server = Some(server),
@@ -69,8 +70,11 @@ impl Security {
     /// Logs each certificate that has to be renewed.
     pub(crate) fn warn_of_expiry(&self) {
         for CertificateInUse { purpose, path, info } in &self.certificates {
-            let (subject, path, days_left) = (&info.subject, path.display(), info.days_left(SystemTime::now()));
-            if days_left < 0 {
+            let now = SystemTime::now();
+            let (subject, path, days_left) = (&info.subject, path.display(), info.days_left(now));
+            if info.not_before > now {
+                tracing::error!(purpose, %path, subject, "certificate is not valid yet");
+            } else if days_left < 0 {
                 tracing::error!(purpose, %path, subject, days_left, "certificate has expired");
             } else if days_left < RENEW_WITHIN_DAYS {
                 tracing::warn!(purpose, %path, subject, days_left, "certificate expires soon");
@@ -82,8 +86,17 @@ impl Security {
 impl CertificateInUse {
     /// The day it expires, in UTC.
     pub(crate) fn expires(&self) -> String {
-        Timestamp::try_from(self.info.not_after).map_or_else(|_| "never".to_owned(), |at| at.strftime("%F").to_string())
+        day(self.info.not_after)
     }
+
+    /// The day from which on it is valid, in UTC.
+    pub(crate) fn begins(&self) -> String {
+        day(self.info.not_before)
+    }
+}
+
+fn day(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| "never".to_owned(), |at| at.strftime("%F").to_string())
 }
 
 /// What the TLS port works with.

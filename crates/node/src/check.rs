@@ -1,19 +1,17 @@
 //! `dokuei check`: configuration, models, destinations, disk. Nothing is started and nothing is written.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use dokuei_pipeline::{PriorsConfig, RouteConfig};
-use dokuei_store::{Disk, RealDisk};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::Check;
 use crate::certificates::{CertificateInUse, RENEW_WITHIN_DAYS};
 use crate::config;
+use crate::machine;
 use crate::outcome::{self, Failure, line};
 use crate::peers;
-use crate::send::words;
 use crate::site::Site;
 
 /// One thing looked at.
@@ -53,7 +51,7 @@ pub(crate) async fn run(arguments: &Check) -> Result<(), Failure> {
     }));
     checked.extend(site.security.certificates.iter().map(certificate));
     checked.extend(site.routes.iter().filter_map(priors));
-    checked.push(disk(&site));
+    checked.extend(machine::check(&site));
     checked.extend(peers::check(&site).await);
     let sound = checked.iter().all(|one| one.verdict != Verdict::Failed);
     if arguments.json {
@@ -90,28 +88,15 @@ fn priors(route: &RouteConfig) -> Option<Checked> {
     Some(Checked::of(format!("results of route {}", route.name), Ok(words)))
 }
 
-/// The data folder's disk, or that of the nearest folder above one that is not there yet.
-fn disk(site: &Site) -> Checked {
-    let folder = &site.file.config.node.data_dir;
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-    let there = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let needed = site.file.config.limits.disk_free_min;
-    let outcome = match RealDisk.free_bytes(there) {
-        Ok(free) if free < needed.0 => Err(format!(
-            "{} MiB are free for {}, disk_free_min is {needed}: every image would be refused",
-            free >> 20,
-            folder.display()
-        )),
-        Ok(free) => Ok(format!("{} MiB free for {}", free >> 20, folder.display())),
-        Err(error) => Err(words(&error)),
-    };
-    Checked::of("disk", outcome)
-}
-
 /// Whether a certificate still holds, and for how long.
 fn certificate(used: &CertificateInUse) -> Checked {
-    let days_left = used.info.days_left(SystemTime::now());
+    let now = SystemTime::now();
+    let days_left = used.info.days_left(now);
     let (verdict, left) = match days_left {
+        _ if used.info.not_before > now => {
+            let words = format!("is not valid before {}: look at the clocks here and where it was made", used.begins());
+            (Verdict::Failed, words)
+        }
         ..0 => (Verdict::Failed, "has expired: renew it".to_owned()),
         0..RENEW_WITHIN_DAYS => (Verdict::Warning, format!("{days_left} days left: renew it")),
         _ => (Verdict::Ok, format!("{days_left} days left")),

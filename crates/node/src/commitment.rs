@@ -41,6 +41,8 @@ pub(crate) struct Commitments(Arc<Shared>);
 
 struct Shared {
     store: Store,
+    /// Whether anything can be committed to: what is received is on stable storage.
+    commits: bool,
     audit: Audit,
     peers: Mutex<Arc<Peers>>,
     /// Requests whose associations are open: they are told there.
@@ -56,9 +58,9 @@ impl fmt::Debug for Commitments {
 }
 
 impl Commitments {
-    pub(crate) fn new(store: Store, peers: Peers, audit: Audit) -> Self {
+    pub(crate) fn new(store: Store, commits: bool, peers: Peers, audit: Audit) -> Self {
         let (peers, held, rung) = (Mutex::new(Arc::new(peers)), Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { store, audit, peers, held, rung }))
+        Self(Arc::new(Shared { store, commits, audit, peers, held, rung }))
     }
 
     /// Takes how peers are reached from another configuration.
@@ -104,6 +106,9 @@ impl CommitmentService for Commitments {
     fn request(&self, notice: Notice) -> Pending<Result<Ticket, Refusal>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
+            if !shared.commits {
+                return Err(Refusal::new(DimseStatus::PROCESSING_FAILURE, "this node commits to keep nothing"));
+            }
             let request = requested(&notice)?;
             let (instances, peer_ae) = (request.referenced.len(), request.peer_ae.clone());
             let transaction_uid = request.transaction_uid.clone();

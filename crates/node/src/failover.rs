@@ -12,22 +12,22 @@ pub(crate) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
     for entry in all() {
         let destination = entry.as_ref();
         let Some(to) = &destination.failover else { continue };
-        let mut wrong = |text: &str, words: String, help: String| {
-            problems.push(file.problem(file.find(entry.span(), text), words).help(help));
+        let mut wrong = |key: &str, words: String, help: String| {
+            problems.push(file.problem(file.find(entry.span(), key, ""), words).help(help));
         };
         match all().map(toml::Spanned::as_ref).find(|known| known.name == *to) {
             None => {
                 let names: Vec<&str> = all().map(|known| known.as_ref().name.as_str()).collect();
                 let help = format!("there is `{}`", names.join("`, `"));
-                wrong(&format!("{to:?}"), format!("`failover` {to:?} is not the name of a destination"), help);
+                wrong("failover", format!("`failover` {to:?} is not the name of a destination"), help);
             }
             Some(known) if known.name == destination.name => {
                 let help = "name another destination, or leave `failover` out".to_owned();
-                wrong(&format!("failover = {to:?}"), format!("{to:?} would fail over to itself"), help);
+                wrong("failover", format!("{to:?} would fail over to itself"), help);
             }
             Some(known) if known.failover.is_some() => {
                 let words = format!("`failover` {to:?} fails over itself: what it fails to take would go on and on");
-                wrong(&format!("failover = {to:?}"), words, format!("leave `failover` of {to:?} out"));
+                wrong("failover", words, format!("leave `failover` of {to:?} out"));
             }
             Some(_) => {}
         }

@@ -26,6 +26,8 @@ mod init;
 mod inspect;
 mod json_model;
 mod keys;
+mod limits;
+mod machine;
 mod moment;
 mod monitor;
 mod outcome;

@@ -57,7 +57,7 @@ pub(crate) fn load(file: &ConfigFile) -> Result<Vec<Arc<Model>>, ConfigError> {
         let folder = file.resolve(&model.path);
         let loaded =
             Package::open(&folder).map_err(|error| words(&error)).and_then(|package| load_one(package, &overrides));
-        let span = file.find(entry.span(), &model.path.to_string_lossy());
+        let span = file.find(entry.span(), "path", &model.path.to_string_lossy());
         match loaded {
             Ok(loaded) if models.iter().any(|other| other.identity().name == loaded.identity().name) => {
                 let why =

@@ -23,6 +23,7 @@ pub(crate) async fn check(site: &Site) -> Vec<Checked> {
         checked.extend(certificate(destination, &examination));
         checked.extend(taken(destination, &examination, &purposes));
         checked.extend(may_not_send(site, destination));
+        checked.extend(may_not_report(site, destination));
         checked.extend(way_back(site, destination, &config, &examination));
     }
     checked.extend(no_way_back(site));
@@ -92,11 +93,29 @@ fn brings_again(site: &Site, destination: &Destination) -> bool {
     site.file.config.retention.archive.as_ref() == Some(&destination.name)
 }
 
-/// What it sends by C-MOVE comes over associations of its own, which only listed peers may have.
-fn may_not_send(site: &Site, destination: &Destination) -> Option<Checked> {
+/// Whether no association of its own is accepted from it: only listed peers may have one.
+fn is_refused(site: &Site, destination: &Destination) -> bool {
     let peers = &site.file.config.peers;
     let is_listed = peers.iter().any(|peer| peer.as_ref().ae_title == destination.ae_title);
-    let is_refused = accept(&site.file.config) == Accept::Listed && !is_listed;
+    accept(&site.file.config) == Accept::Listed && !is_listed
+}
+
+/// What it commits to it reports on the association of the request or on one of its own.
+fn may_not_report(site: &Site, destination: &Destination) -> Option<Checked> {
+    (destination.confirm == Confirm::Commitment && is_refused(site, destination)).then(|| Checked {
+        what: format!("destination {}, confirmation", destination.name),
+        verdict: Verdict::Warning,
+        words: format!(
+            "no [[peer]] has its AE title {}: what it reports of its commitment by an association of its own would be \
+             rejected here; list it, or set confirm = \"find\"",
+            destination.ae_title
+        ),
+    })
+}
+
+/// What it sends by C-MOVE comes over associations of its own.
+fn may_not_send(site: &Site, destination: &Destination) -> Option<Checked> {
+    let is_refused = is_refused(site, destination);
     let brings = brings_priors(site, destination) || brings_again(site, destination);
     (is_refused && destination.retrieve != Retrieve::Get && brings).then(|| Checked {
         what: format!("destination {}, retrieval by C-MOVE", destination.name),
@@ -143,11 +162,17 @@ fn reached(destination: &Destination, examination: &Examination) -> Checked {
 /// A word on the peer's certificate when it has to be renewed.
 fn certificate(destination: &Destination, examination: &Examination) -> Option<Checked> {
     let shown = examination.echo.as_ref().ok()?.peer.tls.as_ref()?.peer_certificate.as_ref()?;
-    let days_left = shown.days_left(SystemTime::now());
-    (days_left < RENEW_WITHIN_DAYS).then(|| Checked {
+    let now = SystemTime::now();
+    let days_left = shown.days_left(now);
+    let words = if shown.not_before > now {
+        format!("that of {} is not valid yet: look at the clocks here and there", shown.subject)
+    } else {
+        format!("that of {} has {days_left} days left: have it renewed there", shown.subject)
+    };
+    (days_left < RENEW_WITHIN_DAYS || shown.not_before > now).then(|| Checked {
         what: format!("destination {}, its certificate", destination.name),
         verdict: Verdict::Warning,
-        words: format!("that of {} has {days_left} days left: have it renewed there", shown.subject),
+        words,
     })
 }
 

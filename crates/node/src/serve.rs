@@ -20,8 +20,9 @@ use crate::args::Serve;
 use crate::audit::{Audit, Auditor, What};
 use crate::changes;
 use crate::commitment::Commitments;
-use crate::config;
+use crate::config::{self, Confirm};
 use crate::fetch::Moves;
+use crate::machine;
 use crate::monitor::{Monitor, MonitorPort};
 use crate::outcome::Failure;
 use crate::pace::Paces;
@@ -79,7 +80,8 @@ impl RunningNode {
         let own = site.file.config.node.ae_title.clone();
         let receiver = Arc::new(Receiver::new(store.clone(), own, moves.clone()));
         let shutdown = CancellationToken::new();
-        let commitments = Commitments::new(store.clone(), site.committed_peers(), auditor.audit().clone());
+        let commits = site.file.config.node.durability == Durability::Fsync;
+        let commitments = Commitments::new(store.clone(), commits, site.committed_peers(), auditor.audit().clone());
         let telling = tokio::spawn(commitments.clone().drive(shutdown.clone()));
         let listener = listening(site, &store, &commitments, auditor.audit(), &moves);
         let (listener, config) = watch::channel(Arc::new(listener));
@@ -158,12 +160,13 @@ impl RunningNode {
     }
 }
 
-/// What the listener is told. Only who writes to stable storage can commit to keep anything.
+/// What the listener is told. Only who writes to stable storage can commit to keep anything; others hear what peers do.
 fn listening(site: &Site, store: &Store, commitments: &Commitments, audit: &Audit, moves: &Moves) -> ListenerConfig {
     let mut listener = site.listener();
     listener.procedures = Some(Arc::new(Procedures::new(store.clone(), audit.clone())));
     listener.observer = Some(moves.observer(audit.observer()));
-    if site.file.config.node.durability == Durability::Fsync {
+    let hears = site.destinations().any(|(destination, _)| destination.confirm == Confirm::Commitment);
+    if hears || site.file.config.node.durability == Durability::Fsync {
         listener.commitment = Some(Arc::new(commitments.clone()));
     }
     listener
@@ -236,10 +239,8 @@ async fn reload(node: &RunningNode, before: &Site, path: Option<PathBuf>) -> Opt
 
 /// Binds a socket, and says where.
 fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let socket = dokuei_dimse::bind(listen).map_err(|error| {
-        Failure::because(&format!("listen on {listen}"), &error)
-            .help("another program may have the port, or a port below 1024 needs the right to bind it")
-    })?;
+    let socket = dokuei_dimse::bind(listen)
+        .map_err(|error| Failure::because(&format!("listen on {listen}"), &error).help(machine::remedy(&error)))?;
     let address = socket.local_addr().map_err(|error| Failure::because("listen", &error))?;
     Ok((socket, address))
 }

@@ -20,6 +20,7 @@ use crate::config::{
 use crate::destination::DicomDestination;
 use crate::failover;
 use crate::fetch::Moves;
+use crate::limits;
 use crate::pace::Paces;
 use crate::packages;
 use crate::requestor::{self, implementation};
@@ -42,6 +43,7 @@ impl Site {
         let mut problems = Vec::new();
         nobody_may_send(&file, &mut problems);
         same_names(&file, &mut problems);
+        limits::check(&file, &mut problems);
         failover::check(&file, &mut problems);
         room_is_made_in_time(&file, &mut problems);
         the_archive_is_known(&file, &mut problems);
@@ -87,7 +89,7 @@ impl Site {
         let Some(route) = routes.iter().find(|entry| entry.as_ref().name == error.route) else {
             return Problem::new(error.to_string());
         };
-        let span = self.file.find(route.span(), &error.text);
+        let span = self.file.find(route.span(), error.key, &error.text);
         let problem = self.file.problem(span, error.to_string());
         match error.help() {
             Some(help) => problem.help(help),
@@ -223,8 +225,8 @@ impl Site {
 fn room_is_made_in_time(file: &ConfigFile, problems: &mut Vec<Problem>) {
     let (free, min) = (&file.config.retention.free, &file.config.limits.disk_free_min);
     if free.is_some_and(|free| free.0 <= min.0) {
-        let problem =
-            Problem::new("`retention.free` is not above `limits.disk_free_min`: senders would be refused first");
+        let words = "`retention.free` is not above `limits.disk_free_min`: senders would be refused first";
+        let problem = file.problem_at("retention.free", words);
         problems.push(problem.help(format!("write more than {min}")));
     }
 }
@@ -234,7 +236,7 @@ fn the_archive_is_known(file: &ConfigFile, problems: &mut Vec<Problem>) {
     let config = &file.config;
     let is_known = |name: &String| config.destinations.iter().any(|entry| entry.as_ref().name == *name);
     if let Some(name) = config.retention.archive.as_ref().filter(|name| !is_known(name)) {
-        let problem = Problem::new(format!("`retention.archive`: no destination is named {name:?}"));
+        let problem = file.problem_at("retention.archive", format!("no destination is named {name:?}"));
         problems.push(problem.help("name a [[destination]] that has the images and sends them by C-GET or C-MOVE"));
     }
 }
@@ -291,7 +293,7 @@ fn nobody_may_send(file: &ConfigFile, problems: &mut Vec<Problem>) {
         let ae_title = &file.config.node.ae_title;
         let words = format!("nobody could send: {ae_title} accepts listed peers only, and no [[peer]] is listed");
         let help = "list each sender as a [[peer]] with ae_title and address, or set accept = \"any\" in [node]";
-        problems.push(Problem::new(words).help(help));
+        problems.push(file.problem_at("node.accept", words).help(help));
     }
 }
 
@@ -299,19 +301,19 @@ fn same_names(file: &ConfigFile, problems: &mut Vec<Problem>) {
     let mut names = BTreeSet::new();
     for entry in &file.config.destinations {
         if entry.as_ref().name.starts_with('@') {
-            let span = file.find(entry.span(), &entry.as_ref().name);
+            let span = file.find(entry.span(), "name", &entry.as_ref().name);
             let problem = file.problem(span, format!("{:?} is no name for a destination", entry.as_ref().name));
             problems.push(problem.help("names that begin with @ have meanings of their own, such as @sender"));
         }
         if !names.insert(entry.as_ref().name.as_str()) {
-            let span = file.find(entry.span(), &entry.as_ref().name);
+            let span = file.find(entry.span(), "name", &entry.as_ref().name);
             problems.push(file.problem(span, format!("a second destination is named {:?}", entry.as_ref().name)));
         }
     }
     let mut users = BTreeSet::new();
     for entry in &file.config.users {
         if !users.insert(entry.as_ref().name.as_str()) {
-            let span = file.find(entry.span(), &entry.as_ref().name);
+            let span = file.find(entry.span(), "name", &entry.as_ref().name);
             problems.push(file.problem(span, format!("a second user is named {:?}", entry.as_ref().name)));
         }
     }

@@ -1,5 +1,3 @@
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -18,6 +16,7 @@ use crate::error::StoreError;
 use crate::folder::{Folders, make_dir};
 use crate::incoming::{self, Arrival, Incoming};
 use crate::job::{self, JobKind, Lease};
+use crate::lock::Lock;
 use crate::log::{self, Log, Pool, Writers};
 use crate::model::CommitmentId;
 use crate::number::unsigned;
@@ -34,7 +33,6 @@ use crate::writer::{Shared, Writer};
 use crate::{journal, recovery, retention, schema};
 
 /// Name of the file whose lock says who owns the folder.
-const LOCK: &str = "node.lock";
 /// Smallest segment: it takes the largest group of records, and some.
 const SEGMENT_MIN: u64 = 4 << 20;
 
@@ -532,35 +530,4 @@ fn may_preallocate(config: &StoreConfig, backlog: Arc<Backlog>) -> impl Fn() -> 
     let (disk, data_dir, free_min) = (Arc::clone(&config.disk), config.data_dir.clone(), config.disk_free_min);
     let has_room = move || disk.free_bytes(&data_dir).is_ok_and(|free| free >= free_min.saturating_mul(2));
     move || backlog.is_quiet() && has_room()
-}
-
-/// The lock of a data folder.
-struct Lock(File);
-
-impl Lock {
-    fn take(data_dir: &Path) -> Result<Self, StoreError> {
-        let path = data_dir.join(LOCK);
-        let failed = |source| StoreError::file("lock", &path, source);
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        if file.try_lock().is_err() {
-            let mut holder = String::new();
-            // Only for the message; the lock itself is what counts.
-            let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-            let holder = if known { format!(" (process {})", holder.trim()) } else { String::new() };
-            return Err(StoreError::Locked { data_dir: data_dir.to_owned(), holder });
-        }
-        file.set_len(0).map_err(failed)?;
-        file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Lock {
-    /// Closing the file is not enough: a process being started holds a copy of it for a moment.
-    fn drop(&mut self) {
-        if let Err(error) = self.0.unlock() {
-            tracing::warn!(%error, "cannot give up the lock of the data folder");
-        }
-    }
 }

@@ -21,13 +21,19 @@ pub(crate) fn run(arguments: &AuditExport) -> Result<(), Failure> {
     let path = config.node.data_dir.join(file);
     let unreadable = |error: io::Error| Failure::because(&format!("read the audit trail {}", path.display()), &error);
     let wanted = Wanted::new(arguments, &config.node.data_dir).map_err(unreadable)?;
-    let mut broken: u64 = 0;
+    let (mut broken, mut found): (u64, u64) = (0, 0);
     each_line(&path, |text| match serde_json::from_slice::<Value>(text) {
-        Ok(value) if wanted.takes(&value) => line(String::from_utf8_lossy(text)),
+        Ok(value) if wanted.takes(&value) => {
+            found = found.saturating_add(1);
+            line(String::from_utf8_lossy(text));
+        }
         Ok(_) => {}
         Err(_) => broken = broken.saturating_add(1),
     })
     .map_err(unreadable)?;
+    if found == 0 {
+        say("the trail has no such line");
+    }
     if broken > 0 {
         say(format!("{broken} lines are not whole, as a power cut leaves one: left out"));
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Difference, Entries};
 use super::environment;
 use super::error::{ConfigError, Problem};
+use super::places::Places;
 use super::sections::Config;
 
 /// A configuration and the text it came from, so that later checks can point at it.
@@ -13,6 +14,7 @@ pub(crate) struct ConfigFile {
     name: String,
     text: String,
     entries: Entries,
+    places: Places,
     folder: PathBuf,
 }
 
@@ -49,21 +51,37 @@ fn parse(
 ) -> Result<ConfigFile, ConfigError> {
     let read = toml::from_str(&text);
     let entries = toml::from_str(&text).map(Entries::of).unwrap_or_default();
+    let places = Places::of(&text);
     let text = without_passcodes(&text);
     let mut config: Config = match read {
         Ok(config) => config,
         Err(error) => {
-            let problem = Problem::new(error.message());
-            let problem = match error.span() {
-                Some(span) => problem.at(&name, &text, span),
-                None => problem,
-            };
+            let mut problem = Problem::new(error.message());
+            if let Some(span) = error.span() {
+                if let Some(help) = help(error.message(), text.get(span.clone()).unwrap_or_default()) {
+                    problem = problem.help(help);
+                }
+                problem = problem.at(&name, &text, span);
+            }
             return Err(ConfigError::Invalid { name, problems: vec![problem] });
         }
     };
     let problems = environment::overlay(&mut config, variable);
-    let file = ConfigFile { config, name, text, entries, folder };
+    let file = ConfigFile { config, name, text, entries, places, folder };
     if problems.is_empty() { Ok(file) } else { Err(file.invalid(problems)) }
+}
+
+/// What to write instead, where the parser's `message` on `text` does not say it.
+fn help(message: &str, text: &str) -> Option<&'static str> {
+    match message {
+        "invalid socket address syntax" => Some("write an IP address and a port, such as \"0.0.0.0:11112\""),
+        "wanted string or table" => Some("write one of the words that docs/config.md lists for it, in quotation marks"),
+        _ if text.starts_with("[[") => Some("there is one of these: write its name in one pair of brackets"),
+        _ if text.starts_with('[') && message.ends_with("expected a sequence") => {
+            Some("there may be several of these: write its name in two pairs of brackets")
+        }
+        _ => None,
+    }
 }
 
 /// The text as reports may show it, which end up in logs: as long, each passcode hidden to the end of its line.
@@ -81,13 +99,22 @@ impl ConfigFile {
         Problem::new(message).at(&self.name, &self.text, span)
     }
 
-    /// Where `text` stands in the table whose header is at `span`, or else that header.
-    pub(crate) fn find(&self, span: Range<usize>, text: &str) -> Range<usize> {
-        let below = self.text.get(span.end..).unwrap_or_default();
-        let table = below.find("\n[[").and_then(|end| below.get(..end)).unwrap_or(below);
-        match table.find(text).filter(|_| !text.is_empty()) {
-            Some(at) => span.end + at..span.end + at + text.len(),
-            None => span,
+    /// Where `key` has the value `text` in the table at `span`, or else where `key` is, or that table.
+    pub(crate) fn find(&self, span: Range<usize>, key: &str, text: &str) -> Range<usize> {
+        self.places.of_key(&span, key, text).unwrap_or(span)
+    }
+
+    /// Where any key has the value `text` in the table at `span`, or else that table.
+    pub(crate) fn find_text(&self, span: Range<usize>, text: &str) -> Range<usize> {
+        self.places.of_text(&span, text).unwrap_or(span)
+    }
+
+    /// A problem with the value of a section that is no list, such as `limits.associations`; the environment may have
+    /// set it.
+    pub(crate) fn problem_at(&self, path: &str, message: impl Into<String>) -> Problem {
+        match self.places.at(path) {
+            Some(span) => self.problem(span, message),
+            None => Problem::new(message),
         }
     }
 
@@ -139,6 +166,11 @@ mod tests {
             ("[[route]]\nname = \"a\"\nhours = [\"Mon-Fri 8-18\"]\n", ["dokuei.toml:3", "8-18", "22:00-06:00"]),
             ("[[route]]\nname = \"a\"\nsample = 10\n", ["dokuei.toml:3", "10 is no share", "from 0.000001 to 1"]),
             ("[rules]\nmatching = \"any\"\n", ["dokuei.toml:2", "all", "first"]),
+            ("[node]\nlisten = \"localhost:104\"\n", ["dokuei.toml:2", "an IP address", "0.0.0.0:11112"]),
+            ("[node]\ndurability = true\n", ["dokuei.toml:2", "wanted string", "docs/config.md"]),
+            ("[peer]\nae_title = \"A\"\n", ["dokuei.toml:1", "several", "two pairs"]),
+            ("[[node]]\nae_title = \"A\"\n", ["dokuei.toml:1", "one of these", "one pair"]),
+            ("[[peer]]\nae_title = \"A\"\nreport_to = \"::1\"\n", ["dokuei.toml:3", "host and port", "[::1]:104"]),
             ("[[route]]\nname = \"a\"\ntrigger = \"image\"\n", ["dokuei.toml:3", "instance", "study"]),
         ] {
             let report = check(text).unwrap_err();

@@ -4,6 +4,7 @@ mod entries;
 mod environment;
 mod error;
 mod file;
+mod places;
 mod results;
 mod sections;
 mod tls;

@@ -248,13 +248,15 @@ pub(crate) struct Address(String);
 impl FromStr for Address {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let well_formed = text
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
+        let well_formed = text.rsplit_once(':').is_some_and(|(host, port)| {
+            // An IPv6 address stands in brackets, or nobody knows where it ends.
+            let is_host = !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
+            is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
         if well_formed {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not an address; write host and port, such as \"10.0.1.9:104\""))
+            Err(format!("{text:?} is not an address; write host and port, such as \"10.0.1.9:104\" or \"[::1]:104\""))
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
 use std::path::{Path, PathBuf};
 
 use dokuei_types::{End, InstanceId, Uid};
@@ -130,6 +131,25 @@ pub(crate) struct Arriving<'a> {
 const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL, end_kind IN ('open', 'failed')
                      FROM instance WHERE sop_instance = ?1";
 
+/// Whether the bytes of an instance that are to be kept are gone or damaged.
+fn is_lost(tx: &Tx<'_>, id: i64) -> Result<bool, StoreError> {
+    let Some(data_dir) = tx.conn.path().and_then(|index| Path::new(index).parent()) else { return Ok(false) };
+    let file = tx
+        .conn
+        .prepare_cached(
+            "SELECT path, begins_at, data_set_offset + size_bytes, data_set_offset, digest FROM instance WHERE id = ?1",
+        )
+        .and_then(|mut find| find.query_row([id], |row| StoredFile::of_row(row, data_dir)))
+        .map_err(StoreError::index("look for the bytes of an instance"))?;
+    match file.check() {
+        Err(error) if matches!(error.kind(), NotFound | InvalidData | UnexpectedEof) => {
+            tracing::warn!(instance = id, path = %file.path.display(), %error, "its bytes came again in place of lost ones");
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 /// A version of an instance in the index.
 struct Known {
     id: i64,
@@ -162,11 +182,12 @@ impl Arriving<'_> {
     pub(crate) fn index(&self, tx: &mut Tx<'_>) -> Result<Outcome, StoreError> {
         let known = self.known(tx)?;
         if let Some(Known { id, is_removed, .. }) = known.iter().find(|known| known.is_same) {
-            let kind = if *is_removed { ArrivalKind::Restored } else { ArrivalKind::Duplicate };
-            if *is_removed {
+            let is_gone = *is_removed || is_lost(tx, *id)?;
+            let kind = if is_gone { ArrivalKind::Restored } else { ArrivalKind::Duplicate };
+            if is_gone {
                 self.restore(tx, *id)?;
             }
-            self.again(tx, *id, if *is_removed { "restored" } else { "duplicate" })?;
+            self.again(tx, *id, if is_gone { "restored" } else { "duplicate" })?;
             if self.is_sent() {
                 prior::is_sent(tx, *id)?;
             }
@@ -323,7 +344,7 @@ impl Arriving<'_> {
         }
     }
 
-    /// Puts the bytes in the place of those that were removed: what was found out about them still holds.
+    /// Puts the bytes in the place of those that were removed or lost: what was found out about them still holds.
     fn restore(&self, tx: &Tx<'_>, instance: i64) -> Result<(), StoreError> {
         let (segment, offset) = self.record.columns();
         let (path, begins_at) = self.file();
@@ -331,7 +352,8 @@ impl Arriving<'_> {
         tx.conn
             .prepare_cached(
                 "UPDATE instance SET path = ?2, begins_at = ?3, data_set_offset = ?4, segment = ?5, record = ?6,
-                     removed_at = NULL, removed_why = NULL, freed = 0, ended_at = ?7 WHERE id = ?1",
+                     removed_at = NULL, removed_why = NULL, freed = 0,
+                     ended_at = CASE WHEN ended_at IS NULL THEN NULL ELSE ?7 END WHERE id = ?1",
             )
             .and_then(|mut restore| {
                 let now = tx.now;

@@ -264,4 +264,16 @@ fn damage_is_found() {
     {
         assert_eq!(store.reader().check_bytes(instance).unwrap()[0].integrity, expected);
     }
+    // What the sender has still is taken in place of what is lost.
+    for (uid, bytes, kind) in [
+        ("1.2.3.4", b"an image".to_vec(), ArrivalKind::Duplicate),
+        ("1.2.3.5", vec![5; 3_000_000], ArrivalKind::Restored),
+        ("1.2.3.6", vec![6; 3_000_000], ArrivalKind::Restored),
+        ("1.2.3.6", vec![6; 3_000_000], ArrivalKind::Duplicate),
+    ] {
+        let again = send(&store, uid, &bytes).unwrap();
+        assert_eq!(again.kind, kind, "{uid}");
+        assert_eq!(store.reader().check_bytes(again.instance).unwrap()[0].integrity, Integrity::Intact);
+        assert_eq!(store.reader().end(again.instance).unwrap(), None, "its work waits as before");
+    }
 }

@@ -32,21 +32,30 @@ pub(crate) struct CertificateInUse {
     pub(crate) info: CertificateInfo,
 }
 
-/// A file that cannot be used.
+/// A setting of TLS that cannot be used, mostly for what is in the file it names.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {why}", path.display())]
-pub(crate) struct FileFault {
-    path: PathBuf,
+#[error("{value}: {why}")]
+pub(crate) struct TlsFault {
+    key: &'static str,
+    value: String,
     why: String,
+}
+
+impl TlsFault {
+    fn new(key: &'static str, value: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { key, value: value.into(), why: why.into() }
+    }
+
+    fn file(key: &'static str, path: &Path, why: impl Into<String>) -> Self {
+        Self::new(key, path.to_string_lossy(), why)
+    }
 }
 
 impl Security {
     /// Reads every file; what cannot be used becomes a problem at its line.
     pub(crate) fn load(file: &ConfigFile, problems: &mut Vec<Problem>) -> Self {
         let mut security = Self::default();
-        let problem = |span, fault: FileFault| {
-            file.problem(file.find_text(span, &fault.path.to_string_lossy()), fault.to_string())
-        };
+        let problem = |span, fault: TlsFault| file.problem(file.find(span, fault.key, &fault.value), fault.to_string());
         if let Some(section) = &file.config.tls {
             match server(section.as_ref(), file, &mut security.certificates) {
                 Ok(server) => security.server = Some(server),
@@ -100,11 +109,12 @@ fn day(time: SystemTime) -> String {
 }
 
 /// What the TLS port works with.
-fn server(tls: &Tls, file: &ConfigFile, used: &mut Vec<CertificateInUse>) -> Result<ServerTls, FileFault> {
+fn server(tls: &Tls, file: &ConfigFile, used: &mut Vec<CertificateInUse>) -> Result<ServerTls, TlsFault> {
     let at = |path: &Path| file.resolve(path);
-    let chain = certificates(&tls.certificate, at, "tls.certificate", used)?;
-    let key = key(&tls.key, at)?;
-    let authorities = tls.client_ca.as_ref().map(|path| certificates(path, at, "tls.client_ca", used)).transpose()?;
+    let mut certificates = |key, path| certificates(key, path, at, format!("tls.{key}"), used);
+    let chain = certificates("certificate", &tls.certificate)?;
+    let key = private_key(&tls.key, at)?;
+    let authorities = tls.client_ca.as_ref().map(|path| certificates("client_ca", path)).transpose()?;
     let policy = tls.client_certificate.unwrap_or(match authorities {
         Some(_) => ClientCertificate::Required,
         None => ClientCertificate::None,
@@ -114,12 +124,12 @@ fn server(tls: &Tls, file: &ConfigFile, used: &mut Vec<CertificateInUse>) -> Res
         (ClientCertificate::Accepted, Some(authorities)) => ClientCertificates::Accepted(authorities),
         (ClientCertificate::Required, Some(authorities)) => ClientCertificates::Required(authorities),
         (ClientCertificate::Accepted | ClientCertificate::Required, None) => {
-            let why = "client_certificate needs client_ca, the authorities that issue them".to_owned();
-            return Err(FileFault { path: "client_certificate".into(), why });
+            let why = "it needs client_ca, the authorities that issue them";
+            return Err(TlsFault::new("client_certificate", "client_certificate", why));
         }
     };
     ServerTls::new(&chain, &key, clients, tls.minimum_version.into())
-        .map_err(|error| FileFault { path: tls.key.clone(), why: words(&error) })
+        .map_err(|error| TlsFault::file("key", &tls.key, words(&error)))
 }
 
 /// How a destination, or a peer named on the command line, is called; `at` says where a path leads.
@@ -128,54 +138,53 @@ pub(crate) fn client(
     purpose: &str,
     at: impl Fn(&Path) -> PathBuf + Copy,
     used: &mut Vec<CertificateInUse>,
-) -> Result<ClientTls, FileFault> {
-    let authorities = certificates(&tls.ca, at, &format!("{purpose}, ca"), used)?;
+) -> Result<ClientTls, TlsFault> {
+    let mut certificates = |key, path| certificates(key, path, at, format!("{purpose}, {key}"), used);
+    let authorities = certificates("ca", &tls.ca)?;
     let identity = match (&tls.certificate, &tls.key) {
         (None, None) => None,
-        (Some(chain), Some(path)) => {
-            Some((certificates(chain, at, &format!("{purpose}, certificate"), used)?, key(path, at)?))
-        }
-        (Some(path), None) => return Err(FileFault { path: path.clone(), why: "it needs its key".to_owned() }),
-        (None, Some(path)) => return Err(FileFault { path: path.clone(), why: "it needs its certificate".to_owned() }),
+        (Some(chain), Some(key)) => Some((certificates("certificate", chain)?, private_key(key, at)?)),
+        (Some(chain), None) => return Err(TlsFault::file("certificate", chain, "it needs its key")),
+        (None, Some(key)) => return Err(TlsFault::file("key", key, "it needs its certificate")),
     };
     let shown = identity.as_ref().map(|(chain, key)| (chain, key));
-    let blamed = tls.key.as_ref().unwrap_or(&tls.ca);
+    let (key, blamed) = tls.key.as_ref().map_or(("ca", &tls.ca), |path| ("key", path));
     let client = ClientTls::new(&authorities, shown, tls.minimum_version.into())
-        .map_err(|error| FileFault { path: blamed.clone(), why: words(&error) })?;
+        .map_err(|error| TlsFault::file(key, blamed, words(&error)))?;
     match &tls.server_name {
         None => Ok(client),
-        Some(name) => {
-            client.with_server_name(name).map_err(|error| FileFault { path: name.into(), why: words(&error) })
-        }
+        Some(name) => client.with_server_name(name).map_err(|error| TlsFault::new("server_name", name, words(&error))),
     }
 }
 
 fn certificates(
+    key: &'static str,
     path: &Path,
     at: impl Fn(&Path) -> PathBuf,
-    purpose: &str,
+    purpose: String,
     used: &mut Vec<CertificateInUse>,
-) -> Result<Certificates, FileFault> {
-    let found = read(path, at, Certificates::from_pem)?;
+) -> Result<Certificates, TlsFault> {
+    let found = read(key, path, at, Certificates::from_pem)?;
     used.extend(found.info().iter().map(|info| CertificateInUse {
-        purpose: purpose.to_owned(),
+        purpose: purpose.clone(),
         path: path.to_owned(),
         info: info.clone(),
     }));
     Ok(found)
 }
 
-fn key(path: &Path, at: impl Fn(&Path) -> PathBuf) -> Result<PrivateKey, FileFault> {
-    read(path, at, PrivateKey::from_pem)
+fn private_key(path: &Path, at: impl Fn(&Path) -> PathBuf) -> Result<PrivateKey, TlsFault> {
+    read("key", path, at, PrivateKey::from_pem)
 }
 
-/// Reads a file; its fault names it as the configuration does.
+/// Reads the file that `key` names; its fault names it as the configuration does.
 fn read<T, E: std::error::Error>(
+    key: &'static str,
     path: &Path,
     at: impl Fn(&Path) -> PathBuf,
     parse: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> Result<T, FileFault> {
-    let fault = |error: &dyn std::error::Error| FileFault { path: path.to_owned(), why: words(error) };
+) -> Result<T, TlsFault> {
+    let fault = |error: &dyn std::error::Error| TlsFault::file(key, path, words(error));
     let text = std::fs::read(at(path)).map_err(|error| fault(&error))?;
     parse(&text).map_err(|error| fault(&error))
 }

@@ -163,7 +163,7 @@ fn certificate_files_that_cannot_be_used_are_named_at_their_line() {
     for (text, words) in [
         (format!("{listen}certificate = \"no.pem\"\nkey = {key:?}\n"), ["site.toml:3", "no.pem"]),
         (format!("{listen}certificate = {key:?}\nkey = {key:?}\n"), ["site.toml:3", "no certificate"]),
-        (format!("{listen}certificate = {certificate:?}\nkey = {certificate:?}\n"), ["site.toml:", "no unencrypted"]),
+        (format!("{listen}certificate = {certificate:?}\nkey = {certificate:?}\n"), ["site.toml:4", "no unencrypted"]),
         (format!("{listen}certificate = {certificate:?}\nkey = {other_key:?}\n"), ["site.toml:4", "does not belong"]),
         (
             format!("{listen}certificate = {certificate:?}\nkey = {key:?}\nclient_certificate = \"required\"\n"),

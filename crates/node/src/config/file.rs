@@ -104,11 +104,6 @@ impl ConfigFile {
         self.places.of_key(&span, key, text).unwrap_or(span)
     }
 
-    /// Where any key has the value `text` in the table at `span`, or else that table.
-    pub(crate) fn find_text(&self, span: Range<usize>, text: &str) -> Range<usize> {
-        self.places.of_text(&span, text).unwrap_or(span)
-    }
-
     /// A problem with the value of a section that is no list, such as `limits.associations`; the environment may have
     /// set it.
     pub(crate) fn problem_at(&self, path: &str, message: impl Into<String>) -> Problem {

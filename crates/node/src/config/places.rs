@@ -52,18 +52,10 @@ impl Places {
 
     /// Where `text` is the value of `key` in the table at `table`, or one of its values; else where `key` stands.
     pub(super) fn of_key(&self, table: &Range<usize>, key: &str, text: &str) -> Option<Range<usize>> {
-        let all = || self.within(table).filter(|place| place.path.rsplit('.').next() == Some(key));
+        let here = |place: &&Place| place.table == *table && place.path.rsplit('.').next() == Some(key);
+        let all = || self.0.iter().filter(here);
         let same = all().find(|place| place.text.as_deref() == Some(text));
         same.or_else(|| all().next()).map(|place| place.at.clone())
-    }
-
-    /// Where `text` is the value of any key in the table at `table`.
-    pub(super) fn of_text(&self, table: &Range<usize>, text: &str) -> Option<Range<usize>> {
-        self.within(table).find(|place| place.text.as_deref() == Some(text)).map(|place| place.at.clone())
-    }
-
-    fn within<'a>(&'a self, table: &'a Range<usize>) -> impl Iterator<Item = &'a Place> {
-        self.0.iter().filter(|place| place.table == *table)
     }
 }
 
@@ -86,7 +78,6 @@ mod tests {
         assert_eq!(found("failover", "pacs"), expected("failover =").map(|at| ("'pacs'".to_owned(), at)));
         assert_eq!(found("ca", "other"), expected("ca =").map(|at| ("\"pacs\"".to_owned(), at)));
         assert_eq!(found("address", "pacs"), None);
-        assert_eq!(places.of_text(&second, "pacs"), places.of_key(&second, "failover", ""));
         let route = text.find("[[route]]").map(|at| at..at + "[[route]]".len()).unwrap();
         assert_eq!(&text[places.of_key(&route, "send_results", "pacs").unwrap()], "\"pacs\"");
         assert!(!format!("{places:?}").contains("secret"));

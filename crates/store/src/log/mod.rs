@@ -33,6 +33,7 @@ use spares::Spares;
 use crate::config::Durability;
 use crate::disk::{Disk, Step};
 use crate::error::StoreError;
+use crate::folder::remove;
 
 /// Longer than a page cache with room to spare ever takes for a write.
 const SLOW: Duration = Duration::from_millis(5);
@@ -109,7 +110,9 @@ impl Log {
         let (segment, places) = self.reserve(&mut lane, records)?;
         let first = places.first().map_or(0, Place::offset);
         if let Err(error) = self.write(&segment, records, first) {
+            lane.used = first;
             self.close_lane(&mut lane);
+            places.into_iter().for_each(Place::give_up);
             return Err(error);
         }
         segment.is_whole_to(lane.used);
@@ -135,9 +138,14 @@ impl Log {
         self.idle_lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
     }
 
-    /// What a disk that failed has kept is anyone's guess: nothing more is put beside it.
+    /// What a disk that failed has kept behind `lane.used` is anyone's guess: nothing more is put there, and its space is
+    /// given back, or a disk that fails for a while would be full of it.
     fn close_lane(&self, lane: &mut Lane) {
-        if let Some(segment) = lane.segment.take() {
+        let Some(segment) = lane.segment.take() else { return };
+        if lane.used <= BLOCK as u64 {
+            remove(segment.path());
+        } else {
+            segment.shorten(lane.used);
             self.retire(segment);
         }
     }

@@ -257,6 +257,11 @@ impl Place {
         all().map_err(|source| StoreError::file("read back from", &self.segment.path, source))
     }
 
+    /// Nobody was told of the record, and nobody will be.
+    pub(crate) fn give_up(self) {
+        self.indexed();
+    }
+
     /// The index holds the record, durably or not: a segment is settled only by a transaction that is. Dropped
     /// without this, the segment stays unsettled and is read again at the next open.
     pub(crate) fn indexed(self) {

@@ -128,6 +128,28 @@ fn a_failing_step_refuses_the_instance_keeps_the_rest_and_leaves_no_file() {
 }
 
 #[test]
+fn what_is_refused_while_the_disk_fails_leaves_no_segments_behind() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let bench = Bench::new();
+        let store = Store::open(StoreConfig { durability, ..bench.config() }).unwrap();
+        let kept = send(&store, "1.2.3.4", b"bytes").unwrap();
+        let step = if durability == Durability::Fsync { Step::SyncLog } else { Step::Append };
+        bench.disk.fail_at(step, ErrorKind::Other);
+        for number in 0..20 {
+            send(&store, &format!("1.2.4.{number}"), b"refused").unwrap_err();
+        }
+        bench.disk.heal();
+        send(&store, "1.2.3.5", b"afterwards").unwrap();
+        let segments = || std::fs::read_dir(bench.dir.path().join("segments")).unwrap();
+        assert!(segments().count() <= 4, "{durability:?}: {} segments", segments().count());
+        drop(store);
+        let store = Store::open(StoreConfig { durability, ..bench.config() }).unwrap();
+        assert_eq!(data_set(&store, kept.instance), b"bytes");
+        assert_eq!(store.reader().newest(10).unwrap().len(), 2, "nothing of what was refused");
+    }
+}
+
+#[test]
 fn an_index_that_fails_hears_of_the_instance_as_soon_as_it_can() {
     for length in [5, LARGE] {
         let bench = Bench::new();

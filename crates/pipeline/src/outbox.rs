@@ -17,6 +17,8 @@ const DELIVERY_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long the index is left alone when it could not record what came of a batch.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
+/// How often is looked for destinations that are no more.
+const STRAND_EVERY: Duration = Duration::from_secs(5);
 
 /// Delivers what waits for one destination, batch by batch, until told to stop. Destinations do not wait
 /// for each other.
@@ -52,13 +54,43 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
                 continue;
             }
         }
-        let turned = match turn(&core, &setup, closed_until.is_some(), pause.since, &stop).await {
+        let turned = match turn(&core, &setup, closed_until.is_some(), pause.since).await {
             Ok(reached) => pause.after(reached, &core, &setup.name).await,
             Err(error) => Err(error),
         };
         if let Err(error) = turned {
             tracing::error!(destination = setup.name, error = chain(&error), "cannot change the outbox");
             pause.begin(core.now(), &core.config.retry);
+        }
+    }
+}
+
+/// Gives up what waits for destinations that are no longer configured.
+///
+/// # Errors
+/// What the index says.
+pub(crate) fn strand(core: &Core) -> Result<(), StoreError> {
+    let waiting = core.store.waiting_destinations()?;
+    // Looked up afterwards: what is queued by a newer setup is not told from what an older one has left by this one.
+    let setup = core.setup();
+    for name in waiting.into_iter().filter(|name| setup.destination(name).is_none()) {
+        core.store.close_destination(&name, None)?;
+        let reason = format!("the destination {name} is no longer configured");
+        let count = core.store.strand(&name, &reason)?;
+        core.store.waive_confirmation(&name)?;
+        tracing::error!(destination = name, count, "given up: {reason}");
+    }
+    Ok(())
+}
+
+/// Goes on giving up, until the node stops: what was planned before a destination went may come to wait for it long after.
+pub(crate) async fn keep_stranding(core: Arc<Core>) {
+    while core.stop.run_until_cancelled(tokio::time::sleep(STRAND_EVERY)).await.is_some() {
+        let looking = Arc::clone(&core);
+        match spawn_blocking(move || strand(&looking)).await.unwrap_or(Err(StoreError::Closed)) {
+            Ok(()) => {}
+            Err(StoreError::Closed) => break,
+            Err(error) => tracing::error!(error = chain(&error), "cannot look for destinations that are no more"),
         }
     }
 }
@@ -90,9 +122,8 @@ async fn turn(
     setup: &DestinationSetup,
     is_closed: bool,
     unreached_since: Option<i64>,
-    stop: &CancellationToken,
 ) -> Result<bool, StoreError> {
-    match (batch(core, setup, is_closed, unreached_since, stop).await?, setup.confirm_within) {
+    match (batch(core, setup, is_closed, unreached_since).await?, setup.confirm_within) {
         (Some(reached), _) => Ok(reached),
         (None, Some(patience)) => confirmation::ask(core, setup, patience).await,
         (None, None) => asking(core, &setup.name, |core, name| core.store.waive_confirmation(name)).await.map(|_| true),
@@ -106,7 +137,6 @@ async fn batch(
     setup: &DestinationSetup,
     is_closed: bool,
     unreached_since: Option<i64>,
-    stop: &CancellationToken,
 ) -> Result<Option<bool>, StoreError> {
     let size = core.config.batch;
     let lease =
@@ -143,7 +173,7 @@ async fn batch(
             (lease, end)
         })
         .collect();
-    record(core, setup, ends, stop).await?;
+    record(core, setup, ends).await?;
     if let Some(reason) = passing {
         let unreached_since = (!reached).then_some(unreached_since.unwrap_or(now));
         fail_over(core, setup, unreached_since, reason).await?;
@@ -157,7 +187,6 @@ async fn record(
     core: &Arc<Core>,
     setup: &DestinationSetup,
     mut ends: Vec<(DeliveryLease, DeliveryEnd)>,
-    stop: &CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
         let changes = ends.iter().map(|(lease, end)| Changes::delivered(lease, end.clone())).collect();
@@ -178,7 +207,7 @@ async fn record(
             }
         }
         let Some(error) = trouble else { return Ok(()) };
-        if stop.is_cancelled() {
+        if core.stop.is_cancelled() {
             return Err(error);
         }
         let deliveries = left.len();
@@ -188,10 +217,7 @@ async fn record(
             error = chain(&error),
             "cannot record what was delivered yet"
         );
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(RECORD_AGAIN) => {}
-        }
+        core.stop.run_until_cancelled(tokio::time::sleep(RECORD_AGAIN)).await;
         ends = left;
     }
 }

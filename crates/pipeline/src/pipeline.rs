@@ -207,6 +207,8 @@ impl Pipeline {
             pipeline.spawn(&format!("worker-{number}"), worker::analyze)?;
         }
         pipeline.deliver()?;
+        let strand = outbox::keep_stranding(Arc::clone(&pipeline.core));
+        pipeline.deliveries.spawn_on(strand, &pipeline.runtime);
         let keep = keeper::keep(Arc::clone(&pipeline.core), pipeline.core.stop.clone());
         pipeline.deliveries.spawn_on(keep, &pipeline.runtime);
         let count = counting::drive(Arc::clone(&pipeline.core), asked, pipeline.core.stop.clone());
@@ -284,16 +286,7 @@ impl Pipeline {
             let drive = outbox::drive(Arc::clone(&self.core), destination.clone(), stop.clone());
             self.deliveries.spawn_on(drive, &self.runtime);
         }
-        for name in self.core.store.waiting_destinations()? {
-            if setup.destination(&name).is_none() {
-                self.core.store.close_destination(&name, None)?;
-                let reason = format!("the destination {name} is no longer configured");
-                let count = self.core.store.strand(&name, &reason)?;
-                self.core.store.waive_confirmation(&name)?;
-                tracing::error!(destination = name, count, "given up: {reason}");
-            }
-        }
-        Ok(())
+        Ok(outbox::strand(&self.core)?)
     }
 }
 

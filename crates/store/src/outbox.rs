@@ -428,11 +428,18 @@ pub(crate) fn close(tx: &Tx<'_>, destination: &str, until: Option<i64>) -> Resul
     changed.map(drop).map_err(StoreError::index("record the hours of a destination"))
 }
 
-/// Destinations for which something waits.
+/// Destinations for which something waits, or is to be confirmed: from one to the next, however much waits.
 pub(crate) fn destinations(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    conn.prepare_cached("SELECT DISTINCT destination FROM delivery WHERE state IN (0, 1, 4)")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+    conn.prepare_cached(
+        "WITH RECURSIVE known (name) AS (
+             SELECT min(destination) FROM delivery
+             UNION ALL
+             SELECT (SELECT min(destination) FROM delivery WHERE destination > name) FROM known WHERE name IS NOT NULL)
+         SELECT name FROM known
+         WHERE EXISTS (SELECT 1 FROM delivery WHERE destination = name AND state IN (?1, ?2))",
+    )?
+    .query_map([state::WAITING, state::UNCONFIRMED], |row| row.get(0))?
+    .collect()
 }
 
 /// Gives up on everything that waits for a destination that is no more.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use dokuei_pipeline::{
     BoxFuture, ConfirmationOutcome, Counted, DeliveryOutcome, Destination, FailoverSetup, Opening, Pipeline,
-    RetryPolicy, RouteConfig, record_answer,
+    RetryPolicy, RouteConfig, Trigger, record_answer,
 };
 use dokuei_store::{Disk, Inquiry, ManualClock, RealDisk, Step, Store, StoreConfig};
-use dokuei_types::{DimseStatus, End};
+use dokuei_types::{DimseStatus, End, InstanceId, Interval};
 
 use crate::support::{Play, PlayedModel, PlayedPacs, Site, chest, radiograph, route, send, setup, wait};
 
@@ -199,16 +199,32 @@ async fn a_destination_taken_out_of_the_config_leaves_dead_letters() {
     wait("an attempt", || (!site.pacs.batches.lock().unwrap().is_empty()).then_some(()));
     let other = PlayedPacs::new();
     let elsewhere = route(serde_json::json!({ "name": "forward", "send_images": ["archive"] }));
-    let next =
-        || setup(std::slice::from_ref(&elsewhere), &[], &[("archive", Arc::clone(&other) as Arc<dyn Destination>)]);
-    // A delivery that is under way at the first reload is found waiting at a later one.
-    let end = wait("a dead letter", || {
-        pipeline.reload(next()).unwrap();
-        site.store.reader().end(instance).unwrap()
-    });
-    let End::Failed { reason } = end else { panic!("{end:?}") };
-    assert!(reason.contains("no longer configured"), "{reason}");
+    // It may be under way at that moment.
+    pipeline.reload(setup(&[elsewhere], &[], &[("archive", other as Arc<dyn Destination>)])).unwrap();
+    assert_is_stranded(&site, instance);
     pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_planned_for_a_destination_before_it_went_becomes_a_dead_letter_too() {
+    let site = Site::new();
+    let mut settling = chest(&["lungs"]);
+    settling.trigger = Trigger::Series;
+    settling.settle_after = Interval(Duration::from_millis(500));
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(std::slice::from_ref(&settling), &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    wait("a decision", || site.store.reader().show(instance).unwrap().unwrap().decision);
+    settling.send_results = vec!["archive".into()];
+    let archive = PlayedPacs::new() as Arc<dyn Destination>;
+    pipeline.reload(setup(&[settling], &[&model], &[("archive", archive)])).unwrap();
+    assert_is_stranded(&site, instance);
+    pipeline.shutdown().await;
+}
+
+fn assert_is_stranded(site: &Site, instance: InstanceId) {
+    let End::Failed { reason } = site.end(instance) else { panic!("{:?}", site.end(instance)) };
+    assert!(reason.contains("no longer configured"), "{reason}");
 }
 
 /// A node whose PACS has a backup, after so long.

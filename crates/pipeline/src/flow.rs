@@ -35,6 +35,9 @@ use crate::stopwatch::Stopwatch;
 use crate::trace::{Returned, RouteTrace};
 use crate::variables::Attributes;
 
+/// How long a version of an instance waits for the earlier one, before it looks again, in milliseconds.
+const VERSION_WAITS_MS: i64 = 1_000;
+
 /// Explicit VR Little Endian, in which results are written (PS3.5 § A.2).
 const EXPLICIT_VR_LITTLE_ENDIAN: &str = dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN;
 
@@ -241,7 +244,8 @@ impl Stages<'_> {
             return Ok(outbox(changes, &planned, &model));
         }
         if self.store.reader().is_earlier_version_in_work(instance, &planned.model)? {
-            return Err(FlowError::Again("an earlier version of this instance is being looked at".to_owned()));
+            let until = self.store.clock().now_ms().saturating_add(VERSION_WAITS_MS);
+            return Ok(Changes::postpone(lease, until, "an earlier version of this instance is looked at first"));
         }
         let stored = self.stored(instance)?;
         intact(&stored)?;

@@ -9,14 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::confirmation;
 use crate::delivery::{DeliveryOutcome, Parcel, RetryPolicy, Terms, judge};
 use crate::pipeline::{Core, DestinationSetup};
-use crate::worker::{chain, sleep_until};
+use crate::worker::{RECORD_AGAIN, chain, sleep_until};
 
 /// Time in which a batch must be delivered: more than the largest object needs over a slow link.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest pause of a destination that cannot be reached, so that its return is noticed soon.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How long the index is left alone when it could not record what came of a batch.
-const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// How often is looked for destinations that are no more.
 const STRAND_EVERY: Duration = Duration::from_secs(5);
 

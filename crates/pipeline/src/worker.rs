@@ -12,6 +12,8 @@ use crate::settling::Step;
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// Instances that are matched in one go and share a transaction.
 const ROUTED_AT_ONCE: usize = 256;
+/// How long the index is left alone when it could not record what came of a job or a delivery.
+pub(crate) const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// Pause before a batch of the router while a burst of instances is being received.
 const BURST_PAUSE: Duration = Duration::from_millis(100);
 /// Time in which a batch of the router must be done.
@@ -148,18 +150,24 @@ pub(crate) fn bury(lease: &Lease, reason: &str) -> Changes {
     Changes::bury(lease, reason)
 }
 
-/// What is done when the changes of a step could not be made.
+/// What is done when the changes of a step could not be made: the job is done again once the index can say so, not only
+/// when its lease has run out.
 fn settle_account(core: &Core, lease: &Lease, outcome: Result<(), StoreError>) {
-    let Err(error) = outcome else { return };
-    if error.fault() == Fault::Lease {
-        tracing::warn!(job = %lease.job, "took longer than its lease: another worker has it");
-        return;
-    }
-    tracing::error!(job = %lease.job, error = chain(&error), "the outcome of a job could not be recorded");
-    let retry = again(core, lease, &chain(&error));
-    if let Err(error) = core.store.apply(retry) {
-        // The lease runs out and the job is done again.
-        tracing::error!(job = %lease.job, %error, "the job waits until its lease runs out");
+    let mut outcome = outcome;
+    let mut wait = Duration::ZERO;
+    while let Err(error) = outcome {
+        if error.fault() == Fault::Lease {
+            tracing::warn!(job = %lease.job, "took longer than its lease: another worker has it");
+            return;
+        }
+        tracing::error!(job = %lease.job, error = chain(&error), "the outcome of a job could not be recorded");
+        let may_pass = wait.is_zero() || error.fault() == Fault::Resources;
+        if core.stop.is_cancelled() || !may_pass {
+            // A start gives back what is under way.
+            return;
+        }
+        std::thread::sleep(std::mem::replace(&mut wait, RECORD_AGAIN));
+        outcome = core.store.apply(again(core, lease, &chain(&error))).map(|_| ());
     }
 }
 

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dokuei_pipeline::{
@@ -47,20 +47,38 @@ async fn a_destination_that_is_down_gets_everything_later() {
     pipeline.shutdown().await;
 }
 
-/// A disk that fails the first transaction after the PACS has an original.
-struct FailsOnce {
-    pacs: Arc<PlayedPacs>,
-    failed: AtomicBool,
+/// A disk that fails `left` transactions from some moment on.
+struct Failing {
+    left: AtomicU32,
+    from: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl Disk for FailsOnce {
+impl Failing {
+    fn new(times: u32, from: impl Fn() -> bool + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { left: AtomicU32::new(times), from: Box::new(from) })
+    }
+
+    /// A node on this disk.
+    fn site(self: &Arc<Self>, pacs: Arc<PlayedPacs>) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig { disk_free_min: 0, disk: Arc::clone(self) as _, ..StoreConfig::new(dir.path()) };
+        Site { store: Store::open(config).unwrap(), dir, pacs }
+    }
+
+    fn assert_has_failed(&self) {
+        assert_eq!(self.left.load(Ordering::SeqCst), 0);
+    }
+}
+
+impl Disk for Failing {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
     }
 
     fn before(&self, step: Step, _path: &Path) -> io::Result<()> {
-        let is_due = step == Step::Transaction && !self.pacs.taken("original").is_empty();
-        match is_due && !self.failed.swap(true, Ordering::SeqCst) {
+        let fewer = |left: u32| left.checked_sub(1);
+        let is_due = step == Step::Transaction && (self.from)();
+        match is_due && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
         }
@@ -70,15 +88,31 @@ impl Disk for FailsOnce {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_delivered_is_recorded_once_the_index_can() {
     let pacs = PlayedPacs::new();
-    let disk = Arc::new(FailsOnce { pacs: Arc::clone(&pacs), failed: AtomicBool::new(false) });
-    let dir = tempfile::tempdir().unwrap();
-    let config = StoreConfig { disk_free_min: 0, disk: Arc::clone(&disk) as _, ..StoreConfig::new(dir.path()) };
-    let site = Site { store: Store::open(config).unwrap(), dir, pacs };
+    let disk = {
+        let pacs = Arc::clone(&pacs);
+        Failing::new(1, move || !pacs.taken("original").is_empty())
+    };
+    let site = disk.site(pacs);
     let pipeline = site.start(&[forwarding()], &[]);
     let instance = send(&site.store, &radiograph(1, |_| {})).instance;
     assert_eq!(site.end(instance), End::Forwarded);
-    assert!(disk.failed.load(Ordering::SeqCst));
+    disk.assert_has_failed();
     assert_eq!(site.pacs.taken("original").len(), 1, "it is not sent again");
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_has_found_while_the_index_fails_is_found_again_soon() {
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let disk = {
+        let model = Arc::clone(&model);
+        Failing::new(3, move || model.runs() > 0)
+    };
+    let site = disk.site(PlayedPacs::new());
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let instance = send(&site.store, &radiograph(1, |_| {})).instance;
+    assert_eq!(site.end(instance), End::Reported);
+    disk.assert_has_failed();
     pipeline.shutdown().await;
 }
 

@@ -294,6 +294,20 @@ async fn a_prior_is_fetched_looked_at_and_compared_with_and_nothing_of_it_is_sen
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_version_waits_as_long_as_the_version_before_waits_for_its_prior() {
+    let site = Site::new();
+    // The PACS says nothing.
+    let pipeline = site.start(&[fetching("3s")], &[&model(0.8)]);
+    let versions = ["SKULL AND CHEST", "CHEST"].map(|study| {
+        let described = [(tags::STUDY_DESCRIPTION, VR::LO, study)];
+        send(&site.store, &image(1, "20260101", &described)).instance
+    });
+    assert_ne!(versions[0], versions[1]);
+    assert_eq!(versions.map(|instance| site.end(instance)), [End::Reported, End::Reported]);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_goes_without_what_does_not_come() {
     let site = Site::new();
     let none = "no earlier image of the patient is known within 730d";

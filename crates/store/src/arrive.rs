@@ -128,7 +128,9 @@ pub(crate) struct Arriving<'a> {
 
 /// The versions of an instance. Sorted by the caller: a cached statement with a parameter and `ORDER BY` is prepared anew
 /// whenever it is used.
-const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL, end_kind IN ('open', 'failed')
+const KNOWN: &str = "SELECT id, version, digest = ?2, removed_at IS NOT NULL, end_kind IN ('open', 'failed'),
+                            EXISTS (SELECT 1 FROM fetched WHERE fetched.instance = id)
+                                OR EXISTS (SELECT 1 FROM stand_in WHERE stand_in.instance = id)
                      FROM instance WHERE sop_instance = ?1";
 
 /// Whether the bytes of an instance that are to be kept are gone or damaged.
@@ -160,6 +162,8 @@ struct Known {
     is_removed: bool,
     /// Something is left to do for it, or was given up.
     is_unfinished: bool,
+    /// This node has fetched it, and no sender has sent it.
+    is_copy: bool,
 }
 
 /// What became of an arrival.
@@ -181,7 +185,11 @@ impl Arriving<'_> {
     /// Puts it into the index; the same outcome again when it is there already.
     pub(crate) fn index(&self, tx: &mut Tx<'_>) -> Result<Outcome, StoreError> {
         let known = self.known(tx)?;
-        if let Some(Known { id, is_removed, .. }) = known.iter().find(|known| known.is_same) {
+        // A copy that was fetched corrects nothing.
+        let replaces = self.description.versions == VersionPolicy::Replace && self.is_sent();
+        // Where the last that was sent counts, what was sent before it comes as if it were new.
+        let first = known.iter().rposition(|known| replaces && !known.is_copy).unwrap_or(0);
+        if let Some(Known { id, is_removed, .. }) = known.iter().skip(first).find(|known| known.is_same) {
             let is_gone = *is_removed || is_lost(tx, *id)?;
             let kind = if is_gone { ArrivalKind::Restored } else { ArrivalKind::Duplicate };
             if is_gone {
@@ -206,8 +214,6 @@ impl Arriving<'_> {
             VersionPolicy::Keep | VersionPolicy::Replace => {
                 let version = version.saturating_add(1);
                 let instance = InstanceId(self.insert(tx, version)?);
-                // A copy that was fetched corrects nothing.
-                let replaces = self.description.versions == VersionPolicy::Replace && self.is_sent();
                 for earlier in known.iter().filter(|known| replaces && known.is_unfinished) {
                     replace::end_work(tx, earlier.id, version)?;
                 }
@@ -231,8 +237,14 @@ impl Arriving<'_> {
             .prepare_cached(KNOWN)
             .and_then(|mut find| {
                 find.query_map(params![self.description.arrival.sop_instance.as_str(), digest.as_slice()], |row| {
-                    let (is_same, is_removed) = (row.get(2)?, row.get(3)?);
-                    Ok(Known { id: row.get(0)?, version: row.get(1)?, is_same, is_removed, is_unfinished: row.get(4)? })
+                    Ok(Known {
+                        id: row.get(0)?,
+                        version: row.get(1)?,
+                        is_same: row.get(2)?,
+                        is_removed: row.get(3)?,
+                        is_unfinished: row.get(4)?,
+                        is_copy: row.get(5)?,
+                    })
                 })?
                 .collect()
             })

@@ -69,7 +69,8 @@ impl Store {
     /// What the index or the disk says; what was begun is finished at the next open.
     pub fn remove_old(&self, retention: &Retention, limit: usize) -> Result<Removed, StoreError> {
         let now = self.clock().now_ms();
-        let old = |kept: Duration, why| Old { ended_before: now.saturating_sub(millis(kept)), why, limit };
+        let old =
+            |kept: Duration, why| Old { ended_before: now.saturating_sub(millis(kept)), why, limit, enough: u64::MAX };
         let mut leaving = Vec::new();
         if let Some(kept) = retention.images {
             let old = old(kept, "age");
@@ -77,9 +78,9 @@ impl Store {
         }
         if let Some(free) = &retention.free
             && leaving.is_empty()
-            && self.free_bytes()? < free.bytes
+            && let missing @ 1.. = free.bytes.saturating_sub(self.free_bytes()?)
         {
-            let old = old(free.images_at_least, "space");
+            let old = Old { enough: missing, ..old(free.images_at_least, "space") };
             leaving = self.writer().call(move |tx| old.images(tx))?;
         }
         let images = leaving.len();
@@ -145,17 +146,24 @@ struct Old {
     /// `age` or `space`.
     why: &'static str,
     limit: usize,
+    /// No more images go once those that do are of so many bytes.
+    enough: u64,
 }
 
 impl Old {
     /// Gives up received instances, those that ended first.
     fn images(&self, tx: &Tx<'_>) -> Result<Vec<Leaving>, StoreError> {
         let give_up = "UPDATE instance SET removed_at = ?3, removed_why = ?4 WHERE id IN (
-                           SELECT id FROM instance
-                           WHERE ended_at IS NOT NULL AND removed_at IS NULL AND ended_at <= ?1
-                             AND +end_kind NOT IN ('open', 'failed') ORDER BY ended_at LIMIT ?2)
+                           SELECT id FROM (
+                               SELECT id, sum(bytes) OVER (ORDER BY ended_at, id) - bytes AS before FROM (
+                                   SELECT id, ended_at, data_set_offset + size_bytes AS bytes FROM instance
+                                   WHERE ended_at IS NOT NULL AND removed_at IS NULL AND ended_at <= ?1
+                                     AND +end_kind NOT IN ('open', 'failed') ORDER BY ended_at, id LIMIT ?2))
+                           WHERE before < ?5)
                        RETURNING id, path, segment, record";
-        list(tx.conn, give_up, self.params(tx), image)
+        let (ended_before, limit, now, why) = self.params(tx);
+        let enough = i64::try_from(self.enough).unwrap_or(i64::MAX);
+        list(tx.conn, give_up, (ended_before, limit, now, why, enough), image)
     }
 
     /// Gives up result objects.

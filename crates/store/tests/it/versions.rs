@@ -101,6 +101,20 @@ fn what_is_being_sent_of_a_replaced_instance_is_sent_or_not_but_not_tried_again(
 }
 
 #[test]
+fn what_comes_again_after_other_bytes_takes_their_place() {
+    let bench = Bench::new();
+    let store = Store::open(StoreConfig { versions: VersionPolicy::Replace, ..bench.config() }).unwrap();
+    let [first, second, third] = [b"bytes", b"other", b"bytes"].map(|bytes| send(&store, "1.1", bytes).unwrap());
+    assert_eq!([second.kind, third.kind], [ArrivalKind::Version(2), ArrivalKind::Version(3)]);
+    for replaced in [first, second] {
+        let end = end(&store, replaced.instance);
+        assert!(matches!(end, Some(End::Declined { reason: DeclineReason::Replaced(_) })), "{end:?}");
+    }
+    assert_eq!((end(&store, third.instance), data_set(&store, third.instance)), (None, b"bytes".to_vec()));
+    assert_eq!(send(&store, "1.1", b"bytes").unwrap().kind, ArrivalKind::Duplicate);
+}
+
+#[test]
 fn what_was_fetched_to_be_compared_with_replaces_nothing() {
     let bench = Bench::new();
     let store = Store::open(StoreConfig { versions: VersionPolicy::Replace, ..bench.config() }).unwrap();

@@ -141,16 +141,16 @@ fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard, hints: &[H
         ..StoreConfig::new(dir)
     };
     let store = Store::open(config()).unwrap();
-    let first = stored(&store);
+    let first = stored(&store, policy);
     for payload in &heard.acknowledged {
         assert!(first.contains_key(payload), "{payload:?} was acknowledged and is lost");
     }
     for payload in &heard.matched {
-        let shown = store.reader().show(first[payload]).unwrap().unwrap();
+        let shown = store.reader().show(first[payload][0]).unwrap().unwrap();
         assert!(shown.end.is_some(), "the work on {payload:?} was done and is forgotten");
     }
     for payload in &heard.settled {
-        let shown = store.reader().show(first[payload]).unwrap().unwrap();
+        let shown = store.reader().show(first[payload][0]).unwrap().unwrap();
         assert!(
             shown.units.iter().all(|unit| unit.reason.is_some()),
             "the study of {payload:?} had settled and waits again"
@@ -159,12 +159,17 @@ fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard, hints: &[H
     hints.iter().for_each(|hint| hint.check(&store, heard.hints.get(hint).copied()));
     let own_files = files(dir);
     assert!(!own_files.iter().any(|path| path.contains("/incoming/")), "{own_files:?}");
-    let large = first.keys().filter(|payload| payload.len() > 1_200_000).count();
+    let large = store.reader().newest(100_000).unwrap().iter().filter(|it| it.size_bytes > 1_200_000).count();
     assert_eq!(own_files.len(), large, "files of nobody: {own_files:?}");
-    // Senders come again with what they were told is stored, and that is no news.
-    for payload in &heard.acknowledged {
+    // Senders come again with what they were told is stored, and that is no news; where the last that came counts, of that.
+    let is_last = |payload: &&Payload| {
+        let of_it = first.iter().filter(|(other, _)| other.number == payload.number);
+        policy != VersionPolicy::Replace || of_it.filter_map(|(_, ids)| ids.last()).max() == first[payload].last()
+    };
+    for payload in heard.acknowledged.iter().filter(is_last) {
         let indexed = send(&store, &payload.uid(), &payload.bytes()).unwrap();
-        assert_eq!((indexed.kind, indexed.instance), (ArrivalKind::Duplicate, first[payload]), "{payload:?}");
+        let last = *first[payload].last().unwrap();
+        assert_eq!((indexed.kind, indexed.instance), (ArrivalKind::Duplicate, last), "{payload:?}");
     }
     for payload in &heard.refused {
         match send(&store, &payload.uid(), &payload.bytes()) {
@@ -175,8 +180,8 @@ fn check(case: u64, dir: &Path, policy: VersionPolicy, heard: &Heard, hints: &[H
     }
     drop(store);
     let store = Store::open(config()).unwrap();
-    let again = stored(&store);
-    assert!(first.iter().all(|(payload, id)| again.get(payload) == Some(id)), "another open, other instances");
+    let again = stored(&store, policy);
+    assert!(first.iter().all(|(payload, ids)| again[payload].starts_with(ids)), "another open, other instances");
     finish(&store, &clock);
     let here: BTreeSet<String> = again.keys().map(|payload| payload.uid()).collect();
     hints.iter().for_each(|hint| hint.check_missing(&store, &here));
@@ -213,16 +218,22 @@ fn finish(store: &Store, clock: &ManualClock) {
     }
 }
 
-/// All that the index holds: each whole, and none of them twice.
-fn stored(store: &Store) -> BTreeMap<Payload, dokuei_types::InstanceId> {
-    let mut all = BTreeMap::new();
-    for instance in store.reader().newest(100_000).unwrap() {
+/// All that the index holds: each whole, and none of them twice, unless another had taken its place before it came again.
+fn stored(store: &Store, policy: VersionPolicy) -> BTreeMap<Payload, Vec<dokuei_types::InstanceId>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut instances = store.reader().newest(100_000).unwrap();
+    instances.sort_by_key(|instance| instance.id);
+    let mut last = BTreeMap::new();
+    for instance in instances {
         let bytes = data_set(store, instance.id);
         let payload = Payload::of(&instance.sop_instance, &bytes);
         assert!(payload.bytes() == bytes, "half of {payload:?} is in the index");
         let checked = store.reader().check_bytes(instance.id).unwrap();
         assert!(checked.iter().all(|file| file.integrity == Integrity::Intact), "{payload:?}: {checked:?}");
-        assert!(all.insert(payload, instance.id).is_none(), "{payload:?} is there twice");
+        let is_news = last.insert(payload.number, payload) != Some(payload);
+        let ids = all.entry(payload).or_default();
+        assert!(ids.is_empty() || policy == VersionPolicy::Replace && is_news, "{payload:?} is there twice");
+        ids.push(instance.id);
     }
     all
 }

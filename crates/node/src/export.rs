@@ -52,11 +52,20 @@ fn one(reader: &StoreReader, id: InstanceId, arguments: &Export, account: &mut A
             (&object.file, object.sop_instance.as_str(), folder.join(name))
         }));
     }
-    // What cannot be read at all fails where it is copied.
+    let copied: Vec<_> =
+        files.into_iter().map(|(file, sop_instance, path)| (file, sop_instance, copy(file, &path), path)).collect();
+    // What cannot be read at all has failed where it was copied. What was removed meanwhile may be half a copy.
     let checked = reader.check_bytes(id).unwrap_or_default();
-    for (file, sop_instance, path) in files {
-        let is_damaged = checked.iter().any(|found| found.file == *file && found.integrity == Integrity::Damaged);
-        let copied = copy(file, &path);
+    for (file, sop_instance, copied, path) in copied {
+        let is = |integrity| checked.iter().any(|found| found.file == *file && found.integrity == integrity);
+        if is(Integrity::Removed) {
+            say(format!("instance {id}: {sop_instance} is no longer kept"));
+            if matches!(copied, Ok(true)) {
+                drop(std::fs::remove_file(&path));
+            }
+            continue;
+        }
+        let is_damaged = is(Integrity::Damaged);
         account.trouble = account.trouble.saturating_add(usize::from(is_damaged || copied.is_err()));
         match copied {
             Ok(true) => {

@@ -49,6 +49,13 @@ impl StoreReader {
     /// # Errors
     /// What the index says, or [`StoreError::File`] when the disk fails otherwise than by damage it does not notice.
     pub fn check_bytes(&self, id: InstanceId) -> Result<Vec<CheckedFile>, StoreError> {
+        let found = self.check_once(id)?;
+        let is_wrong = |file: &CheckedFile| matches!(file.integrity, Integrity::Damaged | Integrity::Missing);
+        // They may have been removed, or been put elsewhere, between the look into the index and theirs.
+        if found.iter().any(is_wrong) { self.check_once(id) } else { Ok(found) }
+    }
+
+    fn check_once(&self, id: InstanceId) -> Result<Vec<CheckedFile>, StoreError> {
         let kept = self.with("list the files of an instance", |conn| {
             let row = |row: &Row<'_>| {
                 Ok(Kept { file: StoredFile::of_row(row, self.data_dir())?, role: row.get(5)?, is_removed: row.get(6)? })

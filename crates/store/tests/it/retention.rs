@@ -1,12 +1,16 @@
 //! What is kept no longer goes, and nothing else.
 
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dokuei_store::{
-    ArrivalKind, Changes, Decision, DeliveryEnd, FreeSpace, Holding, Integrity, JobKind, NewCommitment, NewObject,
-    NewResult, Priority, Removed, Retention, Store, TaskEnd,
+    ArrivalKind, Changes, Decision, DeliveryEnd, Disk, FreeSpace, Holding, Integrity, JobKind, NewCommitment,
+    NewObject, NewResult, Priority, RealDisk, Removed, Retention, Step, Store, StoreConfig, TaskEnd,
 };
 use dokuei_types::{DimseStatus, InstanceId, Uid};
 
@@ -245,6 +249,41 @@ fn a_segment_of_which_nothing_is_kept_goes_and_its_number_with_it() {
     assert!(std::fs::read_dir(bench.dir.path().join("segments")).unwrap().count() < 12, "empty segments go");
     drop(index);
     assert_eq!(data_set(&bench.open(), last), b"the last");
+}
+
+/// A disk before whose next read something happens.
+#[derive(Default)]
+struct Meddling(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Disk for Meddling {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+
+    fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let meddle = self.0.lock().unwrap().take();
+        meddle.into_iter().for_each(|meddle| meddle());
+        RealDisk.read_at(file, buffer, offset)
+    }
+}
+
+#[test]
+fn what_is_removed_while_it_is_checked_is_not_damaged() {
+    let bench = Bench::new();
+    let disk = Arc::new(Meddling::default());
+    let store = Store::open(StoreConfig { disk: Arc::clone(&disk) as _, ..bench.config() }).unwrap();
+    let instance = send(&store, "1.2.3.4", &[7; 900_000]).unwrap().instance;
+    end(&store);
+    days(&bench, 7);
+    let removing = store.clone();
+    *disk.0.lock().unwrap() = Some(Box::new(move || {
+        assert_eq!(removing.remove_old(&WEEK, 10).unwrap().images, 1);
+    }));
+    assert_eq!(store.reader().check_bytes(instance).unwrap()[0].integrity, Integrity::Removed);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::config::Clock;
+use crate::config::{Clock, StoreConfig};
 use crate::error::StoreError;
+use crate::log::Log;
 
 /// A point at which the store touches the disk, in the order of an instance's way to durability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,6 +119,7 @@ pub(crate) struct Gauge {
     clock: Arc<dyn Clock>,
     data_dir: PathBuf,
     min_bytes: u64,
+    log: Arc<Log>,
     free_bytes: AtomicU64,
     written_bytes: AtomicU64,
     asked_at: AtomicI64,
@@ -129,19 +131,22 @@ const FRESH_MS: i64 = 1_000;
 const FRESH_BYTES: u64 = 64 << 20;
 
 impl Gauge {
-    pub(crate) fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, data_dir: &Path, min_bytes: u64) -> Self {
+    /// Of the disk of `data_dir`, on which `log` may have spare segments.
+    pub(crate) fn new(config: &StoreConfig, data_dir: &Path, log: Arc<Log>) -> Self {
         Self {
-            disk,
-            clock,
+            disk: Arc::clone(&config.disk),
+            clock: Arc::clone(&config.clock),
             data_dir: data_dir.to_owned(),
-            min_bytes,
+            min_bytes: config.disk_free_min,
+            log,
             free_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             asked_at: AtomicI64::new(i64::MIN),
         }
     }
 
-    /// Counts `bytes` about to be written, refused when they would go below the watermark.
+    /// Counts `bytes` about to be written, refused when they would go below the watermark although no space is kept
+    /// ready for a burst any more.
     pub(crate) fn take(&self, bytes: u64) -> Result<(), StoreError> {
         let written_bytes = self.written_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let now = self.clock.now_ms();
@@ -149,19 +154,32 @@ impl Gauge {
         let left = self.free_bytes.load(Ordering::Relaxed).saturating_sub(written_bytes);
         let near = left < self.min_bytes.saturating_add(FRESH_BYTES);
         if near || written_bytes > FRESH_BYTES || !(0..FRESH_MS).contains(&age_ms) {
-            let free_bytes = self
-                .disk
-                .free_bytes(&self.data_dir)
-                .map_err(|source| StoreError::file("ask for the free space of", &self.data_dir, source))?;
-            self.free_bytes.store(free_bytes, Ordering::Relaxed);
-            // These may not be in the answer yet.
-            self.written_bytes.store(bytes, Ordering::Relaxed);
-            self.asked_at.store(now, Ordering::Relaxed);
+            self.ask(bytes, now)?;
         }
-        let free_bytes = self.free_bytes.load(Ordering::Relaxed);
-        if free_bytes.saturating_sub(self.written_bytes.load(Ordering::Relaxed)) < self.min_bytes {
+        if self.is_low() && self.log.give_up_spares() {
+            self.ask(bytes, now)?;
+        }
+        if self.is_low() {
+            let free_bytes = self.free_bytes.load(Ordering::Relaxed);
             return Err(StoreError::DiskLow { free_bytes, min_bytes: self.min_bytes });
         }
         Ok(())
+    }
+
+    /// Asks the file system, whose answer may lack `bytes` yet.
+    fn ask(&self, bytes: u64, now: i64) -> Result<(), StoreError> {
+        let free_bytes = self
+            .disk
+            .free_bytes(&self.data_dir)
+            .map_err(|source| StoreError::file("ask for the free space of", &self.data_dir, source))?;
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+        self.written_bytes.store(bytes, Ordering::Relaxed);
+        self.asked_at.store(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_low(&self) -> bool {
+        let written_bytes = self.written_bytes.load(Ordering::Relaxed);
+        self.free_bytes.load(Ordering::Relaxed).saturating_sub(written_bytes) < self.min_bytes
     }
 }

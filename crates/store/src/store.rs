@@ -17,7 +17,7 @@ use crate::folder::{Folders, make_dir};
 use crate::incoming::{self, Arrival, Incoming};
 use crate::job::{self, JobKind, Lease};
 use crate::lock::Lock;
-use crate::log::{self, Log, Pool, Writers};
+use crate::log::{self, Leisure, Log, Pool, Writers};
 use crate::model::CommitmentId;
 use crate::number::unsigned;
 use crate::object::{self, NewObject, Staged};
@@ -117,13 +117,13 @@ impl Store {
         let shared = Arc::new(shared);
         let open = job::open_count(&conn).map_err(StoreError::index("count the jobs"))?;
         shared.queue.store(open, Ordering::Relaxed);
-        let gauge = Gauge::new(Arc::clone(&config.disk), Arc::clone(&config.clock), &data_dir, config.disk_free_min);
+        let gauge = Gauge::new(&config, &data_dir, Arc::clone(&log));
         let reader = StoreReader::open_on(Arc::clone(&config.disk), &data_dir)?;
         let writer = Arc::new(Writer::start(conn, Arc::clone(&shared), timers)?);
         let log_writers = match config.durability {
             Durability::Fsync => {
-                let may_write = may_preallocate(&config, Arc::clone(&backlog));
-                Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog), may_write)?)
+                let leisure = Quiet { config: config.clone(), backlog: Arc::clone(&backlog) };
+                Some(Writers::start(Arc::clone(&log), Arc::clone(&backlog), leisure)?)
             }
             Durability::Os => None,
         };
@@ -525,9 +525,20 @@ impl Store {
     }
 }
 
-/// Whether segments may be made ready: nothing arrives, and the disk has more than it will be asked for.
-fn may_preallocate(config: &StoreConfig, backlog: Arc<Backlog>) -> impl Fn() -> bool + use<> {
-    let (disk, data_dir, free_min) = (Arc::clone(&config.disk), config.data_dir.clone(), config.disk_free_min);
-    let has_room = move || disk.free_bytes(&data_dir).is_ok_and(|free| free >= free_min.saturating_mul(2));
-    move || backlog.is_quiet() && has_room()
+/// When segments may be made ready.
+struct Quiet {
+    config: StoreConfig,
+    backlog: Arc<Backlog>,
+}
+
+impl Leisure for Quiet {
+    fn is_quiet(&self) -> bool {
+        self.backlog.is_quiet()
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let StoreConfig { disk, data_dir, disk_free_min, .. } = &self.config;
+        let needed = disk_free_min.saturating_mul(2).saturating_add(bytes);
+        disk.free_bytes(data_dir).is_ok_and(|free| free >= needed)
+    }
 }

@@ -363,6 +363,7 @@ impl Loop {
         self.since_checkpoint = self.since_checkpoint.saturating_add(size);
         if self.since_checkpoint >= CHECKPOINT_AFTER {
             self.settle(1);
+            self.hear_of_others();
             self.checkpoint();
         } else {
             self.settle(SETTLED_TOGETHER);
@@ -476,17 +477,23 @@ impl Loop {
         }
         self.settle(1);
         self.look_at_clock();
-        // Differs when another connection, so another process, has committed since (`dokuei replay`).
+        self.hear_of_others();
+        if self.since_checkpoint > 0 {
+            self.checkpoint();
+        }
+    }
+
+    /// Looks for work that another process has made (`dokuei replay`).
+    fn hear_of_others(&mut self) {
+        // Differs when another connection, so another process, has committed since.
         match self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)) {
             Ok(version) if version == self.data_version => {}
             Ok(version) => {
                 self.data_version = version;
+                self.count_jobs();
                 self.shared.ring();
             }
             Err(error) => tracing::warn!(%error, "cannot ask whether the index has changed"),
-        }
-        if self.since_checkpoint > 0 {
-            self.checkpoint();
         }
     }
 

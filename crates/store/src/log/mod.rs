@@ -25,6 +25,7 @@ pub(crate) use growing::Growing;
 pub(crate) use record::{Digest, HEAD, Head, Record};
 pub(crate) use recover::{FoundRecord, read, record_len, trim};
 pub(crate) use segment::{FOLDER, Place, Segment, numbers, punch, relative};
+pub(crate) use spares::Leisure;
 pub(crate) use writers::{Pending, THREADS, Writers};
 
 use buffer::BLOCK;

@@ -44,6 +44,14 @@ impl Spares {
         spare
     }
 
+    /// Removes all that are ready; how many that were.
+    fn give_up(&self) -> usize {
+        let made = std::mem::take(&mut self.state().made);
+        made.iter().for_each(|spare| crate::folder::remove(spare.path()));
+        self.changed.notify_all();
+        made.len()
+    }
+
     /// No more are made.
     pub(super) fn close(&self) {
         self.state().closed = true;
@@ -71,12 +79,21 @@ impl Spares {
     }
 }
 
+/// What spare segments depend on.
+pub(crate) trait Leisure {
+    /// Whether nothing arrives, so that the disk is free for them.
+    fn is_quiet(&self) -> bool;
+
+    /// Whether the disk has that much more than it will be asked for.
+    fn has_room(&self, bytes: u64) -> bool;
+}
+
 impl Log {
-    /// Makes spare segments, and others for those that are taken, whenever `may_write` says that the disk is free for it;
-    /// returns when the log is closed, with all that nobody took removed.
-    pub(crate) fn keep_spares(&self, may_write: impl Fn() -> bool) {
+    /// Makes spare segments, and others for those that are taken, at leisure; returns when the log is closed, with all that
+    /// nobody took removed.
+    pub(crate) fn keep_spares(&self, leisure: &impl Leisure) {
         while self.spares.is_missing() {
-            match self.make_spare(&may_write) {
+            match self.make_spare(leisure) {
                 Ok(spare) => self.spares.state().made.extend(spare),
                 Err(error) => {
                     tracing::debug!(%error, "no segment made ready");
@@ -84,8 +101,12 @@ impl Log {
                 }
             }
         }
-        let left = std::mem::take(&mut self.spares.state().made);
-        left.iter().for_each(|spare| crate::folder::remove(spare.path()));
+        self.spares.give_up();
+    }
+
+    /// Gives the space of the spare segments back, for what arrives on a disk that is nearly full; whether there were any.
+    pub(crate) fn give_up_spares(&self) -> bool {
+        self.spares.give_up() > 0
     }
 
     /// Ends [`Log::keep_spares`].
@@ -93,22 +114,22 @@ impl Log {
         self.spares.close();
     }
 
-    /// A segment with zeros in every block; `None` when the log is closed meanwhile.
-    fn make_spare(&self, may_write: impl Fn() -> bool) -> Result<Option<Segment>, StoreError> {
-        let goes_on = || {
-            while !self.spares.is_closed() {
-                if may_write() {
-                    return true;
-                }
+    /// A segment with zeros in every block; `None` when the log is closed meanwhile, or the disk gets too full for it.
+    fn make_spare(&self, leisure: &impl Leisure) -> Result<Option<Segment>, StoreError> {
+        let is_open = |waits: &dyn Fn() -> bool| {
+            while !self.spares.is_closed() && waits() {
                 self.spares.pause(PAUSE);
             }
-            false
+            !self.spares.is_closed()
         };
-        if !goes_on() {
+        if !is_open(&|| !leisure.is_quiet() || !leisure.has_room(self.segment_bytes)) {
             return Ok(None);
         }
         let spare = self.create()?;
-        let filled = spare.fill(self.segment_bytes, goes_on);
+        // Its space is set aside by now.
+        let filled = spare.fill(self.segment_bytes, || {
+            is_open(&|| !leisure.is_quiet() && leisure.has_room(0)) && leisure.has_room(0)
+        });
         if !matches!(filled, Ok(true)) {
             crate::folder::remove(spare.path());
         }
@@ -156,6 +177,19 @@ mod tests {
         Log::new(root.to_owned(), 0, SIZE, Durability::Fsync, 1, disk).unwrap().with_spares(spares)
     }
 
+    /// Says what it is told to of the disk.
+    struct Told<Q, R>(Q, R);
+
+    impl<Q: Fn() -> bool, R: Fn(u64) -> bool> Leisure for Told<Q, R> {
+        fn is_quiet(&self) -> bool {
+            (self.0)()
+        }
+
+        fn has_room(&self, bytes: u64) -> bool {
+            (self.1)(bytes)
+        }
+    }
+
     fn files(root: &Path) -> usize {
         fs::read_dir(root).unwrap().count()
     }
@@ -165,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = log(folder.path());
         let taken = std::thread::scope(|scope| {
-            scope.spawn(|| log.keep_spares(|| true));
+            scope.spawn(|| log.keep_spares(&Told(|| true, |_| true)));
             let mut taken = Vec::new();
             while taken.len() < 3 {
                 taken.extend(log.spares.take());
@@ -187,14 +221,36 @@ mod tests {
         let log = log(folder.path());
         let asked = AtomicUsize::new(0);
         // Something arrives behind the second piece of the first.
-        let may_write = || {
+        let is_quiet = || {
             let asked = asked.fetch_add(1, Ordering::SeqCst);
             if asked == 4 {
                 log.close_spares();
             }
             asked < 3
         };
-        log.keep_spares(may_write);
+        log.keep_spares(&Told(is_quiet, |_| true));
         assert_eq!((asked.load(Ordering::SeqCst), files(folder.path())), (5, 0));
+    }
+
+    #[test]
+    fn a_spare_is_begun_where_there_is_room_for_all_of_it_and_given_up_where_there_is_none_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        let pieces = AtomicUsize::new(0);
+        let has_room = |bytes| match bytes {
+            0 => {
+                assert_eq!(files(folder.path()), 1);
+                pieces.fetch_add(1, Ordering::SeqCst) < 2
+            }
+            SIZE if pieces.load(Ordering::SeqCst) == 0 => true,
+            SIZE => {
+                assert_eq!(files(folder.path()), 0, "what was begun is gone");
+                log.close_spares();
+                false
+            }
+            other => panic!("room for {other}"),
+        };
+        log.keep_spares(&Told(|| true, has_room));
+        assert_eq!(pieces.load(Ordering::SeqCst), 3);
     }
 }

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Log, Place, Record};
+use super::{Leisure, Log, Place, Record};
 use crate::background::receive_first;
 use crate::backlog::Backlog;
 use crate::disk::Step;
@@ -46,11 +46,11 @@ struct Queue {
 }
 
 impl Writers {
-    /// Starts them, and one that keeps spare segments, writing whenever `may_write`.
+    /// Starts them, and one that keeps spare segments, at `leisure`.
     pub(crate) fn start(
         log: Arc<Log>,
         backlog: Arc<Backlog>,
-        may_write: impl Fn() -> bool + Send + 'static,
+        leisure: impl Leisure + Send + 'static,
     ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared { log, backlog, queue: Mutex::default(), arrived: Condvar::new() });
         let writers = Self { shared, threads: Mutex::default() };
@@ -61,7 +61,7 @@ impl Writers {
         let log = Arc::clone(&writers.shared.log);
         writers.spawn("store-spares".into(), move || {
             receive_first();
-            log.keep_spares(may_write);
+            log.keep_spares(&leisure);
         })?;
         Ok(writers)
     }

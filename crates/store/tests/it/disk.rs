@@ -1,13 +1,15 @@
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dokuei_store::{
-    ArrivalKind, Changes, Durability, Fault, IndexEntry, JobKind, NewObject, Step, Store, StoreConfig, StoreError,
-    VersionPolicy,
+    ArrivalKind, Changes, Disk, Durability, Fault, IndexEntry, JobKind, NewObject, Step, Store, StoreConfig,
+    StoreError, SystemClock, VersionPolicy,
 };
 use dokuei_types::Uid;
 
@@ -125,6 +127,53 @@ fn a_failing_step_refuses_the_instance_keeps_the_rest_and_leaves_no_file() {
             assert_eq!(data_set(&store, kept.instance), b"bytes");
         }
     }
+}
+
+/// A disk of so many bytes, of which the segments have theirs.
+struct Small {
+    segments: PathBuf,
+    size: AtomicU64,
+}
+
+impl Disk for Small {
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let segments = std::fs::read_dir(&self.segments).into_iter().flatten().flatten();
+        // One may go meanwhile.
+        let used = segments.filter_map(|file| file.metadata().ok()).map(|file| file.blocks() * 512).sum();
+        Ok(self.size.load(Ordering::SeqCst).saturating_sub(used))
+    }
+
+    fn before(&self, _step: Step, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_kept_ready_for_a_burst_takes_no_room_from_what_arrives_on_a_small_disk() {
+    const MIB: u64 = 1 << 20;
+    let bench = Bench::new();
+    let segments = bench.dir.path().join("segments");
+    let disk = Arc::new(Small { segments: segments.clone(), size: AtomicU64::new(60 * MIB) });
+    let config = StoreConfig {
+        disk_free_min: 2 * MIB,
+        segment_bytes: 4 * MIB,
+        preallocate_bytes: 400 * MIB,
+        disk: Arc::clone(&disk) as _,
+        clock: Arc::new(SystemClock),
+        ..bench.config()
+    };
+    let store = Store::open(config).unwrap();
+    let begun = Instant::now();
+    while disk.free_bytes(&segments).unwrap() >= 8 * MIB {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no segments are made ready");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(disk.free_bytes(&segments).unwrap() >= 4 * MIB, "they leave twice the watermark");
+    // Another program takes what was left.
+    disk.size.store(40 * MIB, Ordering::SeqCst);
+    let stored = (0..).take_while(|number| send(&store, &format!("1.2.{number}"), &[7; 900_000]).is_ok()).count();
+    assert!((20..40).contains(&stored), "{stored} of 900 kB on a disk of 40 MiB");
 }
 
 #[test]

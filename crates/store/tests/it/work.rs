@@ -397,5 +397,8 @@ fn work_rings_the_bell_also_when_another_process_made_it() {
     while rung.recv_timeout(Duration::from_millis(700)).is_ok() {}
     Store::attach(bench.dir.path()).unwrap().replay(&[instance]).unwrap();
     rung.recv_timeout(Duration::from_secs(10)).unwrap();
-    one_lease(&store, JobKind::Match);
+    assert_eq!(store.queue_depth(), 1);
+    let lease = one_lease(&store, JobKind::Match);
+    store.apply(Changes::complete(&lease)).unwrap();
+    assert_eq!(store.queue_depth(), 0);
 }

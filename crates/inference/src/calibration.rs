@@ -10,6 +10,14 @@ use crate::manifest::{Activation, Calibration, FindingSpec};
 /// Keeps the logit of a probability of 0 or 1 finite.
 const PROBABILITY_EPSILON: f64 = 1e-7;
 
+/// How far a probability may lie beyond 0 to 1 by rounding.
+const ROUNDING: f32 = 1e-3;
+
+/// Whether a raw element can be what the finding's activation says it is.
+pub(crate) fn is_plausible(finding: &FindingSpec, raw: f32) -> bool {
+    finding.activation != Activation::None || !raw.is_finite() || (-ROUNDING..=1.0 + ROUNDING).contains(&raw)
+}
+
 /// The calibrated probability of a finding, 0 to 1, or `None` when its index lies outside `output`.
 pub(crate) fn probability(finding: &FindingSpec, output: &[f32]) -> Option<f32> {
     let raw = f64::from(*output.get(finding.index)?);
@@ -106,7 +114,10 @@ mod tests {
         check(Activation::Softmax, None, &[1.0, 1.0, 1.0, 1.0], 0.25);
         check(Activation::Softmax, None, &[1000.0, -1000.0], 1.0);
         check(Activation::None, None, &[0.3], 0.3);
-        check(Activation::None, None, &[1.7], 1.0);
+        check(Activation::None, None, &[1.0005], 1.0);
+        let none = finding(Activation::None, None);
+        assert_eq!([-0.1, 0.0, 1.0005, 1.7].map(|raw| is_plausible(&none, raw)), [false, true, true, false]);
+        assert!(is_plausible(&finding(Activation::Sigmoid, None), 20.0));
         assert_eq!(probability(&finding(Activation::None, None), &[]), None);
     }
 

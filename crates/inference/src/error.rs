@@ -126,6 +126,16 @@ pub enum InferError {
         /// The tensor.
         tensor: String,
     },
+    /// What the manifest says is a probability lies beyond 0 to 1.
+    #[error("the network's `{tensor}` gives {value} for {finding}, which its activation `none` says is a probability")]
+    NoProbability {
+        /// The tensor.
+        tensor: String,
+        /// The finding.
+        finding: String,
+        /// What was given.
+        value: f32,
+    },
     /// The network's output has another shape than at load.
     #[error("the network's `{tensor}` has another shape than at load: {shape:?}")]
     OutputShape {

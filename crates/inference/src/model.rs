@@ -6,11 +6,11 @@ use dokuei_types::{Finding, ModelIdentity};
 use ndarray::{Array2, Array4};
 use sha2::{Digest as _, Sha256};
 
-use crate::calibration::probability;
+use crate::calibration::{is_plausible, probability};
 use crate::engine::{Engine, EngineSession, Initializer, Request};
 use crate::error::{InferError, LoadError};
 use crate::explain::{self, Occlusion};
-use crate::manifest::{CamWeights, Explanation, FindingSpec, Manifest, Overrides};
+use crate::manifest::{Activation, CamWeights, Explanation, FindingSpec, Manifest, Overrides};
 use crate::npy::Tensor;
 use crate::package::Package;
 use crate::regions::{self, Place};
@@ -223,6 +223,12 @@ impl Session {
     fn probabilities(&self, output: &[f32]) -> Result<Vec<f32>, InferError> {
         let tensor = || self.model.inner.manifest.graph.output.clone();
         let findings = self.model.inner.manifest.findings.iter();
+        for finding in findings.clone() {
+            let value = output.get(finding.index).copied().filter(|value| !is_plausible(finding, *value));
+            if let Some(value) = value {
+                return Err(InferError::NoProbability { tensor: tensor(), finding: finding.name.clone(), value });
+            }
+        }
         let probabilities: Option<Vec<f32>> = findings.map(|finding| probability(finding, output)).collect();
         probabilities.ok_or_else(|| InferError::OutputShape { tensor: tensor(), shape: vec![output.len()] }).and_then(
             |values| {
@@ -319,6 +325,13 @@ fn check_shapes(manifest: &Manifest, engine: &Engine) -> Result<(), LoadError> {
     }
     if let Some((name, shape)) = outputs.next() {
         let elements: usize = shape.iter().product();
+        if elements == 1 && manifest.findings.iter().any(|finding| finding.activation == Activation::Softmax) {
+            return Err(shape_error(
+                name,
+                "two elements or more, as the activation `softmax` asks for".to_owned(),
+                shape,
+            ));
+        }
         let largest = manifest.findings.iter().map(|finding| finding.index).max().unwrap_or(0);
         if largest >= elements {
             return Err(shape_error(name, format!("an element {largest}, a [[finding]] asks for it"), shape));

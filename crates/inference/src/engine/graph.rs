@@ -26,7 +26,7 @@ pub(super) fn check(
     request: &Request<'_>,
 ) -> Result<Option<Initializer>, LoadError> {
     let graph = proto.graph.as_ref().ok_or_else(|| LoadError::Malformed("there is no graph".into()))?;
-    operators(framework, graph)?;
+    operators(framework, proto, graph)?;
     input(graph, request)?;
     let tensors: BTreeSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
     for name in request.outputs {
@@ -38,13 +38,28 @@ pub(super) fn check(
     request.initializer.map(|name| initializer(graph, name)).transpose()
 }
 
-/// The operators of a graph and how often each occurs.
+/// The operators of a graph, which is that of `proto`, and how often each occurs.
 ///
 /// # Errors
 /// Operators that the engine lacks or gets wrong or that draw at random, and tensors in other files.
-pub(super) fn operators<'g>(framework: &Onnx, graph: &'g GraphProto) -> Result<BTreeMap<&'g str, usize>, LoadError> {
+pub(super) fn operators<'g>(
+    framework: &Onnx,
+    proto: &'g ModelProto,
+    graph: &'g GraphProto,
+) -> Result<BTreeMap<&'g str, usize>, LoadError> {
+    let functions: BTreeSet<_> = proto.functions.iter().map(|function| (function.domain(), function.name())).collect();
     let mut operators = BTreeMap::new();
-    visit(graph, &mut |node| *operators.entry(node.op_type.as_str()).or_insert(0_usize) += 1, &mut external)?;
+    let mut called = BTreeSet::new();
+    let mut count = |node: &'g NodeProto| {
+        *operators.entry(node.op_type.as_str()).or_insert(0_usize) += 1;
+        called.extend(functions.get(&(&*node.domain, &*node.op_type)));
+    };
+    visit(graph, &mut count, &mut external)?;
+    // The engine goes by the name alone, and would take them for operators of that name.
+    if !called.is_empty() {
+        let names = called.iter().map(|(domain, name)| shortened(&format!("{domain}::{name}")));
+        return Err(LoadError::UnknownOperators { operators: names.collect() });
+    }
     let named = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
         operators.keys().filter(|name| keep(name)).map(|name| shortened(name)).collect()
     };

@@ -30,11 +30,11 @@ pub struct Inspection {
     pub inputs: Vec<TensorInfo>,
     /// What the graph declares to give.
     pub outputs: Vec<TensorInfo>,
-    /// The last linear layer over a globally averaged feature map, or of 1 x 1 before it is averaged, if there is one:
-    /// what a class activation map needs.
-    pub head: Option<Head>,
-    /// `Sigmoid` or `Softmax` where the first output is made by one.
-    pub activation: Option<String>,
+    /// The linear layers over a globally averaged feature map, or of 1 x 1 before it is averaged, in the order of the
+    /// outputs they end in: what a class activation map needs.
+    pub heads: Vec<Head>,
+    /// The outputs that a `Sigmoid` or `Softmax` makes, each with that.
+    pub activations: BTreeMap<String, String>,
 }
 
 /// A tensor at the edge of a graph.
@@ -57,6 +57,8 @@ pub struct Head {
     pub weights: String,
     /// What the layer gives, its bias added: `[1, classes]`.
     pub output: String,
+    /// What it ends in: the output, or what the activation makes of it.
+    pub end: String,
     /// Elements of its output.
     pub classes: usize,
     /// What is applied to the output next: `Sigmoid`, `Softmax` or nothing.
@@ -77,20 +79,22 @@ fn inspect_uncaught(onnx: &[u8]) -> Result<Inspection, LoadError> {
         .proto_model_for_read(&mut &*onnx)
         .map_err(|error| LoadError::Malformed(shortened(&format!("{error:#}"))))?;
     let graph = proto.graph.as_ref().ok_or_else(|| LoadError::Malformed("there is no graph".into()))?;
-    let operators = graph::operators(&framework, graph)?;
+    let operators = graph::operators(&framework, &proto, graph)?;
     let opset = proto.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
     let constants: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter().filter(|input| !constants.contains(&input.name.as_str()));
     let wiring = Wiring::of(graph);
-    let first = graph.output.first().map(|output| output.name.as_str()).unwrap_or_default();
-    let activation = wiring.maker(first).filter(|node| is_activation(node)).map(|node| node.op_type.clone());
+    let activation = |output: &ValueInfoProto| {
+        let maker = wiring.maker(&output.name).filter(|node| is_activation(node))?;
+        Some((output.name.clone(), maker.op_type.clone()))
+    };
     Ok(Inspection {
         opset,
         operators: operators.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         inputs: inputs.map(info).collect(),
         outputs: graph.output.iter().map(info).collect(),
-        head: graph.node.iter().rev().find_map(|node| wiring.head(node)),
-        activation,
+        heads: wiring.heads(graph),
+        activations: graph.output.iter().filter_map(activation).collect(),
     })
 }
 
@@ -143,6 +147,15 @@ impl<'g> Wiring<'g> {
         }
     }
 
+    /// Of all linear layers over a globally averaged feature map those that make outputs; where no output is declared, or
+    /// none of them makes one, the last.
+    fn heads(&self, graph: &'g GraphProto) -> Vec<Head> {
+        let all: Vec<Head> = graph.node.iter().rev().filter_map(|node| self.head(node)).collect();
+        let of = |output: &ValueInfoProto| all.iter().find(|head| head.end == output.name).cloned();
+        let declared: Vec<Head> = graph.output.iter().filter_map(of).collect();
+        if declared.is_empty() { all.into_iter().take(1).collect() } else { declared }
+    }
+
     /// A node as the linear layer over a globally averaged feature map.
     fn head(&self, node: &'g NodeProto) -> Option<Head> {
         let [input, weights, ..] = node.input.as_slice() else { return None };
@@ -168,8 +181,8 @@ impl<'g> Wiring<'g> {
             return None;
         }
         let activation = activation.map(|node| node.op_type.clone());
-        let (features, weights, output) = (features.to_owned(), weights.clone(), output.to_owned());
-        Some(Head { features, weights, output, classes, activation })
+        let (features, weights) = (features.to_owned(), weights.clone());
+        Some(Head { features, weights, output: output.to_owned(), end: last.to_owned(), classes, activation })
     }
 
     /// The feature map that `tensor` is the global average of.

@@ -3,7 +3,7 @@
 use dokuei_inference::{LoadError, Model, Overrides, Package, PackageError, inspect, npy, verify};
 use proptest::prelude::*;
 
-use crate::onnx::{Graph, Head, Network, external_tensor, node, tensor, value};
+use crate::onnx::{Graph, Head, Network, external_tensor, function, int, node, of_domain, tensor, value};
 use crate::package::{CAM, Parts, bright_cell, finding, network};
 
 /// Loading fails, and the chain of causes says `expected`.
@@ -266,12 +266,36 @@ fn a_file_says_what_a_manifest_has_to_name() {
             features: "features".into(),
             weights: "classifier.weight".into(),
             output: "logits".into(),
+            end: "logits".into(),
             classes: 3,
             activation: None,
         };
-        assert_eq!(found.head, Some(expected));
-        assert_eq!(found.activation, None);
+        assert_eq!(found.heads, [expected]);
+        assert!(found.activations.is_empty());
     }
+}
+
+#[test]
+fn a_function_of_the_file_is_not_taken_for_the_operator_of_its_name() {
+    let own = |of: &str| {
+        let mut graph = network().graph();
+        graph.nodes[1] = of_domain(of, node("Relu", &["conv"], &["features"], &[]));
+        Parts { network: [graph.bytes(), function("mine", "Relu")].concat(), ..Parts::default() }
+    };
+    check(&own("mine"), "mine::Relu");
+    own("").load().unwrap();
+}
+
+#[test]
+fn a_softmax_over_one_output_says_nothing() {
+    let findings = finding("pneumonia", 0, "").replace("'sigmoid'", "'softmax'");
+    check(&Parts { findings, ..Parts::default() }, "two elements or more, as the activation `softmax` asks for");
+}
+
+#[test]
+fn what_is_no_probability_is_not_taken_for_one() {
+    let findings = finding("pneumonia", 0, "").replace("'sigmoid'", "'none'");
+    check(&Parts { findings, ..Parts::default() }, "`logits` gives -1 for pneumonia, which its activation `none` says");
 }
 
 #[test]
@@ -280,13 +304,26 @@ fn a_file_says_how_it_ends() {
     graph.nodes.push(node("Softmax", &["logits"], &["shares"], &[]));
     graph.outputs = vec![value("shares", &[1, 2])];
     let found = inspect(&graph.bytes()).unwrap();
-    assert_eq!(found.activation.as_deref(), Some("Softmax"));
-    let head = found.head.unwrap();
-    assert_eq!((head.output.as_str(), head.activation.as_deref()), ("logits", Some("Softmax")));
+    assert_eq!(found.activations.get("shares").map(String::as_str), Some("Softmax"));
+    let [head] = found.heads.as_slice() else { panic!("{:?}", found.heads) };
+    assert_eq!((head.output.as_str(), head.end.as_str()), ("logits", "shares"));
+    assert_eq!(head.activation.as_deref(), Some("Softmax"));
+
+    // A layer beside it that makes no output is none; one that does comes in the order of the outputs.
+    graph.initializers.push(tensor("sex.weight", &[1, 2], &[1.0, 1.0]));
+    graph.nodes.push(node("Gemm", &["flat", "sex.weight"], &["sex"], &[int("transB", 1)]));
+    assert_eq!(inspect(&graph.bytes()).unwrap().heads, found.heads);
+    graph.outputs.push(value("sex", &[1, 1]));
+    let ends = |graph: &Graph| inspect(&graph.bytes()).unwrap().heads.iter().map(|head| head.end.clone()).collect();
+    let ends_in: Vec<String> = ends(&graph);
+    assert_eq!(ends_in, ["shares", "sex"]);
+    graph.outputs.clear();
+    let ends_in: Vec<String> = ends(&graph);
+    assert_eq!(ends_in, ["sex"], "the last, where none is declared");
 
     // Without global average pooling there is no class activation map.
     graph.nodes[2] = node("Relu", &["features"], &["pooled"], &[]);
-    assert_eq!(inspect(&graph.bytes()).unwrap().head, None);
+    assert_eq!(inspect(&graph.bytes()).unwrap().heads, []);
     graph.nodes[2] = node("Wizardry", &["features"], &["pooled"], &[]);
     assert!(matches!(inspect(&graph.bytes()), Err(LoadError::UnknownOperators { .. })));
     assert!(matches!(inspect(b"no protobuf"), Err(LoadError::Malformed(_))));

@@ -78,6 +78,16 @@ pub(crate) fn node(operator: &str, inputs: &[&str], outputs: &[&str], attributes
     attributes.iter().fold(message, |message, attribute| message.message(5, attribute))
 }
 
+/// A node of another domain than ONNX's own.
+pub(crate) fn of_domain(domain: &str, node: Message) -> Message {
+    node.text(7, domain)
+}
+
+/// What is put behind a `ModelProto` to give it a function.
+pub(crate) fn function(domain: &str, name: &str) -> Vec<u8> {
+    Message::default().message(25, &Message::default().text(1, name).text(10, domain)).0
+}
+
 /// `AttributeProto` of integers.
 pub(crate) fn ints(name: &str, values: &[i64]) -> Message {
     values.iter().fold(Message::default().text(1, name), |message, value| message.int(8, *value)).int(20, 7)

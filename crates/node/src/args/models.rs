@@ -148,7 +148,11 @@ pub(crate) struct Init {
     /// Rows and columns of the tensor, where the graph leaves them open.
     #[arg(long, value_name = "PIXELS")]
     pub(crate) size: Option<String>,
-    /// The tensor whose elements the findings are, where it is not the classifier found; without class activation map.
+    /// Colour channels of the tensor, where the graph leaves them open: 1 or 3.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) channels: Option<String>,
+    /// The tensor whose elements the findings are: one of several outputs, or another one. Where it is a classifier's over
+    /// global average pooling there are class activation maps.
     #[arg(long, value_name = "TENSOR")]
     pub(crate) output: Option<String>,
     /// An input tensor for the self-test, .npy; without it a pattern.

@@ -69,6 +69,14 @@ impl Asking {
         }
     }
 
+    /// 1 in place of an answer that is missing.
+    fn number(&mut self, given: Option<&String>, flag: &str, hint: &str) -> Result<usize, Failure> {
+        match self.text(given, flag, hint)?.as_str() {
+            "" => Ok(1),
+            text => text.parse().map_err(|_| Failure::work(format!("{flag}: {text:?} is not a number"))),
+        }
+    }
+
     fn numbers(&mut self, given: &[f32], flag: &str, hint: &str) -> Result<Vec<f32>, Failure> {
         if !given.is_empty() {
             return Ok(given.to_vec());
@@ -94,6 +102,10 @@ impl Answers {
         }
         let [_, channels, height, width] = match input.shape.as_slice() {
             [] => [None; 4],
+            [_, Some(2 | 4..), _, Some(1 | 3)] => {
+                let words = format!("{} has its channels last, must have batch, channels, height, width", input.name);
+                return Err(Failure::work(words).help("export the network with the channels first"));
+            }
             [batch, channels, height, width] => [*batch, *channels, *height, *width],
             other => {
                 let words =
@@ -101,22 +113,21 @@ impl Answers {
                 return Err(Failure::work(words));
             }
         };
-        let head = found.head.clone().filter(|_| arguments.output.is_none());
-        let output = arguments.output.clone().or_else(|| head.as_ref().map(|head| head.output.clone()));
-        let output = output.or_else(|| found.outputs.first().map(|output| output.name.clone()));
         let mut ask = Asking { terminal: io::stdin().is_terminal() && io::stderr().is_terminal(), missing: Vec::new() };
-        let size = arguments.size.clone();
-        let side = |known: Option<usize>, ask: &mut Asking| match known {
-            Some(known) => Ok(known),
-            None => {
-                let text = ask.text(size.as_ref(), "--size", "rows and columns of the input, such as 224")?;
-                if text.is_empty() {
-                    return Ok(1);
-                }
-                text.parse().map_err(|_| Failure::work(format!("--size: {text:?} is not a number")))
+        let output = output(arguments.output.as_ref(), found, &mut ask)?;
+        let head = found.heads.iter().find(|head| head.end == output || head.output == output).cloned();
+        let (height, width) = match (height, width) {
+            (Some(height), Some(width)) => (height, width),
+            (height, width) => {
+                let hint = "rows and columns of the input, such as 224";
+                let side = ask.number(arguments.size.as_ref(), "--size", hint)?;
+                (height.unwrap_or(side), width.unwrap_or(side))
             }
         };
-        let (height, width) = (side(height, &mut ask)?, side(width, &mut ask)?);
+        let channels = match channels {
+            Some(channels) => channels,
+            None => ask.number(arguments.channels.as_ref(), "--channels", "of the input: 1 for grey, 3 for RGB")?,
+        };
         let name = ask.text(arguments.name.as_ref(), "--name", "what routes call the model: a-z, 0-9, -")?;
         let vendor = ask.text(arguments.vendor.as_ref(), "--vendor", "who answers for it")?;
         let licence = ask.text(arguments.licence.as_ref(), "--licence", "of the weights, such as Apache-2.0")?;
@@ -136,14 +147,13 @@ impl Answers {
             }
             given => given.to_vec(),
         };
-        let known = activation(&head, found, arguments);
+        let known = activation(head.as_ref(), found, &output, arguments);
         let activation =
             ask.text(known.as_ref(), "--activation", "what makes a probability of an output: sigmoid, softmax, none")?;
         if !ask.missing.is_empty() {
             return Err(Failure::work(format!("the file does not say all; missing: {}", ask.missing.join("; ")))
                 .help("give these, or run the command in a terminal and be asked"));
         }
-        let Some(output) = output else { return Err(Failure::work("the graph has no output")) };
         Ok(Self {
             name,
             version: arguments.model_version.clone(),
@@ -152,8 +162,8 @@ impl Answers {
             intended_use: use_,
             when: arguments.when.clone(),
             input: input.name.clone(),
-            output,
-            channels: channels.unwrap_or(1),
+            output: head.as_ref().map_or(output, |head| head.output.clone()),
+            channels,
             height,
             width,
             geometry,
@@ -166,15 +176,33 @@ impl Answers {
     }
 }
 
-/// What the arguments, else the graph, say of how outputs become probabilities. The head's output is taken before an
-/// activation of the graph, the graph's own output behind it.
-fn activation(head: &Option<Head>, found: &Inspection, arguments: &Init) -> Option<String> {
-    let of_head = || head.as_ref()?.activation.as_ref().map(|operator| operator.to_lowercase());
-    let of_output = || {
-        let plain = head.is_none() && arguments.output.is_none();
-        found.activation.as_ref().filter(|_| plain).map(|_| "none".to_owned())
+/// The tensor of the findings: the one output that a classifier's layer makes, else the one output of the graph.
+fn output(given: Option<&String>, found: &Inspection, ask: &mut Asking) -> Result<String, Failure> {
+    let floats = found.outputs.iter().filter(|output| output.element == "float").map(|output| output.name.as_str());
+    let ends: Vec<&str> = match found.heads.as_slice() {
+        [] => floats.collect(),
+        heads => heads.iter().map(|head| head.end.as_str()).collect(),
     };
-    arguments.activation.clone().or_else(of_head).or_else(of_output)
+    match (given, ends.as_slice()) {
+        (Some(output), _) => Ok(output.clone()),
+        (None, [output]) => Ok((*output).to_owned()),
+        (None, []) => Err(Failure::work("the graph has no output of 32-bit floats")),
+        (None, several) => ask.text(
+            None,
+            "--output",
+            &format!("which holds the findings, since there are several: {}", several.join(", ")),
+        ),
+    }
+}
+
+/// What the arguments, else the graph, say of how outputs become probabilities. The head's output is taken before an
+/// activation of the graph, another output behind it.
+fn activation(head: Option<&Head>, found: &Inspection, output: &str, arguments: &Init) -> Option<String> {
+    let of_graph = || match head {
+        Some(head) => head.activation.as_ref().map(|operator| operator.to_lowercase()),
+        None => found.activations.contains_key(output).then(|| "none".to_owned()),
+    };
+    arguments.activation.clone().or_else(of_graph)
 }
 
 /// `NAME` is the finding of the output at its place in the list, `NAME@INDEX` of another.
@@ -202,7 +230,49 @@ fn findings(names: &[String], thresholds: &[f64]) -> Result<Vec<Finding>, Failur
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use dokuei_inference::TensorInfo;
+
     use super::*;
+
+    #[test]
+    fn one_of_several_outputs_is_asked_for() {
+        let head = |end: &str| Head {
+            features: "features".into(),
+            weights: format!("{end}.weight"),
+            output: format!("{end}.logit"),
+            end: end.into(),
+            classes: 1,
+            activation: None,
+        };
+        let tensor =
+            |name: &str, element: &str| TensorInfo { name: name.into(), element: element.into(), shape: vec![] };
+        let found = |outputs: &[(&str, &str)], heads: &[&str]| Inspection {
+            opset: 17,
+            operators: BTreeMap::default(),
+            inputs: Vec::new(),
+            outputs: outputs.iter().map(|(name, element)| tensor(name, element)).collect(),
+            heads: heads.iter().map(|end| head(end)).collect(),
+            activations: BTreeMap::default(),
+        };
+        let asked = |given: Option<&str>, found: &Inspection| {
+            let mut ask = Asking { terminal: false, missing: Vec::new() };
+            let said = output(given.map(str::to_owned).as_ref(), found, &mut ask).ok();
+            (said, ask.missing.concat())
+        };
+        let (mass, sex) = (("mass", "float"), ("sex", "float"));
+        let taken = |name: &str| (Some(name.to_owned()), String::new());
+        let several = "--output (which holds the findings, since there are several: mass, sex)";
+        for heads in [&["mass", "sex"][..], &[]] {
+            let found = found(&[mass, sex], heads);
+            assert_eq!(asked(None, &found), (Some(String::new()), several.to_owned()));
+            assert_eq!(asked(Some("sex"), &found), taken("sex"));
+        }
+        assert_eq!(asked(None, &found(&[mass, sex], &["sex"])), taken("sex"));
+        assert_eq!(asked(None, &found(&[("label", "int64"), sex], &[])), taken("sex"));
+        assert_eq!(asked(None, &found(&[("label", "int64")], &[])), (None, String::new()));
+    }
 
     #[test]
     fn findings_have_the_place_they_are_listed_at_or_say() {

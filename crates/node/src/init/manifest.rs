@@ -155,6 +155,7 @@ mod tests {
             features: "features".into(),
             weights: "classifier.weight".into(),
             output: "scores".into(),
+            end: "scores".into(),
             classes: 18,
             activation: None,
         };

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use dokuei_inference::npy::{self, Tensor};
-use dokuei_inference::{Inspection, Model, Overrides, Package, inspect, verify};
+use dokuei_inference::{Inspection, Model, Overrides, Package, inspect, is_map, verify};
 use ndarray::Array4;
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
     let package = Package::from_files(&answers.name, &[("model.toml", text.as_bytes()), ("model.onnx", &onnx)])
         .map_err(|error| Failure::because("the manifest that follows from the answers", &error))?;
     let model = Model::load(package, &Overrides::default()).map_err(|error| Failure::because(&file, &error))?;
+    check_output(&model, arguments)?;
     let test = self_test(&model, arguments)?;
     let text = text + &test.section;
 
@@ -63,12 +64,26 @@ fn say_found(found: &Inspection) {
             line(format!("{word:<10} {}: {} of {}", tensor.name, tensor.element, shape(&tensor.shape)));
         }
     }
-    match &found.head {
-        Some(head) => line(format!(
+    for head in &found.heads {
+        line(format!(
             "maps       class activation of {} by {}: {} outputs in {}",
             head.features, head.weights, head.classes, head.output
-        )),
-        None => line("maps       by occlusion: no linear layer over a globally averaged feature map was found"),
+        ));
+    }
+    if found.heads.is_empty() {
+        line("maps       by occlusion: no linear layer over a globally averaged feature map was found");
+    }
+}
+
+/// Of an output that is a mask or boxes no element is a finding, unless somebody says which.
+fn check_output(model: &Model, arguments: &Init) -> Result<(), Failure> {
+    let is_said = arguments.finding.iter().all(|finding| finding.contains('@')) && !arguments.finding.is_empty();
+    match model.outputs().first() {
+        Some((name, shape)) if is_map(shape) && !is_said => {
+            let words = format!("{name} has the shape {shape:?}, must have one number for each finding");
+            Err(Failure::work(words).help("name such a tensor with --output, or the numbers with --finding NAME@INDEX"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 /// Length of the tick times are counted in, which the kernel's interface fixes on every common architecture.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How long a process does nothing that has got ready for work.
+const QUIET: Duration = Duration::from_millis(300);
+/// How long it may take to get ready.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Between two samples of the memory of a process with children.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -87,6 +92,31 @@ fn kib(file: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let count = line.and_then(|rest| rest.split_whitespace().next()).and_then(|count| count.parse::<u64>().ok());
     count.unwrap_or_default() << 10
+}
+
+/// Bytes that a process and its descendants have handed over to be written.
+fn written(id: u32) -> u64 {
+    let of_one = |id: u32| {
+        let text = fs::read_to_string(format!("/proc/{id}/io")).unwrap_or_default();
+        let count =
+            text.lines().find_map(|line| line.strip_prefix("wchar:")).and_then(|count| count.trim().parse().ok());
+        count.unwrap_or(0)
+    };
+    tree(id).into_iter().map(of_one).sum()
+}
+
+/// Waits until a process has got ready for work: it computes and writes nothing for [`QUIET`], or has had [`PATIENCE`].
+pub(crate) fn wait_until_ready(id: u32) {
+    let begun = Instant::now();
+    let mut before = (cpu(id), written(id));
+    while begun.elapsed() < PATIENCE {
+        thread::sleep(QUIET);
+        let now = (cpu(id), written(id));
+        if now.0.saturating_sub(before.0) <= TICK && now.1 == before.1 {
+            break;
+        }
+        before = now;
+    }
 }
 
 /// What a process used while something ran.

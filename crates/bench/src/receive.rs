@@ -15,7 +15,7 @@ use crate::args::Receive;
 use crate::corpus::{Corpus, Pixels};
 use crate::load::{Load, Tally, frames_for};
 use crate::process::Ports;
-use crate::procfs::{Usage, watch};
+use crate::procfs::{Usage, wait_until_ready, watch};
 use crate::receivers::{Expected, Place, Receiver};
 use crate::report::{JsonLines, machine};
 use crate::{folders, receive_table, stats};
@@ -187,6 +187,7 @@ impl Bench<'_> {
         }
         let frames = frames_for(peer, &object, &self.pixels)?;
         let load = self.load(group);
+        wait_until_ready(running.id());
         let (tally, usage) = watch(running.id(), || load.send(peer, &frames));
         let tally = tally?;
         let expected = Expected {

@@ -77,7 +77,7 @@ impl Default for Node {
             data_dir: PathBuf::from("dokuei-data"),
             accept: None,
             durability: Durability::Fsync,
-            preallocate: ByteSize(512 << 20),
+            preallocate: ByteSize(1 << 30),
             duplicates: VersionPolicy::Keep,
             store_private_sop_classes: true,
             workers: None,

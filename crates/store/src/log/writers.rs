@@ -9,10 +9,10 @@ use crate::disk::Step;
 use crate::error::StoreError;
 use crate::folder::Folder;
 
-/// Threads that write: while one waits for the disk, the other takes what has arrived meanwhile.
-pub(crate) const THREADS: usize = 2;
+/// Threads that write: while some wait for the disk, another takes what has arrived meanwhile.
+pub(crate) const THREADS: usize = 3;
 /// Bytes of records that one write takes at most: enough to be worth a flush, little enough to leave work to the other
-/// thread.
+/// threads.
 const GROUP_BYTES: u64 = 2_500_000;
 /// Records that one write takes at most.
 const GROUP_RECORDS: usize = 256;

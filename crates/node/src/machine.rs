@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use dokuei_store::{Access, Disk, RealDisk};
 
-use crate::check::Checked;
+use crate::check::{Checked, Verdict};
+use crate::config;
 use crate::send::words;
 use crate::site::Site;
 
@@ -20,6 +21,11 @@ pub(crate) fn check(site: &Site) -> Vec<Checked> {
         checked.extend(ports(site));
     }
     checked.extend(audit(site));
+    checked.extend(config::unused_variables().into_iter().map(|name| Checked {
+        what: format!("environment variable {name}"),
+        verdict: Verdict::Warning,
+        words: "it sets nothing: docs/config.md lists the keys that variables set".to_owned(),
+    }));
     checked
 }
 

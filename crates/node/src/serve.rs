@@ -180,6 +180,9 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
 
+    for name in config::unused_variables() {
+        tracing::warn!(name, "an environment variable sets nothing");
+    }
     let node = RunningNode::start(&site).await?;
     tracing::info!(
         address = %node.address,

@@ -4,25 +4,30 @@ use serde::de::DeserializeOwned;
 use super::error::Problem;
 use super::sections::Config;
 
-/// Sets `$section.$key` from the variable `DOKUEI_SECTION_KEY` where it is set.
-macro_rules! overlay {
-    ($config:expr, $variable:expr, $problems:expr, $($section:ident { $($key:ident),* })*) => {
-        $($({
-            let name = concat!("dokuei_", stringify!($section), "_", stringify!($key)).to_uppercase();
-            if let Some(text) = $variable(&name) {
-                match value(&text) {
-                    Ok(value) => $config.$section.$key = value,
-                    Err(why) => $problems.push(Problem::new(format!("environment variable {name}: {why}"))),
+/// Writes [`overlay`], which sets `$section.$key` from the variable `DOKUEI_SECTION_KEY` where it is set, and [`SETTABLE`].
+macro_rules! overlaid {
+    ($($section:ident { $($key:ident),* })*) => {
+        /// The sections that variables are laid over, each with its keys.
+        const SETTABLE: &[(&str, &[&str])] = &[$((stringify!($section), &[$(stringify!($key)),*])),*];
+
+        /// Lays the variables `DOKUEI_SECTION_KEY` over the sections that are no lists.
+        pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
+            let mut problems = Vec::new();
+            $($({
+                let name = name(stringify!($section), stringify!($key));
+                if let Some(text) = variable(&name) {
+                    match value(&text) {
+                        Ok(value) => config.$section.$key = value,
+                        Err(why) => problems.push(Problem::new(format!("environment variable {name}: {why}"))),
+                    }
                 }
-            }
-        })*)*
+            })*)*
+            problems
+        }
     };
 }
 
-/// Lays the variables `DOKUEI_SECTION_KEY` over the sections that are no lists.
-pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    overlay!(config, variable, problems,
+overlaid! {
         node { ae_title, listen, data_dir, accept, durability, preallocate, duplicates, store_private_sop_classes, workers,
             serial_number }
         http { listen }
@@ -33,8 +38,24 @@ pub(super) fn overlay(config: &mut Config, variable: impl Fn(&str) -> Option<Str
             instance_size, disk_free_min, queue_depth, associate_timeout, idle_timeout, stall_timeout,
             bytes_per_second_min, drain_timeout, pixels_per_frame
         }
-    );
-    problems
+}
+
+fn name(section: &str, key: &str) -> String {
+    format!("dokuei_{section}_{key}").to_uppercase()
+}
+
+/// The variables of this process that look like a key of a section and set nothing, such as one that is misspelt.
+pub(crate) fn unused_variables() -> Vec<String> {
+    unused(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+fn unused(names: impl Iterator<Item = String>) -> Vec<String> {
+    let sets_nothing = |found: &String| {
+        let of = |(section, _): &&(&str, &[&str])| found.starts_with(&name(section, ""));
+        let section = SETTABLE.iter().find(of);
+        section.is_some_and(|(section, keys)| !keys.iter().any(|key| *found == name(section, key)))
+    };
+    names.filter(sets_nothing).collect()
 }
 
 #[derive(Deserialize)]
@@ -68,6 +89,12 @@ mod tests {
         assert_eq!(check("DOKUEI_LIMITS_ASSOCIATIONS", "7").0.limits.associations, 7);
         assert_eq!(check("DOKUEI_NODE_WORKERS", "2").0.node.workers, Some(2));
         assert_eq!(check("DOKUEI_LIMITS_INSTANCE_SIZE", "1 GiB").0.limits.instance_size.0, 1 << 30);
+    }
+
+    #[test]
+    fn a_variable_that_sets_nothing_is_named() {
+        let names = ["DOKUEI_LIMITS_ASOCIATIONS", "DOKUEI_LIMITS_ASSOCIATIONS", "DOKUEI_LOG", "DOKUEI_SEED", "PATH"];
+        assert_eq!(unused(names.map(str::to_owned).into_iter()), ["DOKUEI_LIMITS_ASOCIATIONS"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod sections;
 mod tls;
 
 pub(crate) use entries::{Change, Difference};
+pub(crate) use environment::unused_variables;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::{ConfigFile, from_text, load};
 pub(crate) use sections::{

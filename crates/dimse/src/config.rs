@@ -111,6 +111,9 @@ pub trait Users: fmt::Debug + Send + Sync {
     /// Whether there is a user of this name, with this passcode where the peer gives one. May take its time, as
     /// the check of a passcode should.
     fn recognizes(&self, name: &str, passcode: Option<&[u8]>) -> bool;
+
+    /// Whether that takes no time for these. Of those for which it does one is checked at a time, and each peer has one turn.
+    fn is_quick(&self, name: &str, passcode: &[u8]) -> bool;
 }
 
 /// Who may associate.

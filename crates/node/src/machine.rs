@@ -5,11 +5,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dokuei_store::{Access, Disk, RealDisk};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::check::{Checked, Verdict};
-use crate::config;
+use crate::config::{self, Limits};
 use crate::send::words;
 use crate::site::Site;
+
+/// The connection, and a file while it sends; twice, for an association that has ended and is not closed yet.
+const FILES_OF_AN_ASSOCIATION: usize = 4;
+/// The index, the log, models, deliveries, and as much again.
+const FILES_OF_THE_NODE: usize = 256;
+/// However few files there may be.
+const CONNECTIONS_PENDING_MIN: usize = 16;
 
 /// Looks, and writes nothing; what a running node has is not tried.
 pub(crate) fn check(site: &Site) -> Vec<Checked> {
@@ -21,6 +29,7 @@ pub(crate) fn check(site: &Site) -> Vec<Checked> {
         checked.extend(ports(site));
     }
     checked.extend(audit(site));
+    checked.push(files(&site.file.config.limits));
     checked.extend(config::unused_variables().into_iter().map(|name| Checked {
         what: format!("environment variable {name}"),
         verdict: Verdict::Warning,
@@ -41,6 +50,44 @@ fn folder(folder: &Path, access: Result<Access, Error>) -> Checked {
         Err(error) => Err(format!("{path} cannot be used: {}; give another data_dir, or its rights", words(&error))),
     };
     Checked::of("data folder", outcome)
+}
+
+/// How many files this process may have open, connections among them; `None` for any number.
+pub(crate) fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Lets this process have as many open as it may allow itself.
+pub(crate) fn raise_open_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the number of files that may be open stays as it is");
+    }
+}
+
+/// How many connections may wait to associate where so many files may be open, so that none is wanting for images.
+pub(crate) fn connections_pending_max(limits: &Limits, files: u64) -> usize {
+    let others = limits.associations.saturating_mul(FILES_OF_AN_ASSOCIATION).saturating_add(FILES_OF_THE_NODE);
+    usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(others).max(CONNECTIONS_PENDING_MIN)
+}
+
+/// What a start could allow itself.
+fn files(limits: &Limits) -> Checked {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let pending = maximum.map_or(usize::MAX, |files| connections_pending_max(limits, files));
+    let (verdict, words) = match maximum {
+        Some(files) if pending < limits.connections_pending => (
+            Verdict::Warning,
+            format!(
+                "{files} may be open at a time, so that {pending} connections may wait to associate, not {}: raise the hard \
+                 limit (LimitNOFILE of systemd, ulimit -Hn), or lower limits.connections_pending",
+                limits.connections_pending
+            ),
+        ),
+        Some(files) => (Verdict::Ok, format!("{files} may be open at a time")),
+        None => (Verdict::Ok, "any number may be open".to_owned()),
+    };
+    Checked { what: "open files".to_owned(), verdict, words }
 }
 
 /// The data folder's disk, or that of the nearest folder above one that is not there yet.
@@ -102,4 +149,16 @@ fn audit(site: &Site) -> Option<Checked> {
         format!("has no folder: make {}", folder.display())
     };
     Some(Checked::of("audit trail", Err(format!("{} {why}", path.display()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_wait_leave_files_for_images() {
+        let limits = Limits { associations: 64, connections_pending: 1024, ..Limits::default() };
+        let pending = |files| connections_pending_max(&limits, files);
+        assert_eq!((pending(1024), pending(100), pending(524_288)), (512, 16, 523_776));
+    }
 }

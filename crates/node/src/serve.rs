@@ -180,6 +180,7 @@ pub(crate) async fn run(arguments: &Serve) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
 
+    machine::raise_open_files();
     for name in config::unused_variables() {
         tracing::warn!(name, "an environment variable sets nothing");
     }

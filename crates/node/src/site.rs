@@ -21,6 +21,7 @@ use crate::destination::DicomDestination;
 use crate::failover;
 use crate::fetch::Moves;
 use crate::limits;
+use crate::machine;
 use crate::pace::Paces;
 use crate::packages;
 use crate::requestor::{self, implementation};
@@ -183,7 +184,9 @@ impl Site {
         let limits = &config.limits;
         listener.limits.associations = limits.associations;
         listener.limits.associations_per_peer = limits.associations_per_peer;
-        listener.limits.half_open = limits.connections_pending;
+        listener.limits.half_open = machine::open_files().map_or(limits.connections_pending, |files| {
+            limits.connections_pending.min(machine::connections_pending_max(limits, files))
+        });
         listener.limits.pdu_length = u32::try_from(limits.pdu_length.0).unwrap_or(u32::MAX);
         listener.limits.operations_window = limits.operations_window.get();
         listener.limits.command_set_bytes = usize::try_from(limits.command_set_size.0).unwrap_or(usize::MAX);

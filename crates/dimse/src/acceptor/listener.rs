@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::admission::Admission;
+use super::admission::{Admission, Turns};
 use super::session::{Connection, Shared, serve_connection};
 use crate::config::ListenerConfig;
 use crate::counters::{Counters, add};
 use crate::service::StorageService;
 use crate::tls::Socket;
 
-/// Pause after a failed accept, mostly for want of file descriptors, which only time gives back.
+/// Pause after a failed accept, mostly for want of file descriptors, which connections that end give back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The sockets of one node, which share its limits; see [`crate::bind`].
@@ -74,6 +74,7 @@ pub async fn serve<S: StorageService>(
         service,
         counters,
         admission: Admission::default(),
+        turns: Turns::default(),
         shutdown: shutdown.clone(),
         broken_off: CancellationToken::new(),
     });
@@ -90,6 +91,7 @@ pub async fn serve<S: StorageService>(
             Err(error) if is_of_the_connection(&error) => continue,
             Err(error) => {
                 warn!(%error, "connection not accepted");
+                shared.admission.evict_oldest();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -10,11 +10,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::admission::{Admission, Admitted, HalfOpen};
+use super::admission::{Admission, Admitted, HalfOpen, Turns};
 use super::established::Established;
 use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
 use super::securing::secure;
+use super::user_information::takes_time;
 use crate::config::{Happened, ListenerConfig, Observed, canonical};
 use crate::counters::{Counters, Gauge, Open, add};
 use crate::pdu::{Abort, Rejection, read_request};
@@ -24,11 +25,16 @@ use crate::state::{self, Action, State};
 use crate::tls::Socket;
 use crate::wire::{Opening, Stranger, Transport, Wire, WireError};
 
+/// How long the peer has to take that nothing follows.
+const GOODBYE: Duration = Duration::from_millis(200);
+
 /// What the connections of one listener share.
 pub(crate) struct Shared<S> {
     pub(crate) service: Arc<S>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) admission: Admission,
+    /// At decisions that take time.
+    pub(crate) turns: Turns,
     /// Finish what is in progress and end.
     pub(crate) shutdown: CancellationToken,
     /// End at once.
@@ -85,10 +91,17 @@ pub(crate) async fn serve_connection<S: StorageService>(
     let inbound = Inbound::new(shared.service.clone(), negotiated.clone(), number, peer, &config.limits);
     let (mut wire, last_words) = Established::new(wire, inbound, negotiated.clone(), &config, &shared).run().await;
     observe(Happened::Closed);
-    // The association is over and its place is free; only the connection is left.
+    // The association is over and its place is free; only the connection is left, which gives way like those that have not
+    // associated.
     drop(open);
-    if let Some(pdu) = last_words {
-        part::<()>(&mut wire, &pdu, &config).await;
+    let left = shared.admission.connected(number, config.limits.half_open);
+    if let Some(pdu) = last_words
+        && wire.send(&pdu, config.timeouts.closing).await.is_ok()
+    {
+        tokio::select! {
+            () = left.evicted.cancelled() => {}
+            () = linger(&mut wire, &config) => {}
+        }
     }
 }
 
@@ -118,6 +131,7 @@ async fn associate<S: StorageService>(
     config: &ListenerConfig,
     shared: &Shared<S>,
 ) -> Option<(Arc<Negotiated>, Admitted)> {
+    let begin = Instant::now();
     let opening = match timeout(artim, wire.opening(config.limits.associate_request_bytes)).await {
         Ok(Ok(opening)) => opening,
         // AA-2: nobody is there to be told.
@@ -155,7 +169,20 @@ async fn associate<S: StorageService>(
             return part(wire, &Abort::USER.to_pdu(), config).await;
         }
     };
+    let turn = match takes_time(&request.user_variables, config) {
+        false => None,
+        // The peer has nothing to say now, but that it is gone.
+        true => tokio::select! {
+            turn = shared.turns.take(canonical(peer)) => Some(turn),
+            outcome = wire.fill_idle(artim.saturating_sub(begin.elapsed())) => {
+                let why = if let Err(WireError::Silent(_)) = outcome { "others took the time" } else { "it did not wait" };
+                info!("the user identity was not looked at: {why}");
+                return None;
+            }
+        },
+    };
     let decided = unblocked(true, || decide(&request, peer, config, shared));
+    drop(turn);
     let (negotiated, admitted) = match decided {
         Ok(decided) => decided,
         Err(rejection) => {
@@ -206,9 +233,15 @@ fn decide<S: StorageService>(
 /// Sends the last PDU and waits for the peer to close (Sta13).
 pub(super) async fn part<T>(wire: &mut Wire, pdu: &[u8], config: &ListenerConfig) -> Option<T> {
     if wire.send(pdu, config.timeouts.closing).await.is_ok() {
-        wire.await_close(config.timeouts.closing).await;
+        linger(wire, config).await;
     }
     None
+}
+
+/// Waits for the peer to close (Sta13), and says the end that TLS wants said.
+async fn linger(wire: &mut Wire, config: &ListenerConfig) {
+    wire.await_close(config.timeouts.closing).await;
+    wire.say_goodbye(GOODBYE).await;
 }
 
 pub(super) fn mistaken(stranger: Stranger) -> &'static str {
@@ -285,6 +318,7 @@ mod tests {
             service: Arc::new(Nothing),
             counters: Arc::default(),
             admission: Admission::default(),
+            turns: Turns::default(),
             shutdown: CancellationToken::new(),
             broken_off: CancellationToken::new(),
         });

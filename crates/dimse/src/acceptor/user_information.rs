@@ -97,6 +97,14 @@ pub(super) fn identify(variables: &[UserVariableItem], config: &ListenerConfig) 
     known.map(Some).ok_or(Rejection::USER_IDENTITY)
 }
 
+/// Whether [`identify`] takes its time.
+pub(super) fn takes_time(variables: &[UserVariableItem], config: &ListenerConfig) -> bool {
+    let (Some(users), Some(identity)) = (&config.users, variables.iter().find_map(identity)) else { return false };
+    identity.identity_type() == UserIdentityType::UsernamePassword
+        && String::from_utf8(identity.primary_field())
+            .is_ok_and(|name| !users.is_quick(&name, &identity.secondary_field()))
+}
+
 fn identity(variable: &UserVariableItem) -> Option<&UserIdentity> {
     match variable {
         UserVariableItem::UserIdentityItem(identity) => Some(identity),
@@ -165,6 +173,10 @@ mod tests {
     impl Users for OneUser {
         fn recognizes(&self, name: &str, passcode: Option<&[u8]>) -> bool {
             name == "Jo" && passcode == Some(b"sesame")
+        }
+
+        fn is_quick(&self, _name: &str, passcode: &[u8]) -> bool {
+            passcode == b"sesame"
         }
     }
 

@@ -428,17 +428,22 @@ impl Association {
     async fn exchange_release(&mut self) -> Result<(), SendError> {
         let limit = self.timeouts.release;
         self.wire.send(&RELEASE_REQUEST, limit).await.map_err(SendError::while_sending)?;
+        let begun = Instant::now();
+        let mut answered = false;
         loop {
             while let Some((kind, body)) = next_control(&mut self.wire.framer)? {
                 match state::action(State::Sta7, state::Event::Pdu(kind)) {
                     Action::Ar3 => return Ok(()),
-                    Action::Ar8 => {
+                    // In Sta11 only the response may come.
+                    Action::Ar8 if !std::mem::replace(&mut answered, true) => {
                         self.wire.send(&RELEASE_RESPONSE, limit).await.map_err(SendError::while_sending)?;
                     }
                     _ => return Err(unexpected(kind, body, State::Sta7)),
                 }
             }
-            self.wire.fill(limit).await.map_err(SendError::while_waiting)?;
+            // However much comes meanwhile.
+            let left = limit.saturating_sub(begun.elapsed());
+            self.wire.fill(left).await.map_err(SendError::while_waiting)?;
         }
     }
 

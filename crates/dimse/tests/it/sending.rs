@@ -15,6 +15,7 @@ use dokuei_dimse::{
     StoreOutcome, echo, plan_contexts,
 };
 use dokuei_types::{DimseStatus, Uid};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -360,6 +361,24 @@ async fn an_early_answer_counts_once_everything_is_sent() {
     assert_eq!((outcome.status.0, outcome.comment.as_str()), (0xA700, "full ?"));
     association.release().await.unwrap();
     done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_ends_in_time_whatever_the_peer_says_instead_of_answering_it() {
+    for instead in [&[4, 0, 0, 0, 0, 0][..], &[5, 0, 0, 0, 0, 4, 0, 0, 0, 0]] {
+        let (config, done) = acceptor(async |mut script: Script| {
+            accept(&mut script, 16_384).await;
+            assert_eq!(script.pdu().await, Some(Pdu::ReleaseRQ));
+            while script.stream.write_all(instead).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        let association = Association::request(&config, &[ct()]).await.unwrap();
+        let released = tokio::time::timeout(Duration::from_secs(10), association.release()).await;
+        assert!(released.unwrap().is_err());
+        done.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,8 +180,22 @@ fn choose(
         TransferSyntaxChoice::PeerOrder => None,
         TransferSyntaxChoice::Prefer(list) => list.iter().find(|uid| storable.contains(uid)),
     };
-    let chosen = preferred.or(storable.first()).ok_or(Reason::TransferSyntaxesNotSupported)?;
+    // In the order of the peer, but what leaves an image that nobody here can look at comes last.
+    let readable = || storable.iter().find(|uid| is_readable(uid.as_str()));
+    let chosen = preferred.or_else(readable).or(storable.first()).ok_or(Reason::TransferSyntaxesNotSupported)?;
     Ok((abstract_syntax, chosen.clone()))
+}
+
+/// Whether the pixels are in the data set, in an encoding of the standard: private ones are known to their makers alone, and
+/// with JPIP the pixels are elsewhere.
+fn is_readable(transfer_syntax: &str) -> bool {
+    let referenced = [
+        uids::JPIP_REFERENCED,
+        uids::JPIP_REFERENCED_DEFLATE,
+        uids::JPIPHTJ2K_REFERENCED,
+        uids::JPIPHTJ2K_REFERENCED_DEFLATE,
+    ];
+    TransferSyntax::of(transfer_syntax) == TransferSyntax::Storable && !referenced.contains(&transfer_syntax)
 }
 
 /// A class we do not know but the peer does.
@@ -331,7 +345,9 @@ mod tests {
         config.store_private_sop_classes = true;
         config.store_private_transfer_syntaxes = true;
         check_context(&config, context(1, PRIVATE, &[EXPLICIT]), Ok(EXPLICIT));
-        check_context(&config, context(1, ct, &[PRIVATE, EXPLICIT]), Ok(PRIVATE));
+        check_context(&config, context(1, ct, &[PRIVATE, EXPLICIT, IMPLICIT]), Ok(EXPLICIT));
+        check_context(&config, context(1, ct, &[uids::JPIP_REFERENCED, PRIVATE, IMPLICIT]), Ok(IMPLICIT));
+        check_context(&config, context(1, ct, &[PRIVATE]), Ok(PRIVATE));
         check_context(&config, context(1, find, &[EXPLICIT]), Err(Reason::AbstractSyntaxNotSupported));
         check_context(&config, context(1, "not a uid", &[EXPLICIT]), Err(Reason::AbstractSyntaxNotSupported));
 

@@ -183,7 +183,7 @@ async fn associate<S: StorageService>(
     };
     let decided = unblocked(true, || decide(&request, peer, config, shared));
     drop(turn);
-    let (negotiated, admitted) = match decided {
+    let (mut negotiated, admitted) = match decided {
         Ok(decided) => decided,
         Err(rejection) => {
             shared.counters.rejected.add(rejection);
@@ -207,12 +207,21 @@ async fn associate<S: StorageService>(
             debug!(id = context.id, abstract_syntax = %Named(&context.abstract_syntax), "context refused");
         }
     }
+    return_titles(&body, &mut negotiated.answer);
     if let Err(error) = wire.send(&negotiated.answer, config.timeouts.within_message).await {
         debug!(error = &error as &dyn std::error::Error, "closed while it was accepted");
         return None;
     }
     add(&shared.counters.accepted, 1);
     Some((Arc::new(negotiated), admitted))
+}
+
+/// Has an A-ASSOCIATE-AC give the AE titles of the request's body and the reserved bytes behind them back as they came
+/// (PS3.8 Table 9-17).
+fn return_titles(request: &[u8], answer: &mut [u8]) {
+    if let (Some(came), Some(goes)) = (request.get(4..68), answer.get_mut(10..74)) {
+        goes.copy_from_slice(came);
+    }
 }
 
 /// Whether the association can be, and whether there is room for it.

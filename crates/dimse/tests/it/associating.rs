@@ -120,3 +120,16 @@ async fn an_association_is_known_by_its_address_until_it_is_over() {
     until("it is over", || !node.counters.is_open(peer)).await;
     until("the other one is open", || node.counters.snapshot().open == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn titles_and_reserved_bytes_come_back_as_they_came() {
+    let node = Node::start(|_| {});
+    let mut script = Script::connect(node.address).await;
+    let mut sent = bytes_of(&Pdu::AssociationRQ(request(vec![proposed(1, CT, EXPLICIT)], 0)));
+    sent[10..26].copy_from_slice(b"  NODE          ");
+    sent[26..42].copy_from_slice(b" PEER           ");
+    sent[42..74].fill(7);
+    script.send(&sent).await;
+    let answer = script.bytes().await.unwrap();
+    assert_eq!((answer[0], &answer[10..74]), (2, &sent[10..74]));
+}

@@ -88,21 +88,20 @@ pub(crate) fn memory_peak(id: u32) -> u64 {
 }
 
 fn kib(file: &str, name: &str) -> u64 {
+    number(file, name) << 10
+}
+
+/// The first number of the line that begins with `name`.
+fn number(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let count = line.and_then(|rest| rest.split_whitespace().next()).and_then(|count| count.parse::<u64>().ok());
-    count.unwrap_or_default() << 10
+    let count = line.and_then(|rest| rest.split_whitespace().next()).and_then(|count| count.parse().ok());
+    count.unwrap_or_default()
 }
 
 /// Bytes that a process and its descendants have handed over to be written.
 fn written(id: u32) -> u64 {
-    let of_one = |id: u32| {
-        let text = fs::read_to_string(format!("/proc/{id}/io")).unwrap_or_default();
-        let count =
-            text.lines().find_map(|line| line.strip_prefix("wchar:")).and_then(|count| count.trim().parse().ok());
-        count.unwrap_or(0)
-    };
-    tree(id).into_iter().map(of_one).sum()
+    tree(id).into_iter().map(|id| number(&format!("/proc/{id}/io"), "wchar:")).sum()
 }
 
 /// Waits until a process has got ready for work: it computes and writes nothing for [`QUIET`], or has had [`PATIENCE`].

@@ -112,6 +112,19 @@ pub enum ReadError {
     NotDicom,
 }
 
+impl ReadError {
+    /// The error of a medium that may read them another time; otherwise what is wrong with the bytes.
+    ///
+    /// # Errors
+    /// What it was.
+    pub fn of_the_medium(self) -> Result<io::Error, Self> {
+        match self {
+            Self::Read { source, .. } if source.kind() != io::ErrorKind::UnexpectedEof => Ok(source),
+            error => Err(error),
+        }
+    }
+}
+
 /// Where the pixel data of a data set lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelElement {

@@ -29,4 +29,4 @@ pub use manifest::{
 pub use model::{Inference, Model, Session, TensorInference};
 pub use package::{Package, PackageError};
 pub use self_test::Deviation;
-pub use verify::{VerifiedFamiliarity, VerifiedFinding, VerifyReport, is_map, verify};
+pub use verify::{VerifiedFamiliarity, VerifiedFinding, VerifyReport, verify};

@@ -141,6 +141,12 @@ impl Model {
         self.inner.engine.outputs()
     }
 
+    /// The tensor of the findings and its shape, where that is more than a row of numbers, such as a mask or boxes.
+    #[must_use]
+    pub fn output_of_many_axes(&self) -> Option<&(String, Vec<usize>)> {
+        self.outputs().first().filter(|(_, shape)| shape.iter().filter(|axis| **axis > 1).count() > 1)
+    }
+
     /// A session for one worker thread.
     ///
     /// # Errors

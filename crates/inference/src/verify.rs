@@ -108,7 +108,7 @@ pub fn verify(
     let computed = session.compute(&input)?;
     let run = elapsed().saturating_sub(start);
     let findings = model.manifest().findings.iter().zip(&computed.probabilities);
-    if let Some((name, shape)) = model.outputs().first().filter(|(_, shape)| is_map(shape)) {
+    if let Some((name, shape)) = model.output_of_many_axes() {
         warnings.push(format!(
             "`{name}` has the shape {shape:?}: more than a number for each finding, and one of them is taken"
         ));
@@ -139,10 +139,4 @@ pub fn verify(
         familiarity,
         warnings,
     })
-}
-
-/// Whether a tensor holds more than a row of numbers, such as a mask or boxes.
-#[must_use]
-pub fn is_map(shape: &[usize]) -> bool {
-    shape.iter().filter(|axis| **axis > 1).count() > 1
 }

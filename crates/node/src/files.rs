@@ -5,9 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
-use dokuei_dataset::{
-    FileMeta, FileSection, Header, Limits, MetaFields, ReadAt, ReadError, file_meta, read_file, read_file_meta,
-};
+use dokuei_dataset::{FileMeta, FileSection, Header, Limits, MetaFields, ReadAt, file_meta, read_file, read_file_meta};
 use dokuei_dimse::StoreRequest;
 use dokuei_store::{StoredFile, Unsealing};
 use dokuei_types::{AeTitle, Uid};
@@ -103,8 +101,7 @@ pub(crate) fn sendable(file: StoredFile) -> io::Result<Option<Sendable>> {
     });
     let meta = match read {
         Ok(meta) => meta,
-        Err(ReadError::Read { source, .. }) if source.kind() != io::ErrorKind::UnexpectedEof => return Err(source),
-        Err(_) => return Ok(None),
+        Err(error) => return error.of_the_medium().map_or(Ok(None), Err),
     };
     let sop_class = meta.sop_class.filter(|uid| uid.as_str() != uids::MEDIA_STORAGE_DIRECTORY_STORAGE);
     let (Some(sop_class), Some(sop_instance), Ok(transfer_syntax)) =

@@ -2,9 +2,9 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use dokuei_store::{Access, Disk, RealDisk};
+use dokuei_store::{Access, Disk, RealDisk, nearest};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::check::{Checked, Verdict};
@@ -94,7 +94,7 @@ fn files(limits: &Limits) -> Checked {
 fn disk(site: &Site) -> Checked {
     let folder = &site.file.config.node.data_dir;
     let needed = site.file.config.limits.disk_free_min;
-    let outcome = match RealDisk.free_bytes(&existing(folder)) {
+    let outcome = match RealDisk.free_bytes(&nearest(folder)) {
         Ok(free) if free < needed.0 => Err(format!(
             "{} MiB are free for {}, disk_free_min is {needed}: every image would be refused",
             free >> 20,
@@ -104,11 +104,6 @@ fn disk(site: &Site) -> Checked {
         Err(error) => Err(words(&error)),
     };
     Checked::of("disk", outcome)
-}
-
-fn existing(folder: &Path) -> PathBuf {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
 /// The ports that cannot be had.

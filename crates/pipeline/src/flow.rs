@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, ReadError, read_header};
+use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, read_header};
 use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredFile, StoredInstance,
@@ -375,10 +375,10 @@ pub(crate) fn read_stored(
     }));
     Ok(match read {
         Ok(Ok(header)) => Ok((header, file)),
-        Ok(Err(ReadError::Read { source, .. })) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-            return Err(source);
-        }
-        Ok(Err(error)) => Err(DeclineReason::Malformed(error.to_string())),
+        Ok(Err(error)) => match error.of_the_medium() {
+            Ok(error) => return Err(error),
+            Err(error) => Err(DeclineReason::Malformed(error.to_string())),
+        },
         Err(_) => Err(DeclineReason::Malformed("the reader panicked".to_owned())),
     })
 }

@@ -69,7 +69,7 @@ pub(crate) async fn drive(core: Arc<Core>, setup: DestinationSetup, stop: Cancel
 /// What the index says.
 pub(crate) fn strand(core: &Core) -> Result<(), StoreError> {
     let waiting = core.store.waiting_destinations()?;
-    // Looked up afterwards: what is queued by a newer setup is not told from what an older one has left by this one.
+    // Afterwards: what an older setup is asked about may be what a newer one has just queued.
     let setup = core.setup();
     for name in waiting.into_iter().filter(|name| setup.destination(name).is_none()) {
         core.store.close_destination(&name, None)?;

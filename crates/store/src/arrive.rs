@@ -1,4 +1,3 @@
-use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
 use std::path::{Path, PathBuf};
 
 use dokuei_types::{End, InstanceId, Uid};
@@ -8,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::again;
 use crate::change::Changes;
 use crate::config::VersionPolicy;
+use crate::disk::RealDisk;
 use crate::ends;
 use crate::error::StoreError;
 use crate::folder::Folders;
 use crate::incoming::{Arrival, IndexEntry};
+use crate::integrity::Integrity;
 use crate::job;
 use crate::log::{Digest, HEAD, Place, relative};
 use crate::number::signed;
@@ -143,13 +144,12 @@ fn is_lost(tx: &Tx<'_>, id: i64) -> Result<bool, StoreError> {
         )
         .and_then(|mut find| find.query_row([id], |row| StoredFile::of_row(row, data_dir)))
         .map_err(StoreError::index("look for the bytes of an instance"))?;
-    match file.check() {
-        Err(error) if matches!(error.kind(), NotFound | InvalidData | UnexpectedEof) => {
-            tracing::warn!(instance = id, path = %file.path.display(), %error, "its bytes came again in place of lost ones");
-            Ok(true)
-        }
-        _ => Ok(false),
+    let found = file.integrity(&RealDisk);
+    let is_lost = matches!(found, Ok(Integrity::Damaged | Integrity::Missing));
+    if is_lost {
+        tracing::warn!(instance = id, path = %file.path.display(), ?found, "its bytes came again in place of lost ones");
     }
+    Ok(is_lost)
 }
 
 /// A version of an instance in the index.

@@ -78,16 +78,28 @@ impl StoreReader {
     }
 }
 
+impl StoredFile {
+    /// What has become of bytes that are to be kept.
+    pub(crate) fn integrity(&self, disk: &dyn Disk) -> io::Result<Integrity> {
+        match self.check_on(disk) {
+            Ok(()) => Ok(Integrity::Intact),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+                Ok(Integrity::Damaged)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Integrity::Missing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Kept {
     fn check(self, disk: &dyn Disk) -> Result<CheckedFile, StoreError> {
-        let integrity = match self.file.check_on(disk) {
-            _ if self.is_removed => Integrity::Removed,
-            Ok(()) => Integrity::Intact,
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-                Integrity::Damaged
+        let integrity = match self.is_removed {
+            true => Integrity::Removed,
+            false => {
+                let found = self.file.integrity(disk);
+                found.map_err(|error| StoreError::file("read", &self.file.path, error))?
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Integrity::Missing,
-            Err(error) => return Err(StoreError::file("read", &self.file.path, error)),
         };
         Ok(CheckedFile { role: self.role, file: self.file, integrity })
     }

@@ -102,7 +102,7 @@ pub use incoming::{Arrival, Incoming, IndexEntry};
 pub use integrity::{CheckedFile, Integrity};
 pub use job::{JobKind, Lease, Subject};
 pub use journal::{JOURNAL_WORDS, JournalEntry};
-pub use lock::{Access, access, may_write};
+pub use lock::{Access, access, may_write, nearest};
 pub use model::{CommitmentId, DeliveryId, HintId, JobId, ResultId, TaskId, UnitId};
 pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};

@@ -1,12 +1,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Access as Rights;
 
 use crate::error::StoreError;
 use crate::schema;
 
+/// Name of the file whose lock says who owns the folder.
 const LOCK: &str = "node.lock";
 
 /// The lock of a data folder.
@@ -19,10 +20,7 @@ impl Lock {
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         if file.try_lock().is_err() {
-            let mut holder = String::new();
-            // Only for the message; the lock itself is what counts.
-            let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-            let holder = if known { format!(" (process {})", holder.trim()) } else { String::new() };
+            let holder = holder(&mut file).map(|process| format!(" (process {process})")).unwrap_or_default();
             return Err(StoreError::Locked { data_dir: data_dir.to_owned(), holder });
         }
         file.set_len(0).map_err(failed)?;
@@ -60,9 +58,7 @@ pub enum Access {
 /// Why not: the operating system's, `NotADirectory` where something else has the name.
 pub fn access(data_dir: &Path) -> io::Result<Access> {
     if !data_dir.exists() {
-        let absolute = std::path::absolute(data_dir)?;
-        let above = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-        return in_folder(above).map(|()| Access::Absent);
+        return in_folder(&nearest(data_dir)).map(|()| Access::Absent);
     }
     in_folder(data_dir)?;
     let index = data_dir.join(schema::FILE);
@@ -77,9 +73,21 @@ pub fn access(data_dir: &Path) -> io::Result<Access> {
     if file.try_lock_shared().is_ok() {
         return Ok(Access::Free);
     }
+    Ok(Access::Taken { holder: holder(&mut file) })
+}
+
+/// The process that says in the file that it has the lock. Only for messages: the lock itself is what counts.
+fn holder(file: &mut File) -> Option<String> {
     let mut holder = String::new();
-    let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-    Ok(Access::Taken { holder: known.then(|| holder.trim().to_owned()) })
+    file.read_to_string(&mut holder).ok()?;
+    Some(holder.trim().to_owned()).filter(|holder| !holder.is_empty())
+}
+
+/// A folder, or the nearest one above it where it is not there.
+#[must_use]
+pub fn nearest(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
 fn in_folder(folder: &Path) -> io::Result<()> {

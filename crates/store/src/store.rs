@@ -32,7 +32,6 @@ use crate::unit::millis;
 use crate::writer::{Shared, Writer};
 use crate::{journal, recovery, retention, schema};
 
-/// Name of the file whose lock says who owns the folder.
 /// Smallest segment: it takes the largest group of records, and some.
 const SEGMENT_MIN: u64 = 4 << 20;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use dokuei_inference::npy::{self, Tensor};
-use dokuei_inference::{Inspection, Model, Overrides, Package, inspect, is_map, verify};
+use dokuei_inference::{Inspection, Model, Overrides, Package, inspect, verify};
 use ndarray::Array4;
 use sha2::{Digest as _, Sha256};
 
@@ -78,8 +78,8 @@ fn say_found(found: &Inspection) {
 /// Of an output that is a mask or boxes no element is a finding, unless somebody says which.
 fn check_output(model: &Model, arguments: &Init) -> Result<(), Failure> {
     let is_said = arguments.finding.iter().all(|finding| finding.contains('@')) && !arguments.finding.is_empty();
-    match model.outputs().first() {
-        Some((name, shape)) if is_map(shape) && !is_said => {
+    match model.output_of_many_axes() {
+        Some((name, shape)) if !is_said => {
             let words = format!("{name} has the shape {shape:?}, must have one number for each finding");
             Err(Failure::work(words).help("name such a tensor with --output, or the numbers with --finding NAME@INDEX"))
         }

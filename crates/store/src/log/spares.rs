@@ -116,19 +116,20 @@ impl Log {
 
     /// A segment with zeros in every block; `None` when the log is closed meanwhile, or the disk gets too full for it.
     fn make_spare(&self, leisure: &impl Leisure) -> Result<Option<Segment>, StoreError> {
-        let is_open = |waits: &dyn Fn() -> bool| {
-            while !self.spares.is_closed() && waits() {
+        let pause_while = |is_busy: &dyn Fn() -> bool| {
+            while !self.spares.is_closed() && is_busy() {
                 self.spares.pause(PAUSE);
             }
-            !self.spares.is_closed()
         };
-        if !is_open(&|| !leisure.is_quiet() || !leisure.has_room(self.segment_bytes)) {
+        pause_while(&|| !leisure.is_quiet() || !leisure.has_room(self.segment_bytes));
+        if self.spares.is_closed() {
             return Ok(None);
         }
         let spare = self.create()?;
         // Its space is set aside by now.
         let filled = spare.fill(self.segment_bytes, || {
-            is_open(&|| !leisure.is_quiet() && leisure.has_room(0)) && leisure.has_room(0)
+            pause_while(&|| !leisure.is_quiet() && leisure.has_room(0));
+            !self.spares.is_closed() && leisure.has_room(0)
         });
         if !matches!(filled, Ok(true)) {
             crate::folder::remove(spare.path());

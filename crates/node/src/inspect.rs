@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dokuei_pipeline::RouteTrace;
-use dokuei_store::{Counts, ShownInstance, ShownUnit, Store, StoreReader, StoredFile};
+use dokuei_store::{Counts, ShownInstance, ShownUnit, Store, StoreError, StoreReader, StoredFile};
 use dokuei_types::{End, InstanceId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,14 +22,27 @@ pub(crate) fn attach(place: &Where) -> Result<StoreReader, Failure> {
         Some(folder) => folder.clone(),
         None => config::load(place.config.as_deref())?.config.node.data_dir,
     };
-    Store::attach(&data_dir).map_err(|error| {
-        Failure::because("open the data folder", &error)
-            .help("name the node's configuration with --config, or its folder with --data-dir")
+    Store::attach(&data_dir).map_err(|error| match error.is_damaged_index() {
+        true => unopened(&error),
+        false => unopened(&error).help("name the node's configuration with --config, or its folder with --data-dir"),
     })
 }
 
-pub(crate) fn unreadable(error: &dokuei_store::StoreError) -> Failure {
-    Failure::because("read the data folder", error)
+pub(crate) fn unopened(error: &StoreError) -> Failure {
+    with_remedy("open the data folder", error)
+}
+
+pub(crate) fn unreadable(error: &StoreError) -> Failure {
+    with_remedy("read the data folder", error)
+}
+
+/// What to do about an index that is damaged.
+pub(crate) const NEW_INDEX: &str = "stop the node, move index.sqlite, index.sqlite-wal and index.sqlite-shm out of the data \
+     folder and start it again: it finds what is stored in its log, and analyses and sends it again; look at the disk's health";
+
+fn with_remedy(doing: &str, error: &StoreError) -> Failure {
+    let failure = Failure::because(doing, error);
+    if error.is_damaged_index() { failure.help(NEW_INDEX) } else { failure }
 }
 
 pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {

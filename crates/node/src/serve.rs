@@ -22,6 +22,7 @@ use crate::changes;
 use crate::commitment::Commitments;
 use crate::config::{self, Confirm};
 use crate::fetch::Moves;
+use crate::inspect::unopened;
 use crate::machine;
 use crate::monitor::{Monitor, MonitorPort};
 use crate::outcome::Failure;
@@ -58,8 +59,7 @@ impl RunningNode {
     /// Starts everything a site asks for, the port last: nobody can send before all is ready.
     pub(crate) async fn start(site: &Site) -> Result<Self, Failure> {
         let store = site.store();
-        let store = tokio::task::block_in_place(|| Store::open(store))
-            .map_err(|error| Failure::because("open the data folder", &error))?;
+        let store = tokio::task::block_in_place(|| Store::open(store)).map_err(|error| unopened(&error))?;
         let paces = Paces::default();
         let moves = Moves::new(store.clock().now_ms());
         let setup = site.setup(&paces, &moves).map_err(|errors| Failure::work(format!("{errors:?}")))?;

@@ -1,14 +1,25 @@
 //! `dokuei verify`: whether the bytes on the disk are still those that were stored.
 
-use dokuei_store::{CheckedFile, Integrity};
+use dokuei_store::{CheckedFile, Integrity, StoreReader};
 use serde_json::json;
 
 use crate::args::Verify;
-use crate::inspect::{attach, chosen, unreadable};
+use crate::inspect::{NEW_INDEX, attach, chosen, unreadable};
 use crate::outcome::{self, Failure, line, say};
+
+/// Before the files, which only an index that is whole names all.
+fn check_index(reader: &StoreReader) -> Result<(), Failure> {
+    match reader.check_index().map_err(|error| unreadable(&error))? {
+        None => Ok(()),
+        Some(fault) => Err(Failure::work(format!("the index is damaged: {fault}")).help(NEW_INDEX)),
+    }
+}
 
 pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
     let reader = attach(&arguments.place)?;
+    if arguments.ids.is_empty() {
+        check_index(&reader)?;
+    }
     let (mut intact, mut removed, mut bad) = (0_usize, 0_usize, 0_usize);
     chosen(&reader, &arguments.ids, |id| {
         for checked in reader.check_bytes(id).map_err(|error| unreadable(&error))? {

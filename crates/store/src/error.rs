@@ -144,6 +144,15 @@ impl StoreError {
         }
     }
 
+    /// Whether the index itself is damaged, which only a new one mends: [`Store::open`](crate::Store::open) makes it out of
+    /// the log where the file is gone.
+    #[must_use]
+    pub fn is_damaged_index(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Index { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    }
+
     pub(crate) fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path: path.to_owned() },

@@ -72,8 +72,17 @@ impl Folders {
 
     /// The newest folders, where a crash may have left files without a row.
     pub(crate) fn unsettled(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
+        self.newest(2)
+    }
+
+    /// Every folder.
+    pub(crate) fn all(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
+        self.newest(usize::MAX)
+    }
+
+    fn newest(&self, max: usize) -> Result<Vec<(String, PathBuf)>, StoreError> {
         let all = numbers(&self.root)?;
-        let newest = all.iter().rev().take(2);
+        let newest = all.iter().rev().take(max);
         Ok(newest.map(|n| (format!("{}/{n:06}", self.name), self.root.join(format!("{n:06}")))).collect())
     }
 

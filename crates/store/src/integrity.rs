@@ -1,7 +1,7 @@
 use std::io;
 
 use dokuei_types::InstanceId;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::disk::Disk;
@@ -43,6 +43,15 @@ struct Kept {
 }
 
 impl StoreReader {
+    /// Reads the whole index; the first fault of it, in SQLite's words.
+    ///
+    /// # Errors
+    /// What the index says; one so damaged that it cannot be read at all is [`StoreError::is_damaged_index`].
+    pub fn check_index(&self) -> Result<Option<String>, StoreError> {
+        let check = |conn: &Connection| conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+        self.with("check", check).map(|said| (said != "ok").then_some(said))
+    }
+
     /// Reads all bytes of an instance and of its result objects, and compares them with the digests taken when they
     /// were stored: the instance first.
     ///

@@ -12,6 +12,7 @@
 //! objects/<number>/<random>.dcm   larger ones, Part 10, data set bytes as received
 //! results/<number>/<random>.dcm   what was written about them
 //! results/withdrawals/<random>.dcm   notes that withdraw some of it
+//! unclaimed/<random>.dcm  those of `objects/` that an index made anew does not name, should there be any
 //! ```
 //!
 //! An arrival is acknowledged when its record is durable. The record holds all the index will be told, so
@@ -30,9 +31,10 @@
 //! | transaction of the index | record, row and first job | kept, work resumes |
 //! | a job leased | the lease of a dead owner | cleared, the job waits again |
 //! | result files written, transaction not durable | files without a row | removed; the job runs again and writes the same |
+//! | the index lost, or damaged and moved away | the log | every record is told, and its work done again; older results go, and the new ones have their bytes and UIDs |
 //! | bytes given up, their space not given back | rows that say so | the space is given back |
 //!
-//! Two threads write the log, each taking what waits with one flush. Everything that changes the index goes through
+//! Three threads write the log, each taking what waits with one flush. Everything that changes the index goes through
 //! one writer thread, which puts whatever waits into one transaction; those of arrivals alone are not synced.
 
 mod again;

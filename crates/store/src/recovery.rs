@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -10,10 +10,13 @@ use crate::disk::Step;
 use crate::number::{signed, unsigned};
 
 use crate::error::StoreError;
-use crate::folder::{Folders, remove};
+use crate::folder::{Folders, make_dir, remove};
 use crate::log;
 use crate::writer::Tx;
 use crate::{ends, job, outbox, schema};
+
+/// Name of the folder inside the data folder for what nothing names and that may yet be someone's.
+const UNCLAIMED: &str = "unclaimed";
 
 /// Brings the index to a state without owner: no lease is held, no work cut short is forgotten.
 pub(crate) fn clear_leases(conn: &mut Connection, now: i64, interruptions_max: u32) -> Result<(), StoreError> {
@@ -26,24 +29,66 @@ pub(crate) fn clear_leases(conn: &mut Connection, now: i64, interruptions_max: u
     outer.commit().map_err(failed("commit recovery"))
 }
 
-/// Removes the files that a crash left in their final place before the index knew of them.
+/// How far the index can be trusted to name every file that someone was told is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// It names all but what a crash has cut short.
+    Whole,
+    /// It was made anew out of the log, or a part of the log that it was not told of cannot be read.
+    Partial,
+}
+
+/// Removes the files that a crash left in their final place before the index knew of them; how many those were. What
+/// an index of [`Knowledge::Partial`] does not name may be an image that was acknowledged: it is kept under
+/// [`UNCLAIMED`].
 ///
-/// Only the newest folders can hold such files.
-pub(crate) fn clear_orphans(conn: &Connection, folders: &Folders, table: &str) -> Result<usize, StoreError> {
-    let mut count = 0_usize;
-    for (name, path) in folders.unsettled()? {
+/// Where the index is whole, only the newest folders can hold such files.
+pub(crate) fn clear_orphans(
+    conn: &Connection,
+    data_dir: &Path,
+    (objects, results): (&Folders, &Folders),
+    knowledge: Knowledge,
+) -> Result<usize, StoreError> {
+    let (objects, results) = match knowledge {
+        Knowledge::Whole => (objects.unsettled()?, results.unsettled()?),
+        Knowledge::Partial => (objects.all()?, results.all()?),
+    };
+    let (originals, results) = (unnamed(conn, objects, "instance")?, unnamed(conn, results, "object")?);
+    results.iter().for_each(|path| remove(path));
+    if knowledge == Knowledge::Whole {
+        originals.iter().for_each(|path| remove(path));
+        return Ok(originals.len().saturating_add(results.len()));
+    }
+    if !originals.is_empty() {
+        let unclaimed = data_dir.join(UNCLAIMED);
+        make_dir(&unclaimed, Durability::Fsync)?;
+        for path in &originals {
+            let moved = unclaimed.join(path.file_name().unwrap_or_default());
+            fs::rename(path, &moved).map_err(|source| StoreError::file("rename to", &moved, source))?;
+        }
+        tracing::error!(
+            files = originals.len(),
+            folder = %unclaimed.display(),
+            "files of which the log cannot tell whether they were acknowledged are kept aside; send them to this node again"
+        );
+    }
+    Ok(results.len())
+}
+
+/// The files in `folders`, each with its name inside the data folder, that `table` does not name.
+fn unnamed(conn: &Connection, folders: Vec<(String, PathBuf)>, table: &str) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for (name, path) in folders {
         let known = known(conn, table, &name)?;
         let failed = |source| StoreError::file("list", &path, source);
         for entry in fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let relative = format!("{name}/{}", entry.file_name().to_string_lossy());
-            if !known.contains(&relative) {
-                remove(&entry.path());
-                count = count.saturating_add(1);
+            if !known.contains(&format!("{name}/{}", entry.file_name().to_string_lossy())) {
+                found.push(entry.path());
             }
         }
     }
-    Ok(count)
+    Ok(found)
 }
 
 /// The paths in one folder that `table` names.
@@ -56,10 +101,11 @@ fn known(conn: &Connection, table: &str, folder: &str) -> Result<HashSet<String>
         .map_err(failed("list the files of a folder"))
 }
 
-/// Tells the index what it does not know of the log, and settles every segment that can be read; how many instances that were.
+/// Tells the index what it does not know of the log, and settles every segment that can be read; how many instances that were,
+/// and how many segments cannot.
 ///
 /// Runs before anything else of this owner is appended.
-pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<usize, StoreError> {
+pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<(usize, usize), StoreError> {
     let failed = StoreError::index;
     let (root, disk) = (config.data_dir.join(log::FOLDER), config.disk.as_ref());
     let settled: HashSet<u64> = conn
@@ -69,11 +115,12 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
         .into_iter()
         .filter_map(|number| u64::try_from(number).ok())
         .collect();
-    let mut told = 0_usize;
+    let (mut told, mut damaged) = (0_usize, 0_usize);
     for number in log::numbers(&root)?.into_iter().filter(|number| !settled.contains(number)) {
         let path = config.data_dir.join(log::relative(number));
         let Some(found) = log::read(disk, &path, &known_records(conn, number)?)? else {
             if log::trim(disk, &path, None)? {
+                damaged = damaged.saturating_add(1);
                 tracing::error!(path = %path.display(), "the first block of a segment is damaged; it is left as it is");
             } else {
                 // Cut short while it was made.
@@ -95,7 +142,7 @@ pub(crate) fn replay_log(conn: &mut Connection, config: &StoreConfig) -> Result<
             disk.durable(Path::new(schema::FILE), 0..u64::MAX);
         }
     }
-    Ok(told)
+    Ok((told, damaged))
 }
 
 /// Where those records of a segment begin that the index has instances of.

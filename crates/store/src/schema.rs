@@ -305,6 +305,11 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     Ok(conn)
 }
 
+/// Whether an open would make the index.
+pub(crate) fn is_absent(data_dir: &Path) -> bool {
+    !std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
+}
+
 /// Opens the index beside a node that may be running: no lock, nothing made.
 pub(crate) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
     let path = data_dir.join(FILE);

@@ -24,6 +24,7 @@ use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
+use crate::recovery::Knowledge;
 use crate::replay::{self, Replayed};
 use crate::timers::Timers;
 use crate::totals::Totals;
@@ -75,6 +76,7 @@ impl Store {
         let lock = Lock::take(&data_dir)?;
         let incoming = data_dir.join("incoming");
         make_dir(&incoming, config.durability)?;
+        let is_new = schema::is_absent(&data_dir);
         let mut conn = schema::open_owned(&data_dir, config.durability)?;
         journal::keep(&conn, config.journal).map_err(StoreError::index("keep the journal"))?;
         let mut timers = Timers::open(&conn)?;
@@ -84,7 +86,7 @@ impl Store {
 
         let segments = data_dir.join(log::FOLDER);
         make_dir(&segments, config.durability)?;
-        let told = recovery::replay_log(&mut conn, &config)?;
+        let (told, damaged) = recovery::replay_log(&mut conn, &config)?;
         if told > 0 {
             tracing::info!(told, "told the index what only the log knew");
         }
@@ -94,8 +96,8 @@ impl Store {
             tracing::info!(leaving, "removed what the last run had begun to remove");
         }
         let begun = incoming::clear(&incoming)?;
-        let unnamed = recovery::clear_orphans(&conn, &objects, "instance")?
-            .saturating_add(recovery::clear_orphans(&conn, &results, "object")?);
+        let knowledge = if is_new || damaged > 0 { Knowledge::Partial } else { Knowledge::Whole };
+        let unnamed = recovery::clear_orphans(&conn, &data_dir, (&objects, &results), knowledge)?;
         if begun > 0 || unnamed > 0 {
             tracing::info!(begun, unnamed, "removed files that were never acknowledged");
         }

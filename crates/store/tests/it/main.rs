@@ -11,6 +11,7 @@ mod delivery;
 mod disk;
 mod failover;
 mod hints;
+mod index_lost;
 mod journal;
 mod power;
 mod prior;

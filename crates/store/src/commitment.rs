@@ -4,7 +4,9 @@ use std::path::Path;
 use dokuei_types::Uid;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::disk::Disk;
 use crate::error::StoreError;
+use crate::integrity::Integrity;
 use crate::model::CommitmentId;
 use crate::schema::state;
 use crate::stored_file::StoredFile;
@@ -64,7 +66,7 @@ pub enum Holding {
     Held,
     /// Under another SOP class only.
     OtherClass,
-    /// Not at all, or its file is gone.
+    /// Not at all, or its bytes are gone or damaged.
     Absent,
 }
 
@@ -205,27 +207,23 @@ pub(crate) fn places(
     Ok(places)
 }
 
-/// What the store holds of `referenced`, in its order: asks the disk for every file.
-pub(crate) fn holdings(referenced: &[(Uid, Uid)], places: &HashMap<Uid, Places>) -> Vec<Holding> {
-    let is_there = |file: &StoredFile| {
-        let end = file.offset.saturating_add(file.length);
-        std::fs::metadata(&file.path).is_ok_and(|found| found.len() >= end)
-    };
-    let holding = |(sop_class, sop_instance): &(Uid, Uid)| {
-        let there: Vec<&str> = places
-            .get(sop_instance)
-            .into_iter()
-            .flatten()
-            .filter(|(_, file)| is_there(file))
-            .map(|(found, _)| found.as_str())
-            .collect();
-        if there.is_empty() {
-            Holding::Absent
-        } else if there.contains(&sop_class.as_str()) {
-            Holding::Held
-        } else {
-            Holding::OtherClass
+/// What the store holds of `referenced`, in its order: every byte is read once, however often it is named.
+pub(crate) fn holdings(disk: &dyn Disk, referenced: &[(Uid, Uid)], places: &HashMap<Uid, Places>) -> Vec<Holding> {
+    let is_intact = |file: &StoredFile| match file.integrity(disk) {
+        Ok(found) => found == Integrity::Intact,
+        Err(error) => {
+            tracing::error!(path = %file.path.display(), %error, "what cannot be read is not committed to");
+            false
         }
+    };
+    let intact_classes = |versions: &Places| -> Vec<String> {
+        versions.iter().filter(|(_, file)| is_intact(file)).map(|(sop_class, _)| sop_class.clone()).collect()
+    };
+    let held: HashMap<&Uid, _> = places.iter().map(|(uid, versions)| (uid, intact_classes(versions))).collect();
+    let holding = |(sop_class, sop_instance): &(Uid, Uid)| match held.get(sop_instance) {
+        Some(classes) if classes.iter().any(|found| found == sop_class.as_str()) => Holding::Held,
+        Some(classes) if !classes.is_empty() => Holding::OtherClass,
+        _ => Holding::Absent,
     };
     referenced.iter().map(holding).collect()
 }

@@ -412,7 +412,7 @@ impl Store {
             Ok(Some((open, places)))
         })?;
         Ok(found.map(|(open, places)| {
-            let holdings = commitment::holdings(&open.request.referenced, &places);
+            let holdings = commitment::holdings(reader.disk(), &open.request.referenced, &places);
             (open, holdings)
         }))
     }

@@ -1,5 +1,7 @@
 //! Requests for storage commitment: what is answered, and what a restart leaves of them.
 
+use std::os::unix::fs::FileExt;
+
 use dokuei_store::{CommitmentEnd, Holding, NewCommitment};
 use dokuei_types::Uid;
 
@@ -50,6 +52,25 @@ fn a_file_that_is_gone_is_not_committed_to() {
     assert_eq!(store.commitment(id).unwrap().unwrap().1, [Holding::Absent], "cut short");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(store.commitment(id).unwrap().unwrap().1, [Holding::Absent]);
+}
+
+#[test]
+fn bytes_that_are_damaged_are_not_committed_to() {
+    let bench = Bench::new();
+    let store = bench.open();
+    // One in a segment, one in a file of its own.
+    for (name, count) in [("1.2.3", 5_000), ("1.2.4", 3 << 20)] {
+        let instance = send(&store, name, &vec![7; count]).unwrap().instance;
+        let id = store.ask_commitment(request(&format!("{name}.9"), &[(CR, name), (CR, name)])).unwrap();
+        assert_eq!(store.commitment(id).unwrap().unwrap().1, [Holding::Held, Holding::Held]);
+        let file = store.reader().instance(instance).unwrap().unwrap().file;
+        let disk = std::fs::File::options().write(true).open(&file.path).unwrap();
+        disk.write_all_at(&[8], file.offset + file.length - 1).unwrap();
+        assert_eq!(store.commitment(id).unwrap().unwrap().1, [Holding::Absent, Holding::Absent], "{name}");
+        // What comes again takes its place.
+        send(&store, name, &vec![7; count]).unwrap();
+        assert_eq!(store.commitment(id).unwrap().unwrap().1, [Holding::Held, Holding::Held], "{name}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::number::{signed, unsigned};
 use crate::error::StoreError;
 use crate::folder::{Folders, make_dir, remove};
 use crate::log;
+use crate::schema::Knowledge;
 use crate::writer::Tx;
 use crate::{ends, job, outbox, schema};
 
@@ -27,15 +28,6 @@ pub(crate) fn clear_leases(conn: &mut Connection, now: i64, interruptions_max: u
     outbox::expire(&mut tx, None)?;
     ends::refresh(&mut tx)?;
     outer.commit().map_err(failed("commit recovery"))
-}
-
-/// How far the index can be trusted to name every file that someone was told is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Knowledge {
-    /// It names all but what a crash has cut short.
-    Whole,
-    /// It was made anew out of the log, or a part of the log that it was not told of cannot be read.
-    Partial,
 }
 
 /// Removes the files that a crash left in their final place before the index knew of them; how many those were. What

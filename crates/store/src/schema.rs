@@ -35,6 +35,8 @@ pub(crate) mod state {
 
 /// How long a connection waits for another process's small transaction.
 const BUSY: Duration = Duration::from_secs(10);
+/// Where [`Knowledge`] is noted: layouts have a table of their own.
+const KNOWLEDGE: &str = "user_version";
 
 const TABLES: &str = "
 CREATE TABLE layout (version INTEGER NOT NULL);
@@ -286,6 +288,7 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     let tx = conn.transaction().map_err(failed("begin"))?;
     if layout(&tx)?.is_none() {
         tx.execute_batch(TABLES).map_err(failed("make the tables"))?;
+        set_knowledge(&tx, Knowledge::Partial)?;
     }
     // Added without a new layout: a folder from before it has none of its rows.
     tx.execute_batch(commitment::TABLE).map_err(failed("make the tables"))?;
@@ -305,9 +308,26 @@ pub(crate) fn open_owned(data_dir: &Path, durability: Durability) -> Result<Conn
     Ok(conn)
 }
 
-/// Whether an open would make the index.
-pub(crate) fn is_absent(data_dir: &Path) -> bool {
-    !std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
+/// How far the index can be trusted to name every file that someone was told is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// It names all but what a crash has cut short.
+    Whole,
+    /// It was made anew out of the log, or a part of the log that it was not told of cannot be read.
+    Partial,
+}
+
+/// What was noted by [`set_knowledge`].
+pub(crate) fn knowledge(conn: &Connection) -> Result<Knowledge, StoreError> {
+    let noted = conn.pragma_query_value(None, KNOWLEDGE, |row| row.get::<_, i64>(0));
+    let noted = noted.map_err(StoreError::index("ask whether it is whole"))?;
+    Ok(if noted == 0 { Knowledge::Whole } else { Knowledge::Partial })
+}
+
+/// Notes it in the index itself, for the next open should this one be cut short.
+pub(crate) fn set_knowledge(conn: &Connection, knowledge: Knowledge) -> Result<(), StoreError> {
+    let noted = i64::from(knowledge == Knowledge::Partial);
+    conn.pragma_update(None, KNOWLEDGE, noted).map_err(StoreError::index("note whether it is whole"))
 }
 
 /// Opens the index beside a node that may be running: no lock, nothing made.

@@ -24,8 +24,8 @@ use crate::object::{self, NewObject, Staged};
 use crate::outbox::{self, DeliveryLease, Due};
 use crate::prior::{PatientKey, Patients};
 use crate::read::{StoreReader, StoredInstance};
-use crate::recovery::Knowledge;
 use crate::replay::{self, Replayed};
+use crate::schema::Knowledge;
 use crate::timers::Timers;
 use crate::totals::Totals;
 use crate::unfinished::{self, Unfinished};
@@ -76,7 +76,6 @@ impl Store {
         let lock = Lock::take(&data_dir)?;
         let incoming = data_dir.join("incoming");
         make_dir(&incoming, config.durability)?;
-        let is_new = schema::is_absent(&data_dir);
         let mut conn = schema::open_owned(&data_dir, config.durability)?;
         journal::keep(&conn, config.journal).map_err(StoreError::index("keep the journal"))?;
         let mut timers = Timers::open(&conn)?;
@@ -96,8 +95,9 @@ impl Store {
             tracing::info!(leaving, "removed what the last run had begun to remove");
         }
         let begun = incoming::clear(&incoming)?;
-        let knowledge = if is_new || damaged > 0 { Knowledge::Partial } else { Knowledge::Whole };
+        let knowledge = if damaged > 0 { Knowledge::Partial } else { schema::knowledge(&conn)? };
         let unnamed = recovery::clear_orphans(&conn, &data_dir, (&objects, &results), knowledge)?;
+        schema::set_knowledge(&conn, Knowledge::Whole)?;
         if begun > 0 || unnamed > 0 {
             tracing::info!(begun, unnamed, "removed files that were never acknowledged");
         }

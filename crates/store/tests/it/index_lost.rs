@@ -1,10 +1,11 @@
 //! The index is damaged or gone: the log is the truth about what arrived.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use dokuei_store::{JobKind, Store};
+use dokuei_store::{JobKind, Step, Store};
 use dokuei_types::InstanceId;
 
 use crate::support::{Bench, data_set, files, send};
@@ -37,6 +38,14 @@ fn overwrite(path: &Path, offset: u64) {
     file.write_all_at(&[0xa5; 4_096], offset).unwrap();
 }
 
+/// Overwrites all of the log from `offset` on that says what the files are.
+fn damage_records(data_dir: &Path, offset: u64) {
+    for segment in fs::read_dir(data_dir.join("segments")).unwrap() {
+        let path = segment.unwrap().path();
+        (offset..64 << 10).step_by(4_096).for_each(|offset| overwrite(&path, offset));
+    }
+}
+
 #[test]
 fn an_index_that_is_gone_is_made_anew_out_of_the_log() {
     let bench = stored();
@@ -56,11 +65,7 @@ fn an_index_that_is_gone_is_made_anew_out_of_the_log() {
 fn an_image_whose_record_is_lost_together_with_the_index_is_kept_aside() {
     for damaged in [0, 4_096] {
         let bench = stored();
-        for segment in fs::read_dir(bench.dir.path().join("segments")).unwrap() {
-            // All of it that says what the file is.
-            let path = segment.unwrap().path();
-            (damaged..64 << 10).step_by(4_096).for_each(|offset| overwrite(&path, offset));
-        }
+        damage_records(bench.dir.path(), damaged);
         lose_index(bench.dir.path());
         for opened in 0..2 {
             drop(bench.open());
@@ -71,6 +76,21 @@ fn an_image_whose_record_is_lost_together_with_the_index_is_kept_aside() {
             assert_eq!(files(bench.dir.path()), Vec::<String>::new());
         }
     }
+}
+
+#[test]
+fn an_image_is_kept_aside_however_often_making_the_index_anew_is_cut_short() {
+    let bench = stored();
+    damage_records(bench.dir.path(), 4_096);
+    lose_index(bench.dir.path());
+    for _ in 0..2 {
+        bench.disk.fail_at(Step::Transaction, io::ErrorKind::StorageFull);
+        assert!(Store::open(bench.config()).is_err());
+    }
+    bench.disk.heal();
+    drop(bench.open());
+    let kept: Vec<_> = fs::read_dir(bench.dir.path().join("unclaimed")).unwrap().collect();
+    assert_eq!(kept.len(), 1);
 }
 
 #[test]

@@ -173,9 +173,6 @@ impl RetryPolicy {
     }
 }
 
-/// Duplicate SOP Instance (PS3.7 Annex C): some archives answer so for an instance they have already.
-const DUPLICATE_SOP_INSTANCE: DimseStatus = DimseStatus(0x0111);
-
 /// What an outcome is judged by; times in milliseconds since 1970.
 pub(crate) struct Terms<'a> {
     /// When it is tried again.
@@ -212,12 +209,15 @@ pub(crate) fn judge(
         DeliveryOutcome::Stored { status, alternative, comment } => {
             DeliveryEnd::Stored { status, sop_class: taken(alternative), comment, confirm_at }
         }
-        DeliveryOutcome::Refused { status, comment } if status == DUPLICATE_SOP_INSTANCE => DeliveryEnd::Stored {
-            status,
-            sop_class: taken(0),
-            comment: Some(format!("it was there already: {comment}")),
-            confirm_at,
-        },
+        // Some archives answer so for an instance they have already.
+        DeliveryOutcome::Refused { status, comment } if status == DimseStatus::DUPLICATE_SOP_INSTANCE => {
+            DeliveryEnd::Stored {
+                status,
+                sop_class: taken(0),
+                comment: Some(format!("it was there already: {comment}")),
+                confirm_at,
+            }
+        }
         DeliveryOutcome::Refused { status, comment } if passes(status) => {
             again(Some(status), format!("refused with {status}: {comment}"))
         }

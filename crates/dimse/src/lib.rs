@@ -57,8 +57,8 @@ pub use pdu::{Abort, ProtocolError, Rejection};
 pub use procedure::ProcedureService;
 pub use sender::{
     AssociateError, Association, CONTEXTS_MAX, CommitmentReport, ContextPlan, EchoError, EchoReport, Examination,
-    Fault, PeerInfo, ProposedContext, Query, QueryResponse, Receive, Retrieval, SendError, Speaks, Steps, StoreItem,
-    StoreOutcome, echo, examine, plan_contexts,
+    Fault, PeerInfo, ProposedContext, Query, QueryResponse, Receive, Received, Retrieval, SendError, Speaks, Steps,
+    StoreItem, StoreOutcome, echo, examine, plan_contexts,
 };
 pub use service::{IncomingInstance, MoveOriginator, StorageService, StoreRequest};
 pub use tls::{

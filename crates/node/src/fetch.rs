@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use dicom_dictionary_std::{tags, uids};
 use dokuei_dimse::message::{SubOperations, meaning};
-use dokuei_dimse::{Association, ProposedContext, QueryResponse, Receive, RequestorConfig, StorageService, Timeouts};
+use dokuei_dimse::{
+    Association, ProposedContext, QueryResponse, Receive, Received, RequestorConfig, StorageService, Timeouts,
+};
 use dokuei_types::{AeTitle, DimseStatus};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -151,9 +153,26 @@ async fn get<S: StorageService>(
     let retrieval = association.get(&model, &wanted, receive, cancel).await;
     let mut retrieval = retrieval.map_err(|error| broken(&error))?;
     let mut last = None;
-    while let Some(response) = retrieval.next().await.map_err(|error| broken(&error))? {
-        show(bar, &response.sub_operations);
-        last = Some(response);
+    let end = loop {
+        match retrieval.next().await {
+            Ok(Some(response)) => {
+                show(bar, &response.sub_operations);
+                last = Some(response);
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let received = retrieval.received().clone();
+    if let Some(why) = &received.first_refusal {
+        say(format!("{} of the instances that came are not kept: {why}", received.refused));
+    }
+    if let Err(error) = end {
+        say(format!("{} fetched before it ended", received.stored));
+        return Err(broken(&error));
+    }
+    if let Some(last) = &mut last {
+        last.sub_operations = by_our_count(&last.sub_operations, &received);
     }
     let has_roles = association.contexts().iter().any(|context| association.provides(&context.abstract_syntax));
     drop(association.release().await);
@@ -162,6 +181,18 @@ async fn get<S: StorageService>(
              --move-to needs no roles");
     }
     Ok(last)
+}
+
+/// What the peer says it has sent may not have come, and what has come may not be kept.
+fn by_our_count(counts: &SubOperations, received: &Received) -> SubOperations {
+    let count = |number: u32| Some(u16::try_from(number).unwrap_or(u16::MAX));
+    let failed = counts.done().saturating_sub(received.stored).max(received.refused);
+    SubOperations {
+        remaining: counts.remaining,
+        completed: count(received.stored),
+        failed: count(failed),
+        warning: None,
+    }
 }
 
 async fn associate(config: &RequestorConfig, contexts: &[ProposedContext]) -> Result<Association, Failure> {
@@ -223,6 +254,9 @@ fn tell(arguments: &Fetch, last: Option<&QueryResponse>) -> Result<(), Failure> 
         let is_nothing = counts.completed == Some(0) && counts.done() == 0;
         return if is_nothing { Err(Failure::work("the peer has nothing that matches")) } else { Ok(()) };
     }
+    if last.status == DimseStatus::SUCCESS {
+        return Err(Failure::work("not all of it has come, although the peer answers with success"));
+    }
     let failure = refused(last.status, &last.comment);
     Err(if last.status.0 == 0xA801 {
         failure.help("enter the AE title of --move-to in the peer, with its address and port")
@@ -248,6 +282,24 @@ fn failed_instances(last: &QueryResponse) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_peer_says_it_has_sent_is_not_what_has_come() {
+        let counts = |completed, failed| SubOperations { completed, failed, ..SubOperations::default() };
+        for (said, stored, refused, failed) in [
+            (counts(Some(2), Some(0)), 2, 0, 0),
+            (counts(None, None), 2, 0, 0),
+            (counts(Some(5), Some(0)), 1, 0, 4),
+            (counts(Some(1), Some(0)), 0, 1, 1),
+            (counts(Some(1), Some(2)), 1, 2, 2),
+            (counts(Some(1), Some(2)), 1, 0, 2),
+            (counts(Some(1), Some(0)), 2, 0, 0),
+            (counts(Some(u16::MAX), Some(u16::MAX)), 0, 0, u16::MAX),
+        ] {
+            let counted = by_our_count(&said, &Received { stored, refused, first_refusal: None });
+            assert_eq!((counted.completed.map(u32::from), counted.failed), (Some(stored), Some(failed)), "{said:?}");
+        }
+    }
 
     #[test]
     fn a_node_that_listens_everywhere_is_called_on_this_machine() {

@@ -2,7 +2,7 @@
 
 use dokuei_dataset::{Dataset, Tag};
 use dokuei_dimse::message::meaning;
-use dokuei_dimse::{AssociateError, Association, ProposedContext, QueryResponse, SendError};
+use dokuei_dimse::{AssociateError, Association, ProposedContext, Query, QueryResponse, SendError};
 use dokuei_types::DimseStatus;
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +26,15 @@ pub(crate) async fn run(arguments: &Find) -> Result<(), Failure> {
     let cancel = on_interrupt();
     let mut query = association.find(&model, &identifier, cancel.clone()).await.map_err(|error| broken(&error))?;
     let mut matches = Matches::new(&keys, arguments);
-    let mut last = None;
-    while let Some(response) = query.next().await.map_err(|error| broken(&error))? {
-        if !response.status.is_pending() {
-            last = Some(response);
-        } else if !matches.take(&response) {
-            cancel.cancel();
-        }
-    }
+    let last = take_all(&mut query, &mut matches, &cancel).await;
     drop(association.release().await);
     matches.end();
-    let status = last.as_ref().map_or(DimseStatus::PROCESSING_FAILURE, |response| response.status);
+    let last = match last {
+        // It goes on although it was told to stop: what is shown is what was wanted.
+        Err(SendError::NoResponse(_)) if matches.are_more => None,
+        last => last.map_err(|error| broken(&error))?,
+    };
+    let status = last.as_ref().map_or(DimseStatus::CANCELLED, |response| response.status);
     let comment = last.map(|response| response.comment).unwrap_or_default();
     if matches.are_more && matches!(status, DimseStatus::SUCCESS | DimseStatus::CANCELLED) {
         say(format!("the first {}; there are more: narrow the keys, or raise --limit", arguments.limit));
@@ -44,6 +42,23 @@ pub(crate) async fn run(arguments: &Find) -> Result<(), Failure> {
     }
     say(format!("{} found", matches.count));
     if status == DimseStatus::SUCCESS || status.is_warning() { Ok(()) } else { Err(refused(status, &comment)) }
+}
+
+/// Takes matches in until the final response, which it returns, and stops the peer when there are too many.
+async fn take_all(
+    query: &mut Query<'_>,
+    matches: &mut Matches,
+    cancel: &CancellationToken,
+) -> Result<Option<QueryResponse>, SendError> {
+    while let Some(response) = query.next().await? {
+        if !response.status.is_pending() {
+            return Ok(Some(response));
+        }
+        if !matches.take(&response) {
+            cancel.cancel();
+        }
+    }
+    Ok(None)
 }
 
 /// The keys named, and what the level shows anyway.

@@ -30,7 +30,7 @@ def find(event):
     number = 0
     while asked.PatientID != "NOBODY":
         # Says so once.
-        if event.is_cancelled:
+        if event.is_cancelled and asked.PatientID != "ENDLESS":
             print("told to stop", flush=True)
             yield 0xFE00, None
             return
@@ -74,6 +74,9 @@ fn a_search_ends_at_its_limit_and_says_what_a_refusal_means() {
     assert_eq!(matches[1]["0020000D"]["Value"][0], "1.2.3.2");
     assert_eq!(matches[0]["00100010"]["Value"][0]["Ideographic"], "山田^太郎");
     assert_eq!(dokuei(&["find", &peer, "PatientID=NOBODY", "--json"]), "");
+
+    let found = dokuei(&["find", &peer, "--timeout", "1s", "--limit", "3", "PatientID=ENDLESS"]);
+    assert_eq!(found.lines().count(), 4, "what a peer has found that does not stop: {found}");
 
     let (code, stderr) = dokuei_failing(&["find", &peer, "PatientID=BUSY"]);
     assert!(code == 1 && stderr.contains("A700") && stderr.contains("out of resources"), "{stderr}");

@@ -40,10 +40,22 @@ pub struct Receive<S> {
     pub commit: Duration,
 }
 
+/// What became of the instances of a C-GET, by our own count rather than the peer's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Received {
+    /// Kept, and answered with success.
+    pub stored: u32,
+    /// Answered with a failure.
+    pub refused: u32,
+    /// Why the first of those was refused.
+    pub first_refusal: Option<String>,
+}
+
 /// A C-GET in progress. Given up before its final response, it takes the association with it.
 pub struct Retrieval<'a, S: StorageService> {
     query: Query<'a>,
     receive: &'a Receive<S>,
+    received: Received,
     receiving: Option<(u8, CommandSet, Receiving<S::Incoming>)>,
 }
 
@@ -73,7 +85,7 @@ impl Association {
         cancel: CancellationToken,
     ) -> Result<Retrieval<'a, S>, SendError> {
         let query = self.begin_get(model, identifier, cancel).await?;
-        Ok(Retrieval { query, receive, receiving: None })
+        Ok(Retrieval { query, receive, received: Received::default(), receiving: None })
     }
 }
 
@@ -90,6 +102,12 @@ impl<S: StorageService> Retrieval<'_, S> {
         }
         let response = self.serve().await;
         self.query.hand_over(response).await
+    }
+
+    /// What has come so far.
+    #[must_use]
+    pub fn received(&self) -> &Received {
+        &self.received
     }
 
     /// Takes messages until one is a response.
@@ -204,9 +222,14 @@ impl<S: StorageService> Retrieval<'_, S> {
             Err(fault) => Err(fault),
         };
         let answer = match outcome {
-            Ok(committed) => response(command, success(&committed), ""),
+            Ok(committed) => {
+                self.received.stored = self.received.stored.saturating_add(1);
+                response(command, success(&committed), "")
+            }
             Err(fault) => {
                 tracing::warn!(status = %fault.status(), %fault, "instance refused");
+                self.received.refused = self.received.refused.saturating_add(1);
+                self.received.first_refusal.get_or_insert_with(|| fault.to_string());
                 response(command, fault.status(), &fault.to_string())
             }
         };

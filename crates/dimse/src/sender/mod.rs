@@ -17,7 +17,7 @@ pub use connect::Steps;
 pub use echo::{EchoError, EchoReport, echo};
 pub use error::{AssociateError, Fault, SendError};
 pub use examine::{Examination, Speaks, examine};
-pub use get::{Receive, Retrieval};
+pub use get::{Receive, Received, Retrieval};
 pub use plan::{CONTEXTS_MAX, ContextPlan, ProposedContext, plan_contexts};
 pub use query::{Query, QueryResponse};
 pub use store::{StoreItem, StoreOutcome};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dicom_dictionary_std::{tags, uids};
 use dicom_ul::pdu::{AbortRQSource, Pdu};
 use dokuei_dimse::message::{Field, echo_request, store_request};
-use dokuei_dimse::{Association, ProposedContext, Receive, RequestorConfig, SendError};
+use dokuei_dimse::{Association, ProposedContext, Receive, Received, RequestorConfig, SendError};
 use dokuei_types::DimseStatus;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +72,9 @@ async fn instances_come_over_the_association_that_asks() {
     assert_eq!((last.status, last.sub_operations.failed), (DimseStatus(0xB000), Some(2)));
     assert_eq!(last.identifier, b"failed list");
     assert_eq!(retrieval.next().await.unwrap(), None);
+    let Received { stored, refused, first_refusal } = retrieval.received().clone();
+    assert_eq!((stored, refused), (1, 2));
+    assert!(first_refusal.unwrap().contains("100000"));
     association.release().await.unwrap();
     done.await.unwrap();
     let kept = receive.service.kept();

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::Destination;
 use crate::flow::Stages;
 use crate::pipeline::Core;
-use crate::priors::attribute_named;
+use crate::priors::{attribute_named, seconds};
 
 /// Images for which something is fetched at a time.
 const FETCHES_MAX: usize = 4;
@@ -172,10 +172,7 @@ pub(crate) async fn drive(core: Arc<Core>, mut asked: UnboundedReceiver<Fetch>, 
 
 /// Fetches for one image, and has its work go on.
 async fn one(core: Arc<Core>, room: Arc<Semaphore>, fetch: Fetch) {
-    let bring = async {
-        let _turn = room.acquire().await;
-        bring(&core, &fetch).await
-    };
+    let bring = bring(&core, &room, &fetch);
     let (said, here) = match tokio::time::timeout(fetch.patience, bring).await {
         Ok(Ok(here)) => (format!("{} images of it are here", here.len()), here),
         Ok(Err(why)) => (why, Vec::new()),
@@ -200,16 +197,20 @@ async fn one(core: Arc<Core>, room: Arc<Semaphore>, fetch: Fetch) {
     }
 }
 
-/// The images that are here, once the work on them has ended.
-async fn bring(core: &Core, fetch: &Fetch) -> Result<Vec<Uid>, String> {
-    let here = fetch.source.fetch_prior(fetch.wanted.clone()).await?;
+/// The images that are here, once the work on those taken before has ended.
+async fn bring(core: &Arc<Core>, room: &Semaphore, fetch: &Fetch) -> Result<Vec<Uid>, String> {
+    let here = {
+        let _turn = room.acquire().await;
+        fetch.source.fetch_prior(fetch.wanted.clone()).await?
+    };
     if here.is_empty() {
         return Err("it has no earlier image to compare with".to_owned());
     }
     let here = Arc::new(here);
+    let before = taken(&fetch.wanted.header).and_then(seconds);
     loop {
-        let (store, uids) = (core.store.clone(), Arc::clone(&here));
-        let looked = spawn_blocking(move || are_done(&store, &uids)).await;
+        let (core, uids) = (Arc::clone(core), Arc::clone(&here));
+        let looked = spawn_blocking(move || are_done(&core, &uids, before)).await;
         match looked {
             Ok(Ok(true)) => return Ok(here.to_vec()),
             Ok(Ok(false)) => tokio::time::sleep(LOOK_AGAIN).await,
@@ -219,15 +220,18 @@ async fn bring(core: &Core, fetch: &Fetch) -> Result<Vec<Uid>, String> {
     }
 }
 
-/// Whether the index has all instances of these UIDs, and the work on them has ended.
-fn are_done(store: &Store, sop_instances: &[Uid]) -> Result<bool, StoreError> {
+/// Whether the index has all instances of these UIDs, and the work on those has ended that were taken before, in seconds since
+/// 1970. The others are not compared with, and may be waiting for this one themselves.
+fn are_done(core: &Core, sop_instances: &[Uid], before: Option<i64>) -> Result<bool, StoreError> {
+    let (reader, setup) = (core.store.reader(), core.setup());
+    let stages = core.stages(&setup);
     for uid in sop_instances {
-        let instances = store.reader().find(uid.as_str())?;
+        let instances = reader.find(uid.as_str())?;
         if instances.is_empty() {
             return Ok(false);
         }
         for instance in instances {
-            if store.reader().end(instance)?.is_none() {
+            if reader.end(instance)?.is_none() && stages.taken_at(instance)?.is_some_and(|at| Some(at) < before) {
                 return Ok(false);
             }
         }

@@ -220,7 +220,7 @@ impl Stages<'_> {
     }
 
     /// When a stored image was taken, where it says so and can be read.
-    fn taken_at(&self, instance: InstanceId) -> Result<Option<i64>, StoreError> {
+    pub(crate) fn taken_at(&self, instance: InstanceId) -> Result<Option<i64>, StoreError> {
         let stored = self.store.reader().instance(instance)?;
         let read = stored.and_then(|stored| read_stored(&stored, &self.config.limits.dataset).ok()?.ok());
         Ok(read.and_then(|(header, _)| seconds(taken(&header.dataset)?)))
@@ -329,6 +329,6 @@ fn findings(kept: &Value) -> Option<Vec<Finding>> {
 }
 
 /// Seconds from 1970 on a clock whose time zone does not matter.
-fn seconds(taken: DateTime) -> Option<i64> {
+pub(crate) fn seconds(taken: DateTime) -> Option<i64> {
     Some(taken.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
 }

@@ -294,6 +294,33 @@ async fn a_prior_is_fetched_looked_at_and_compared_with_and_nothing_of_it_is_sen
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn images_of_a_patient_that_come_together_do_not_wait_for_each_other() {
+    let site = Site::new();
+    // All of one day, as far as the PACS can be asked: it names each of them to each, itself among them.
+    let images: Vec<Dataset> = (1..=6)
+        .map(|number| {
+            let mut data = image(number, "20260101", &[]);
+            data.put_text(tags::ACQUISITION_TIME, VR::TM, &format!("1{number}0000"));
+            data
+        })
+        .collect();
+    *site.pacs.named.lock().unwrap() = images.iter().map(|data| data.uid(tags::SOP_INSTANCE_UID).unwrap()).collect();
+    site.pacs.priors.lock().unwrap().extend(vec![Ok(Vec::new()); images.len()]);
+    // The last one comes first, so that those before it are still in work.
+    let instances: Vec<_> = images.iter().rev().map(|data| send(&site.store, data).instance).collect();
+    let pipeline = site.start(&[fetching("10m")], &[&model(0.8)]);
+    for instance in &instances {
+        assert_eq!(site.end(*instance), End::Reported);
+    }
+    pipeline.shutdown().await;
+    for pair in instances.windows(2) {
+        let shown = site.store.reader().show(pair[0]).unwrap().unwrap();
+        let comparison = &shown.results.last().unwrap().findings[0]["comparison"];
+        assert_eq!(comparison["instance"], json!(pair[1]), "with the one just before it: {comparison}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_version_waits_as_long_as_the_version_before_waits_for_its_prior() {
     let site = Site::new();
     // The PACS says nothing.

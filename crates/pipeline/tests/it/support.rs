@@ -263,7 +263,7 @@ impl Destination for PlayedPacs {
     fn fetch_prior(&self, wanted: WantedPrior) -> BoxFuture<'_, Result<Vec<Uid>, String>> {
         self.wanted.lock().unwrap().push(wanted.days.map(|day| day.to_string()).join(" to "));
         let Some(answer) = self.priors.lock().unwrap().pop_front() else { return Box::pin(std::future::pending()) };
-        let named = std::mem::take(&mut *self.named.lock().unwrap());
+        let named = self.named.lock().unwrap().clone();
         Box::pin(async move {
             let store = |data: &Dataset| {
                 let entry = IndexEntry { fetched: Some(wanted.fetched.clone()), ..entry(data) };

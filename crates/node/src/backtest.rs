@@ -26,9 +26,10 @@ pub(crate) fn run(arguments: &args::Backtest) -> Result<(), Failure> {
 }
 
 fn show(found: &Backtest, since: i64) {
-    let Backtest { compared, not_kept, undecided, .. } = found;
+    let Backtest { compared, not_kept, undecided, fetched, .. } = found;
     line(format!(
-        "{compared} instances received since {}; left out: {not_kept} no longer kept, {undecided} not decided yet",
+        "{compared} instances received since {}; left out: {not_kept} no longer kept, {undecided} not decided yet, \
+         {fetched} fetched to compare with",
         time(since)
     ));
     let routes = || found.routes.iter().map(|(name, changed)| (name.as_str(), changed));

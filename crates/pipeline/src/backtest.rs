@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dokuei_dataset::Limits;
-use dokuei_store::{Decided, StoreError, StoreReader};
+use dokuei_store::{StoreError, StoreReader, StoredInstance};
 use dokuei_types::InstanceId;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::flow::{explain, read_stored};
 use crate::rules::Rules;
@@ -24,6 +25,8 @@ pub struct Backtest {
     pub not_kept: u64,
     /// Left out, since nothing is decided of them yet.
     pub undecided: u64,
+    /// Left out, since they were fetched to compare with, and no route takes them.
+    pub fetched: u64,
     /// Every route of before or now, by name.
     pub routes: BTreeMap<String, Changed>,
     /// Instances to which no route applies.
@@ -61,15 +64,17 @@ impl Backtest {
             let page = reader.decided(last, since, PAGE)?;
             let Some(end) = page.last() else { return Ok(backtest) };
             last = end.instance.id;
-            page.iter().for_each(|decided| backtest.compare(rules, decided, limits));
+            for decided in &page {
+                match &decided.trace {
+                    Some(trace) => backtest.compare(rules, &decided.instance, trace, limits),
+                    None if reader.fetched_for(decided.instance.id)?.is_some() => backtest.fetched += 1,
+                    None => backtest.undecided += 1,
+                }
+            }
         }
     }
 
-    fn compare(&mut self, rules: &Rules, Decided { instance, trace }: &Decided, limits: &Limits) {
-        let Some(before) = trace else {
-            self.undecided = self.undecided.saturating_add(1);
-            return;
-        };
+    fn compare(&mut self, rules: &Rules, instance: &StoredInstance, before: &Value, limits: &Limits) {
         let header = match instance.removed_at {
             Some(_) => None,
             None => read_stored(instance, limits).ok(),

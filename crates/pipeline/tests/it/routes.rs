@@ -2,9 +2,12 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use dokuei_dataset::Limits;
 use dokuei_pipeline::{Backtest, Matching, Pipeline, RouteConfig, Rules, SENDER, Setup};
+use dokuei_store::{Fetched, IndexEntry, Priority};
 use dokuei_types::{DeclineReason, End};
 
-use crate::support::{Play, PlayedModel, Site, chest, config, radiograph, route, send, send_from, wait};
+use crate::support::{
+    Play, PlayedModel, Site, chest, config, entry, radiograph, route, send, send_as, send_from, wait,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_keeps_its_results_and_sends_nothing() {
@@ -143,8 +146,11 @@ async fn a_backtest_tells_what_other_routes_would_do() {
         .collect();
     sent.iter().for_each(|sent| drop(site.end(sent.instance)));
     pipeline.shutdown().await;
-    // One more that nobody decides on, and one whose bytes are gone.
+    // One more that nobody decides on, one that was fetched, and one whose bytes are gone.
     send(&site.store, &radiograph(300, |_| {}));
+    let fetched = Fetched { route: "chest".into(), models: Vec::new(), priority: Priority::Routine };
+    let prior = radiograph(301, |_| {});
+    send_as(&site.store, &prior, "PACS", IndexEntry { fetched: Some(fetched), ..entry(&prior) });
     let last = site.store.reader().instance(sent[299].instance).unwrap().unwrap();
     std::fs::remove_file(last.file.path).unwrap();
 
@@ -152,7 +158,7 @@ async fn a_backtest_tells_what_other_routes_would_do() {
     let rules = Rules::compile(&other, &[], &["pacs"]).unwrap();
     let run = |since| Backtest::run(&rules, site.store.reader(), since, &Limits::default()).unwrap();
     let found = run(0);
-    assert_eq!((found.compared, found.not_kept, found.undecided), (299, 1, 1));
+    assert_eq!((found.compared, found.not_kept, found.undecided, found.fetched), (299, 1, 1, 1));
     let counts = |changed: &dokuei_pipeline::Changed| (changed.same, changed.gained, changed.lost);
     assert_eq!(counts(&found.routes["chest"]), (149, 149, 1));
     assert_eq!(found.routes["chest"].lost_examples, ["1.2.3.4.0"]);

@@ -419,7 +419,7 @@ pub(crate) fn send_from(store: &Store, data: &Dataset, calling_ae: &str) -> Inde
     send_as(store, data, calling_ae, entry(data))
 }
 
-fn entry(data: &Dataset) -> IndexEntry {
+pub(crate) fn entry(data: &Dataset) -> IndexEntry {
     IndexEntry {
         study: data.uid(tags::STUDY_INSTANCE_UID),
         series: data.uid(tags::SERIES_INSTANCE_UID),
@@ -427,7 +427,7 @@ fn entry(data: &Dataset) -> IndexEntry {
     }
 }
 
-fn send_as(store: &Store, data: &Dataset, calling_ae: &str, entry: IndexEntry) -> Indexed {
+pub(crate) fn send_as(store: &Store, data: &Dataset, calling_ae: &str, entry: IndexEntry) -> Indexed {
     let class = data.uid(tags::SOP_CLASS_UID).unwrap();
     let instance = data.uid(tags::SOP_INSTANCE_UID).unwrap();
     let fields = MetaFields {

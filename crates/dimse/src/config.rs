@@ -130,8 +130,6 @@ impl AcceptPolicy {
     #[must_use]
     pub fn allows(&self, calling_ae: &AeTitle, address: IpAddr) -> bool {
         let Self::Listed(peers) = self else { return true };
-        // A v4 peer on a v6 socket comes as ::ffff:a.b.c.d, which no v4 network contains.
-        let address = address.to_canonical();
         peers
             .iter()
             .any(|peer| peer.ae_title == *calling_ae && peer.network.is_none_or(|network| network.contains(&address)))
@@ -288,11 +286,6 @@ impl RequestorConfig {
     }
 }
 
-/// The canonical address of a peer, for counting and logging.
-pub(crate) fn canonical(peer: SocketAddr) -> IpAddr {
-    peer.ip().to_canonical()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,7 +299,6 @@ mod tests {
         ]);
         for (ae, address, allowed) in [
             ("CR_ROOM_1", "10.0.1.9", true),
-            ("CR_ROOM_1", "::ffff:10.0.1.9", true),
             ("CR_ROOM_1", "10.0.2.9", false),
             ("CR_ROOM_2", "10.0.1.9", false),
             ("ROVING", "2001:db8::1", true),

@@ -1,7 +1,7 @@
 //! Accepts connections until told to stop, then waits for what is in progress.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,15 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, %peer, "TCP_NODELAY");
     }
-    Ok((stream, peer))
+    Ok((stream, canonical(peer)))
+}
+
+/// A v4 peer of a v6 socket comes as `::ffff:a.b.c.d`, which no v4 network contains and nobody knows it by.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        v4 @ IpAddr::V4(_) => SocketAddr::new(v4, peer.port()),
+        IpAddr::V6(_) => peer,
+    }
 }
 
 /// Serves the associations that come to `listeners`.
@@ -122,4 +130,26 @@ fn is_of_the_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_v4_peer_of_a_v6_socket_has_its_v4_address() {
+        let Ok(listener) = TcpListener::bind("[::]:0").await else {
+            eprintln!("skipped: this machine has no IPv6");
+            return;
+        };
+        let port = listener.local_addr().unwrap().port();
+        let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+            eprintln!("skipped: IPv6 sockets of this machine take no IPv4");
+            return;
+        };
+        let (_, peer) = accept(Some(&listener)).await.unwrap();
+        assert_eq!(peer, stream.local_addr().unwrap());
+    }
 }

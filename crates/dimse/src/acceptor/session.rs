@@ -16,7 +16,7 @@ use super::inbound::Inbound;
 use super::negotiation::{Negotiated, negotiate};
 use super::securing::secure;
 use super::user_information::takes_time;
-use crate::config::{Happened, ListenerConfig, Observed, canonical};
+use crate::config::{Happened, ListenerConfig, Observed};
 use crate::counters::{Counters, Gauge, Open, add};
 use crate::pdu::{Abort, Rejection, read_request};
 use crate::service::StorageService;
@@ -173,7 +173,7 @@ async fn associate<S: StorageService>(
         false => None,
         // The peer has nothing to say now, but that it is gone.
         true => tokio::select! {
-            turn = shared.turns.take(canonical(peer)) => Some(turn),
+            turn = shared.turns.take(peer.ip()) => Some(turn),
             outcome = wire.fill_idle(artim.saturating_sub(begin.elapsed())) => {
                 let why = if let Err(WireError::Silent(_)) = outcome { "others took the time" } else { "it did not wait" };
                 info!("the user identity was not looked at: {why}");
@@ -235,7 +235,7 @@ fn decide<S: StorageService>(
     if negotiated.is_for_storage() && shared.service.is_congested() {
         return Err(Rejection::CONGESTION);
     }
-    let room = shared.admission.associate(canonical(peer), &config.limits);
+    let room = shared.admission.associate(peer.ip(), &config.limits);
     Ok((negotiated, room.ok_or(Rejection::LOCAL_LIMIT)?))
 }
 

@@ -58,7 +58,7 @@ struct Archive {
 impl Archive {
     /// Whether one that calls like this from there is the archive, or a part of it with an AE title of its own.
     fn is(&self, calling_ae: &str, address: SocketAddr) -> bool {
-        self.ae_title.as_str() == calling_ae || self.address == address.ip().to_canonical()
+        self.ae_title.as_str() == calling_ae || self.address == address.ip()
     }
 }
 
@@ -179,7 +179,7 @@ impl AssociationObserver for Watch {
         if let Observed { what: Happened::Refused(why), calling_ae, called_ae, peer, .. } = association {
             let mut known = self.moves.known();
             for asked in known.asked.iter_mut().filter(|asked| asked.archive.is(calling_ae, *peer)) {
-                let from = peer.ip().to_canonical();
+                let from = peer.ip();
                 asked.rejected = Some(format!(
                     "the association of {calling_ae} at {from} with {called_ae} was rejected here: {why}"
                 ));

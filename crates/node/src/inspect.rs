@@ -98,6 +98,10 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
                  title; last instance {last}",
                 rule.condition
             )),
+            "other_patient" => line(format!(
+                "patient    {route}: {count} results are of instances that came again as another patient's, and stand until \
+                 dokuei withdraw; last instance {last}"
+            )),
             _ => line(format!(
                 "rule       {route}: {} could not be evaluated {count} times; last instance {last}",
                 rule.condition

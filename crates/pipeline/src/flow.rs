@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 use dokuei_dataset::{Beginning, Dataset, FileSection, Header, Limits, ReadAt, read_header};
-use dokuei_results::{ObjectReference, Role, made_by_algorithm, written_by_us};
+use dokuei_results::{Role, made_by_algorithm, written_by_us};
 use dokuei_store::{
     Changes, Decision, Lease, NewMember, NewObject, NewResult, NewTask, SendTo, Store, StoredFile, StoredInstance,
-    StoredObject, StoredTask, Subject, Tally, TaskEnd, TaskId, UnitLevel,
+    StoredTask, Subject, Tally, TaskEnd, TaskId, UnitLevel,
 };
 use dokuei_types::{DeclineReason, InstanceId, ModelIdentity, Uid};
 use jiff::Timestamp;
@@ -26,6 +26,7 @@ use crate::analysis::{Analysis, AnalysisInput, AnalysisObject, Analyst, Verdict}
 use crate::config::PipelineConfig;
 use crate::error::FlowError;
 use crate::fetching::Fetches;
+use crate::looking::note_other_patients;
 use crate::pipeline::{IsSending, Setup};
 use crate::priors::Found;
 use crate::route_config::{RouteConfig, SENDER, Trigger};
@@ -196,19 +197,6 @@ impl Stages<'_> {
         Ok(planned)
     }
 
-    /// The result before of the model, by another version of it or of another version of the instance, which this one
-    /// revises.
-    pub(crate) fn revised(
-        &self,
-        instance: InstanceId,
-        model: &ModelIdentity,
-    ) -> Result<Vec<ObjectReference>, FlowError> {
-        let reference = |object: &StoredObject| {
-            ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
-        };
-        Ok(self.store.reader().earlier_objects(instance, model)?.iter().filter_map(reference).collect())
-    }
-
     /// The objects to be made: report and picture always, the others where some destination wants them, since a
     /// result is made once and another route may send it later.
     pub(crate) fn roles(&self, planned: &[SendTo]) -> Vec<Role> {
@@ -254,6 +242,7 @@ impl Stages<'_> {
             Err(reason) => return Ok(changes.finish(task, TaskEnd::Declined(reason))),
         };
         let shown = self.show(stored, read, &model, &planned.send)?;
+        let changes = note_other_patients(changes, &planned.route, &shown);
         let found = match analyst.model().declines(&shown.attributes) {
             Some(_) => Found::NotAsked,
             None => match self.prior(&planned, &shown, analyst) {

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use dokuei_dataset::{FileSection, Header};
-use dokuei_results::{Comparison, ObjectReference, Role};
-use dokuei_store::{Changes, NewResult, SendTo, StoredInstance};
-use dokuei_types::ModelIdentity;
+use dokuei_dataset::{Dataset, FileSection, Header};
+use dokuei_results::{Comparison, ObjectReference, Role, other_patient};
+use dokuei_store::{Changes, NewResult, REJECTION, SendTo, StoreError, StoredInstance, StoredObject, Tally};
+use dokuei_types::{InstanceId, ModelIdentity};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::analysis::{Analysis, AnalysisInput, FrameFindings};
 use crate::error::FlowError;
-use crate::flow::{Stages, attributes};
+use crate::flow::{Stages, attributes, read_stored};
 use crate::priors::Found;
 use crate::variables::Attributes;
 
@@ -23,6 +23,8 @@ pub(crate) struct Shown {
     file: FileSection,
     began: Zoned,
     revises: Vec<ObjectReference>,
+    /// Earlier versions of the image as another patient's, of which the model has given results that stand.
+    other_patients: Vec<InstanceId>,
     roles: Vec<Role>,
 }
 
@@ -36,15 +38,48 @@ impl Stages<'_> {
         send: &[SendTo],
     ) -> Result<Shown, FlowError> {
         let made_at = Timestamp::from_millisecond(self.store.clock().now_ms()).unwrap_or_default();
+        let (revises, other_patients) = self.said_before(&stored, &header.dataset, model)?;
         Ok(Shown {
             attributes: attributes(&stored, Arc::new(header.dataset.clone())),
-            revises: self.revised(stored.id, model)?,
+            revises,
+            other_patients,
             roles: self.roles(send),
             began: made_at.to_zoned(TimeZone::system()),
             stored,
             header,
             file,
         })
+    }
+
+    /// What the model said of it before: the last result, by another version of the model or of an earlier version of the image
+    /// in the study, which the next one revises; and the earlier versions that were another patient's, whose results are not
+    /// revised and stand.
+    fn said_before(
+        &self,
+        stored: &StoredInstance,
+        header: &Dataset,
+        model: &ModelIdentity,
+    ) -> Result<(Vec<ObjectReference>, Vec<InstanceId>), FlowError> {
+        let (mut revises, mut other_patients) = (None, Vec::new());
+        for earlier in self.store.reader().earlier_results(stored.id, model)? {
+            let before = if earlier.instance == stored.id { None } else { self.header_of(earlier.instance)? };
+            if before.is_some_and(|before| other_patient(header, &before)) {
+                let is_withdrawn = earlier.objects.iter().any(|object| object.role == REJECTION);
+                if !is_withdrawn && !other_patients.contains(&earlier.instance) {
+                    other_patients.push(earlier.instance);
+                }
+            } else if earlier.is_in_study && revises.is_none() {
+                revises = Some(earlier.objects.iter().filter_map(reference).collect());
+            }
+        }
+        Ok((revises.unwrap_or_default(), other_patients))
+    }
+
+    /// The header of a stored image, where it can be read.
+    pub(crate) fn header_of(&self, instance: InstanceId) -> Result<Option<Dataset>, StoreError> {
+        let stored = self.store.reader().instance(instance)?;
+        let read = stored.and_then(|stored| read_stored(&stored, &self.config.limits.dataset).ok()?.ok());
+        Ok(read.map(|(header, _)| header.dataset))
     }
 
     /// What an analysis of it is given.
@@ -80,6 +115,22 @@ impl Stages<'_> {
         let changes = changes.result(result, self.keep(&analysis.objects)?);
         Ok(self.note_comparable(changes, instance, &shown.header.dataset))
     }
+}
+
+fn reference(object: &StoredObject) -> Option<ObjectReference> {
+    ObjectReference::parse(&object.sop_class, &object.sop_instance, object.series.as_deref()?)
+}
+
+/// Says that what was said of an image when it was another patient's stands.
+pub(crate) fn note_other_patients(changes: Changes, route: &str, shown: &Shown) -> Changes {
+    let instance = shown.stored.id;
+    shown.other_patients.iter().fold(changes, |changes, earlier| {
+        tracing::warn!(
+            %instance,
+            "instance {earlier} has come again as another patient's: what was said of it stands until `dokuei withdraw {earlier}`"
+        );
+        changes.tally(*earlier, Tally::OtherPatient { route: route.to_owned() })
+    })
 }
 
 /// What the store keeps of an analysis for lists and programs.

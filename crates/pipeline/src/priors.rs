@@ -221,9 +221,7 @@ impl Stages<'_> {
 
     /// When a stored image was taken, where it says so and can be read.
     pub(crate) fn taken_at(&self, instance: InstanceId) -> Result<Option<i64>, StoreError> {
-        let stored = self.store.reader().instance(instance)?;
-        let read = stored.and_then(|stored| read_stored(&stored, &self.config.limits.dataset).ok()?.ok());
-        Ok(read.and_then(|(header, _)| seconds(taken(&header.dataset)?)))
+        Ok(self.header_of(instance)?.and_then(|header| seconds(taken(&header)?)))
     }
 
     /// An earlier image, with what the model says of it; `Err` says in words why it cannot be compared.
@@ -234,6 +232,10 @@ impl Stages<'_> {
         let stored = stored.filter(|stored| stored.removed_at.is_none()).ok_or("its image is no longer kept")?;
         if stored.study == this.stored.study {
             return Err("of the same study".to_owned());
+        }
+        // Whose it is, and what it shows, is what it said last.
+        if reader.has_later_version(instance).map_err(|error| error.to_string())? {
+            return Err("it came again with other bytes".to_owned());
         }
         let read = read_stored(&stored, &self.config.limits.dataset).map_err(|error| error.to_string())?;
         let (header, file) = read.map_err(|reason| reason.to_string())?;

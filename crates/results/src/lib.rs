@@ -57,7 +57,7 @@ pub use presentation::presentation_state;
 pub use report::structured_report;
 pub use report_text::report_text;
 pub use role::Role;
-pub use same_patient::{Doubt, same_patient};
+pub use same_patient::{Doubt, other_patient, same_patient};
 pub use segmentation::segmentation;
 pub use segmentation_text::segmentation_text;
 pub use taken::taken;

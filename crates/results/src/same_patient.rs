@@ -27,6 +27,16 @@ impl fmt::Display for Doubt {
     }
 }
 
+/// Whether two images say of themselves that they are of two patients: their Patient IDs differ, or the issuers of these, where
+/// both have one.
+#[must_use]
+pub fn other_patient(one: &Dataset, other: &Dataset) -> bool {
+    [tags::PATIENT_ID, tags::ISSUER_OF_PATIENT_ID].into_iter().any(|tag| {
+        let [one, other] = [one, other].map(|header| trimmed(header.bytes(tag).unwrap_or_default()));
+        !one.is_empty() && !other.is_empty() && one != other
+    })
+}
+
 /// Takes two images for those of one patient where Patient ID and issuer are equal byte for byte, birth date, sex and name do
 /// not contradict each other, and birth date or name is in both.
 ///
@@ -184,5 +194,20 @@ mod tests {
         let ideographic =
             patient(&[(tags::PATIENT_NAME, VR::PN, "=道^ジェーン"), (tags::PATIENT_BIRTH_DATE, VR::DA, "")]);
         assert_eq!(same_patient(&ideographic, &patient(&[])), Err(Doubt::IdAlone), "no group in common");
+    }
+
+    #[test]
+    fn another_patient_has_another_id_or_issuer() {
+        for (changes, expected) in [
+            (&[(tags::PATIENT_NAME, VR::PN, "Doe^Joan")][..], false),
+            (&[(tags::PATIENT_ID, VR::LO, "4711 ")], false),
+            (&[(tags::PATIENT_ID, VR::LO, "")], false),
+            (&[(tags::ISSUER_OF_PATIENT_ID, VR::LO, "")], false),
+            (&[(tags::PATIENT_ID, VR::LO, "4712")], true),
+            (&[(tags::ISSUER_OF_PATIENT_ID, VR::LO, "CLINIC")], true),
+        ] {
+            let (one, other) = (patient(&[]), patient(changes));
+            assert_eq!((other_patient(&one, &other), other_patient(&other, &one)), (expected, expected), "{changes:?}");
+        }
     }
 }

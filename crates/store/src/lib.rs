@@ -106,7 +106,7 @@ pub use job::{JobKind, Lease, Subject};
 pub use journal::{JOURNAL_WORDS, JournalEntry};
 pub use lock::{Access, access, may_write, nearest};
 pub use model::{CommitmentId, DeliveryId, HintId, JobId, ResultId, TaskId, UnitId};
-pub use object::{NewObject, NewResult, Staged, StoredObject, StoredResult};
+pub use object::{EarlierResult, NewObject, NewResult, Staged, StoredObject, StoredResult};
 pub use outbox::{DeliveryEnd, DeliveryLease, Due, ORIGINAL, REJECTION};
 pub use prior::{Comparable, EarlierImage, Fetched, PatientKey, Sought};
 pub use priority::Priority;

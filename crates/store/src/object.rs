@@ -107,6 +107,20 @@ pub struct StoredResult {
     pub objects: Vec<StoredObject>,
 }
 
+/// Earlier results that are told of.
+const EARLIER_MAX: i64 = 16;
+
+/// A result that a model gave of an instance in another version of the model, or of an earlier version of the instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierResult {
+    /// The instance, or the earlier version of it.
+    pub instance: InstanceId,
+    /// Whether that lies in the same study.
+    pub is_in_study: bool,
+    /// Its objects, by role and in the order of the alternatives.
+    pub objects: Vec<StoredObject>,
+}
+
 /// Writes and syncs a result object in its final place.
 pub(crate) fn stage(
     folders: &Folders,
@@ -197,24 +211,26 @@ pub(crate) fn find_id(conn: &Connection, instance: InstanceId, model: &ModelIden
         .optional()
 }
 
-/// The objects of the latest result that `model` gave for `instance` in another version of it, or for an earlier version
-/// of the instance in the same study.
+/// The results that `model` gave for `instance` in another version of it, or for earlier versions of the instance, the last
+/// one first.
 pub(crate) fn earlier(
     conn: &Connection,
     data_dir: &Path,
     instance: InstanceId,
     model: &ModelIdentity,
-) -> rusqlite::Result<Vec<StoredObject>> {
-    let id: Option<i64> = conn
-        .prepare_cached(
-            "SELECT max(result.id) FROM instance AS this JOIN instance AS seen USING (sop_instance)
-             JOIN result ON result.instance = seen.id
-             WHERE this.id = ?1 AND seen.study IS this.study AND result.model = ?2
-               AND (seen.version < this.version
-                    OR seen.id = this.id AND NOT (result.version = ?3 AND result.weights = ?4))",
-        )?
-        .query_row(params![instance.0, model.name, model.version, model.weights_sha256], |row| row.get(0))?;
-    id.map_or_else(|| Ok(Vec::new()), |id| objects(conn, data_dir, id, None))
+) -> rusqlite::Result<Vec<EarlierResult>> {
+    conn.prepare_cached(
+        "SELECT result.id, seen.id, seen.study IS this.study FROM instance AS this JOIN instance AS seen USING (sop_instance)
+         JOIN result ON result.instance = seen.id
+         WHERE this.id = ?1 AND result.model = ?2
+           AND (seen.version < this.version OR seen.id = this.id AND NOT (result.version = ?3 AND result.weights = ?4))
+         ORDER BY result.id DESC LIMIT ?5",
+    )?
+    .query_map(params![instance.0, model.name, model.version, model.weights_sha256, EARLIER_MAX], |row| {
+        let objects = objects(conn, data_dir, row.get(0)?, None)?;
+        Ok(EarlierResult { instance: InstanceId(row.get(1)?), is_in_study: row.get(2)?, objects })
+    })?
+    .collect()
 }
 
 /// The result that `model` gave for `instance`, with its objects.

@@ -9,7 +9,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::model::{TaskId, UnitId};
 use crate::number::unsigned;
-use crate::object::{self, StoredObject, StoredResult};
+use crate::object::{self, EarlierResult, StoredResult};
 use crate::stored_file::StoredFile;
 use crate::task::{self, StoredTask};
 use crate::unit::{self, StoredUnit, UnitLevel};
@@ -219,12 +219,12 @@ impl StoreReader {
         self.with("read a result", |conn| object::find(conn, self.data_dir(), id, model))
     }
 
-    /// The objects of the latest result that the model of this name gave of an instance before: in another version of
-    /// the model, or for an earlier version of the instance in the same study; none when there is none.
+    /// The latest results that the model of this name gave of an instance before, in another version of the model, or of
+    /// earlier versions of the instance; the last one first.
     ///
     /// # Errors
     /// What the index says.
-    pub fn earlier_objects(&self, id: InstanceId, model: &ModelIdentity) -> Result<Vec<StoredObject>, StoreError> {
+    pub fn earlier_results(&self, id: InstanceId, model: &ModelIdentity) -> Result<Vec<EarlierResult>, StoreError> {
         self.with("look for an earlier result", |conn| object::earlier(conn, self.data_dir(), id, model))
     }
 
@@ -241,6 +241,21 @@ impl StoreReader {
                      WHERE this.id = ?1 AND earlier.version < this.version AND task.model = ?2 AND task.state = 'open')",
             )?
             .query_row(params![id.0, model], |row| row.get(0))
+        })
+    }
+
+    /// Whether an instance came again with other bytes.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn has_later_version(&self, id: InstanceId) -> Result<bool, StoreError> {
+        self.with("look for later versions", |conn| {
+            conn.prepare_cached(
+                "SELECT EXISTS (
+                     SELECT 1 FROM instance AS this JOIN instance AS later USING (sop_instance)
+                     WHERE this.id = ?1 AND later.version > this.version)",
+            )?
+            .query_row([id.0], |row| row.get(0))
         })
     }
 

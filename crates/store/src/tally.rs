@@ -41,16 +41,21 @@ pub enum Tally {
         /// AE title of the sender.
         sender: String,
     },
+    /// An instance came again as another patient's after a route had results of it made, which stand.
+    OtherPatient {
+        /// Its name.
+        route: String,
+    },
 }
 
 /// How often the rules said something, for `dokuei status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tallied {
-    /// `failed`, `shadow` or `no_way_back`.
+    /// `failed`, `shadow`, `no_way_back` or `other_patient`.
     pub what: String,
     /// Name of the route.
     pub route: String,
-    /// The condition; empty for a shadow, the AE title of a sender without a way back.
+    /// The condition; the AE title of a sender without a way back; else empty.
     pub condition: String,
     /// How often; an instance that was matched again counts again.
     pub count: u64,
@@ -65,6 +70,7 @@ pub(crate) fn add(tx: &mut Tx<'_>, instance: InstanceId, tally: &Tally) -> Resul
         Tally::Failed { route, condition } => ("failed", route, condition.as_str()),
         Tally::Shadow { route } => ("shadow", route, ""),
         Tally::NoWayBack { route, sender } => ("no_way_back", route, sender.as_str()),
+        Tally::OtherPatient { route } => ("other_patient", route, ""),
     };
     tx.conn
         .prepare_cached(

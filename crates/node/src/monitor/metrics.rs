@@ -109,8 +109,9 @@ fn rules(tallied: &[Tallied], to: &mut Exposition) {
         kind: Counter,
         labels: &["said", "route"],
         help: "instances of which a route's rules said: failed (a condition could not be evaluated), shadow (applied, \
-               nothing is sent), no_way_back (results would return to a sender that is no destination); counted since \
-               the data folder was made",
+               nothing is sent), no_way_back (results would return to a sender that is no destination), \
+               other_patient (it came again as another patient's, and results of it stand); counted since the data \
+               folder was made",
     });
     let mut sums = BTreeMap::<_, u64>::new();
     for Tallied { what, route, count, .. } in tallied {

@@ -427,6 +427,36 @@ async fn a_new_version_of_a_model_revises_what_the_old_one_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_of_an_image_as_another_patients_is_told_of_and_not_revised() {
+    let site = Site::new();
+    let model = PlayedModel::new("lungs", Play::Says(0.8));
+    let pipeline = site.start(&[chest(&["lungs"])], &[&model]);
+    let of = |id: &'static str, name: &'static str| {
+        let data = radiograph(1, |data| {
+            data.put_text(tags::PATIENT_ID, VR::LO, id);
+            data.put_text(tags::PATIENT_NAME, VR::PN, name);
+        });
+        let instance = send(&site.store, &data).instance;
+        assert_eq!(site.end(instance), End::Reported);
+        instance
+    };
+    let [wrong, _, _] = [of("4711", "Wrong^Patient"), of("4712", "Right^Pateint"), of("4712", "Right^Patient")];
+    let reports = wait("all reports", || <[_; 3]>::try_from(site.pacs.taken("sr")).ok());
+    let [_, right, spelt] = reports.map(|report| reread(&report.3));
+    assert!(!right.contains(tags::PREDECESSOR_DOCUMENTS_SEQUENCE), "a report names none of another patient");
+    assert_eq!(predecessor(&spelt), right.uid(tags::SOP_INSTANCE_UID));
+    let told = || site.store.reader().counts().unwrap().rules;
+    // Said twice, since it stands as long as nobody withdraws it.
+    let [rule] = told().try_into().unwrap();
+    assert_eq!((rule.what.as_str(), rule.route.as_str(), rule.count), ("other_patient", "chest", 2));
+    assert_eq!(rule.last_instance, wrong);
+    site.withdraw(wrong);
+    of("4712", "Right^Patient^Again");
+    assert_eq!(told()[0].count, 2);
+    pipeline.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_study_is_looked_at_once_it_has_settled() {
     let clock = Arc::new(ManualClock::at(1_800_000_000_000));
     let site = Site::with_clock(Arc::clone(&clock) as _);

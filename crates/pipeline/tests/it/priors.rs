@@ -8,7 +8,7 @@ use dicom_dictionary_std::{tags, uids};
 use dokuei_dataset::{Dataset, Tag};
 use dokuei_pipeline::RouteConfig;
 use dokuei_results::report_text;
-use dokuei_store::{Changes, Decision, JobKind, NewObject, REJECTION, Retention};
+use dokuei_store::{Changes, Decision, JobKind, Retention};
 use dokuei_types::{End, InstanceId};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -167,17 +167,7 @@ async fn an_earlier_image_without_a_result_of_the_model_is_looked_at_first() {
     let (_, comparison) = look(&site, comparing(), &newer, &image(5, "20250604", &[])).await;
     assert_eq!((&comparison["instance"], newer.runs()), (&json!(fourth), 5));
     // A result that was withdrawn is not made again.
-    let withdrawn = reader.show(fourth).unwrap().unwrap().results[1].id;
-    let uid = dokuei_types::Uid::new("1.2.99").unwrap();
-    let note = NewObject {
-        role: REJECTION,
-        sop_class: &uid,
-        sop_instance: &uid,
-        series: &uid,
-        transfer_syntax: "1.2.840.10008.1.2.1",
-        bytes: b"note",
-    };
-    reader.withdraw(withdrawn, &note).unwrap().unwrap();
+    site.withdraw(fourth);
     let (_, comparison) = look(&site, comparing(), &newer, &image(6, "20250604", &[])).await;
     assert_eq!((&comparison["instance"], newer.runs()), (&json!(third), 6));
 }
@@ -246,6 +236,21 @@ async fn a_prior_whose_image_is_gone_is_none() {
     assert_eq!(site.store.remove_old(&retention, 10).unwrap().images, 1);
     let (_, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
     assert_eq!(comparison, json!({ "nothing": "none of 1 earlier images: instance 1, its image is no longer kept" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_came_again_counts_as_what_it_came_last() {
+    let site = Site::new();
+    look(&site, comparing(), &model(0.3), &image(1, "20250101", &[])).await;
+    // It was another patient's.
+    let corrected = image(1, "20250101", &[(tags::PATIENT_ID, VR::LO, "4712")]);
+    let (right, _) = look(&site, comparing(), &model(0.3), &corrected).await;
+    let (_, comparison) = look(&site, comparing(), &model(0.8), &image(2, "20260101", &[])).await;
+    let why = "none of 1 earlier images: instance 1, it came again with other bytes";
+    assert_eq!(comparison, json!({ "nothing": why }));
+    let of_other = image(3, "20260101", &[(tags::PATIENT_ID, VR::LO, "4712")]);
+    let (_, comparison) = look(&site, comparing(), &model(0.8), &of_other).await;
+    assert_eq!(comparison["instance"], json!(right));
 }
 
 /// Compares with what the PACS has, which has so long to bring it.

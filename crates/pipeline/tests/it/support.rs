@@ -15,7 +15,7 @@ use dokuei_pipeline::{
 };
 use dokuei_pixels::{InputSpec, Prepared};
 use dokuei_results::{CaptureStyle, Explanation, Role};
-use dokuei_store::{Arrival, IndexEntry, Indexed, Inquiry, Retention, Store, StoreConfig};
+use dokuei_store::{Arrival, IndexEntry, Indexed, Inquiry, NewObject, REJECTION, Retention, Store, StoreConfig};
 use dokuei_types::{
     AeTitle, Band, Code, ContentQualification, DimseStatus, End, Finding, InstanceId, ModelIdentity, NodeIdentity,
     Region, Uid,
@@ -293,6 +293,21 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let config = StoreConfig { disk_free_min: 0, clock, ..StoreConfig::new(dir.path()) };
         Self { store: Store::open(config).unwrap(), dir, pacs: PlayedPacs::new() }
+    }
+
+    /// Takes the last result of an instance back.
+    pub(crate) fn withdraw(&self, instance: InstanceId) {
+        let uid = Uid::new("1.2.99").unwrap();
+        let note = NewObject {
+            role: REJECTION,
+            sop_class: &uid,
+            sop_instance: &uid,
+            series: &uid,
+            transfer_syntax: "1.2.840.10008.1.2.1",
+            bytes: b"note",
+        };
+        let shown = self.store.reader().show(instance).unwrap().unwrap();
+        self.store.reader().withdraw(shown.results.last().unwrap().id, &note).unwrap().unwrap();
     }
 
     pub(crate) fn setup(&self, routes: &[RouteConfig], models: &[&Arc<PlayedModel>]) -> Setup {

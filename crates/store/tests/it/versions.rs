@@ -29,8 +29,11 @@ fn a_later_version_follows_the_earlier_ones_and_their_results() {
     let made = Changes::complete(&lease).result(result(first), vec![stage(&store, "sr", "1.1")]);
     store.apply(made.finish(number, TaskEnd::Reported(Box::new(model())))).unwrap();
     assert_eq!([first, second, third].map(in_work), [false; 3]);
-    let earlier = |instance| store.reader().earlier_objects(instance, &model()).unwrap().len();
-    assert_eq!([first, second, third].map(earlier), [0, 1, 0], "what lies in another study is not revised");
+    let earlier = |instance| {
+        let results = store.reader().earlier_results(instance, &model()).unwrap();
+        results.iter().map(|one| (one.instance, one.is_in_study, one.objects.len())).collect::<Vec<_>>()
+    };
+    assert_eq!([first, second, third].map(earlier), [vec![], vec![(first, true, 1)], vec![(first, false, 1)]]);
 }
 
 #[test]

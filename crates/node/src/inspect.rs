@@ -99,8 +99,8 @@ pub(crate) fn status(arguments: &Inspect) -> Result<(), Failure> {
                 rule.condition
             )),
             "other_patient" => line(format!(
-                "patient    {route}: {count} results are of instances that came again as another patient's, and stand until \
-                 dokuei withdraw; last instance {last}"
+                "patient    {route}: {count} times an image came again as another patient's while a result of it stood, which \
+                 dokuei withdraw takes back; last instance {last}"
             )),
             _ => line(format!(
                 "rule       {route}: {} could not be evaluated {count} times; last instance {last}",

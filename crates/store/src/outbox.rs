@@ -7,7 +7,7 @@ use crate::error::StoreError;
 use crate::model::DeliveryId;
 use crate::object::{self, StoredObject, object_row};
 use crate::priority::Priority;
-use crate::replace::REPLACED;
+use crate::replace::{self, REPLACED};
 use crate::schema::state;
 use crate::totals::Occurrence;
 use crate::withdraw::is_withdrawn;
@@ -327,13 +327,15 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
     let failed = StoreError::index;
     let held = tx
         .conn
-        .prepare_cached("SELECT instance, destination FROM delivery WHERE id = ?1 AND fence = ?2 AND state = ?3")
+        .prepare_cached("SELECT instance, destination, role FROM delivery WHERE id = ?1 AND fence = ?2 AND state = ?3")
         .and_then(|mut find| {
-            find.query_row(params![id.0, fence, state::LEASED], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
-                .optional()
+            find.query_row(params![id.0, fence, state::LEASED], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })
+            .optional()
         })
         .map_err(failed("check a lease"))?;
-    let Some((instance, destination)) = held else {
+    let Some((instance, destination, role)) = held else {
         return Err(StoreError::LeaseLost { what: format!("delivery {id}") });
     };
     tx.touched.insert(instance);
@@ -376,12 +378,15 @@ pub(crate) fn finish(tx: &mut Tx<'_>, id: DeliveryId, fence: i64, end: &Delivery
     };
     result.map(|_| ()).map_err(failed("record a delivery"))?;
     if let Some(outcome) = end.outcome() {
-        tx.count(Occurrence::Delivery { destination, outcome });
+        tx.count(Occurrence::Delivery { destination: destination.clone(), outcome });
     }
-    match end {
-        DeliveryEnd::Stored { .. } => Ok(()),
-        _ => stop_if_void(tx, id),
+    if !matches!(end, DeliveryEnd::Stored { .. }) {
+        stop_if_void(tx, id)?;
     }
+    if role == ORIGINAL {
+        replace::overtake(tx, instance, &destination)?;
+    }
+    Ok(())
 }
 
 /// Ends a delivery that did not succeed, and whose result was withdrawn or whose instance was replaced since it was

@@ -244,17 +244,11 @@ fn earlier(conn: &Connection, sought: &Sought<'_>, limit: usize) -> rusqlite::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Durability;
-    use crate::schema;
+    use crate::schema::plan;
 
     #[test]
     fn earlier_images_are_looked_up_and_never_searched_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
-        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {EARLIER}")).unwrap();
-        let none = rusqlite::types::Null;
-        let steps = plan.query_map([none, none, none, none, none, none], |row| row.get::<_, String>(3)).unwrap();
-        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let steps = plan(EARLIER);
         // What was found by then, and what was asked for.
         let few = ["SCAN image", "SCAN wanted VIRTUAL TABLE"];
         let scans = |step: &&String| step.starts_with("SCAN") && !few.iter().any(|few| step.starts_with(few));

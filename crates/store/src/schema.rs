@@ -366,3 +366,13 @@ fn check(data_dir: &Path, found: i64) -> Result<(), StoreError> {
         Ordering::Less => Err(StoreError::OlderLayout { data_dir: data_dir.to_owned(), found, known: VERSION }),
     }
 }
+
+/// How SQLite goes about `statement` in a new index, a step a line.
+#[cfg(test)]
+pub(crate) fn plan(statement: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let conn = open_owned(folder.path(), Durability::Os).unwrap();
+    let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let parameters = vec![rusqlite::types::Null; plan.parameter_count()];
+    plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap().map(Result::unwrap).collect()
+}

@@ -99,29 +99,19 @@ fn undelivered(conn: &Connection, destination: &str) -> rusqlite::Result<Undeliv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Durability;
-    use crate::schema;
-
-    /// How SQLite goes about `statement`, a step a line.
-    fn plan(conn: &Connection, statement: &str) -> Vec<String> {
-        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-        let parameters = vec![rusqlite::types::Null; plan.parameter_count()];
-        plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap().map(Result::unwrap).collect()
-    }
+    use crate::schema::plan;
 
     #[test]
     fn no_table_is_read_from_end_to_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let conn = schema::open_owned(folder.path(), Durability::Os).unwrap();
         for statement in [INSTANCES, DESTINATIONS, UNDELIVERED, COMMITMENTS] {
-            for step in plan(&conn, statement) {
+            for step in plan(statement) {
                 let tables = ["instance", "delivery", "commitment"];
                 let is_scan = tables.iter().any(|table| step.starts_with(&format!("SCAN {table}")));
                 assert!(!is_scan, "{statement}\n{step}");
             }
         }
         // Of this table there is only what waits.
-        let jobs = plan(&conn, JOBS);
+        let jobs = plan(JOBS);
         assert!(jobs.iter().all(|step| step.starts_with("SCAN job USING COVERING INDEX")), "{jobs:?}");
     }
 }

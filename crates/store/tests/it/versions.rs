@@ -1,8 +1,8 @@
 //! Other bytes under a SOP Instance UID that is known.
 
 use dokuei_store::{
-    ArrivalKind, Changes, DeliveryEnd, Fetched, IndexEntry, JobKind, Lease, Priority, Store, StoreConfig, StoreError,
-    Subject, TaskEnd, VersionPolicy,
+    ArrivalKind, Changes, DeliveryEnd, Fetched, Filter, IndexEntry, JobKind, Lease, Priority, Store, StoreConfig,
+    StoreError, Subject, TaskEnd, VersionPolicy,
 };
 use dokuei_types::{DeclineReason, End, Uid};
 
@@ -100,6 +100,42 @@ fn what_is_being_sent_of_a_replaced_instance_is_sent_or_not_but_not_tried_again(
         for lease in store.lease(JobKind::Match, 10, LEASE).unwrap() {
             store.apply(Changes::complete(&lease)).unwrap();
         }
+    }
+}
+
+#[test]
+fn an_earlier_version_does_not_follow_a_later_one_to_where_that_is() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let missed = || DeliveryEnd::Retry { at: START, status: None, reason: "no answer".into() };
+    let dead = || DeliveryEnd::Dead { status: None, reason: "refused".into() };
+    // What comes of the earlier one, before or after the later one is there.
+    let cases = [("1.1", missed(), true), ("1.2", missed(), false), ("1.3", dead(), true), ("1.4", dead(), false)];
+    for (uid, outcome, is_before) in cases {
+        let [first, second] = [b"bytes", b"other"].map(|bytes| {
+            let instance = send(&store, uid, bytes).unwrap().instance;
+            let lease = one_lease(&store, JobKind::Match);
+            let decided = Changes::complete(&lease).decide(instance, trace());
+            let queued = ["pacs", "archive"]
+                .into_iter()
+                .fold(decided, |changes, destination| changes.send_original(instance, destination, Priority::Routine));
+            store.apply(queued).unwrap();
+            instance
+        });
+        let sending = store.lease_deliveries("pacs", 10, LEASE).unwrap();
+        let [earlier, later] = sending.as_slice() else { panic!("{sending:?}") };
+        assert_eq!((earlier.instance, later.instance), (first, second));
+        let ends = [Changes::delivered(earlier, outcome), Changes::delivered(later, delivery::stored())];
+        let ends: Vec<_> = if is_before { ends.into() } else { ends.into_iter().rev().collect() };
+        ends.into_iter().for_each(|end| drop(store.apply(end).unwrap()));
+        assert_eq!(store.lease_deliveries("pacs", 10, LEASE).unwrap(), [], "{uid}");
+        assert_eq!(store.reader().failed(&Filter::default(), 10).unwrap().len(), 0, "{uid}");
+        // To where the later one is not, both go.
+        assert_eq!(end(&store, first), None);
+        for lease in store.lease_deliveries("archive", 10, LEASE).unwrap() {
+            store.apply(Changes::delivered(&lease, delivery::stored())).unwrap();
+        }
+        assert_eq!([first, second].map(|instance| end(&store, instance)), [Some(End::Forwarded), Some(End::Forwarded)]);
     }
 }
 
